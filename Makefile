@@ -1,0 +1,88 @@
+# The commands of this project; `make help` lists them. Kept to what GNU make 3.81 knows, which
+# is what macOS ships.
+
+SHELL    := /bin/sh
+GO       ?= go
+FUZZTIME ?= 5s
+COUNT    ?= 100
+RUN      ?= .
+PKG      ?= ./...
+BIN      := bin
+JS       := examples/hub-spoke/js
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt vet staticcheck lint race race-count fuzz vuln tidy bench-build node js tools clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## start the example system and let it show itself
+	$(GO) run ./examples/hub-spoke demo
+
+test: ## run the tests; Go is all it needs
+	$(GO) test ./...
+
+# Cheap steps come first, so that most mistakes are told within seconds.
+check: fmt vet tidy node bench-build staticcheck lint race js fuzz vuln ## everything that must hold before a merge
+	@echo "check: all passed"
+
+fmt: ## fail on files that gofmt would change
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet
+	$(GO) vet ./...
+
+tidy: ## fail when go.mod or go.sum are not tidy
+	$(GO) mod tidy -diff
+
+staticcheck: $(BIN)/.tools ## staticcheck
+	$(BIN)/staticcheck ./...
+
+lint: $(BIN)/.tools ## golangci-lint with .golangci.yml
+	$(BIN)/golangci-lint run ./...
+
+# The variable makes the test that drives the JavaScript spoke fail, not pass by, where Node is missing.
+race: node ## run the tests with the race detector
+	HUBSPOKE_NODE=required $(GO) test -race ./...
+
+race-count: ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
+	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)
+
+# go test takes one fuzz target at a time, so each is found by its name and run alone.
+fuzz: ## run each fuzz target for FUZZTIME
+	@grep -r --include='*_test.go' -E '^func Fuzz[A-Za-z0-9_]*\(' . | grep -v -E '^\./(bench|tools)/' \
+	  | sed -E 's#^(.*)/[^/]+_test\.go:func (Fuzz[A-Za-z0-9_]*)\(.*#\1 \2#' | sort -u \
+	  | while read -r dir name; do \
+	      echo "fuzz $$dir $$name for $(FUZZTIME)"; \
+	      $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
+	    done
+
+# govulncheck ends with 3 on a finding. Its database is on the network: where that is out of reach
+# the check has nothing to say about our code, so it says this and goes on.
+vuln: $(BIN)/.tools ## look for known vulnerabilities that our code reaches
+	@out=$$($(BIN)/govulncheck ./... 2>&1); code=$$?; \
+	if [ $$code -eq 0 ]; then echo "govulncheck: nothing found"; \
+	elif [ $$code -ne 3 ] && echo "$$out" | grep -q -i 'fetching vulnerabilities'; then \
+	  echo "govulncheck: database not reached, not checked"; \
+	else echo "$$out"; exit 1; fi
+
+bench-build: ## build the benchmarks, which are a module of their own
+	@if [ -f bench/go.mod ]; then echo "$(GO) vet bench"; cd bench && $(GO) vet ./...; fi
+
+node:
+	@command -v node >/dev/null 2>&1 || { echo "Node is missing: install Node.js 20 or newer (Debian: apt-get install nodejs; macOS: brew install node)"; exit 1; }
+
+# Once with its own WebSocket client and once with the platform's, which Node 20 has behind a flag.
+js: node ## run the JavaScript spoke's own tests
+	node --test --test-reporter=dot $(JS)/spoke.test.mjs
+	HUBSPOKE_WEBSOCKET=platform node --experimental-websocket --test --test-reporter=dot $(JS)/spoke.test.mjs
+
+tools: $(BIN)/.tools ## build the linters into bin/
+
+# A stamp, since `go install` leaves the time of an unchanged program alone.
+$(BIN)/.tools: tools/go.mod tools/go.sum
+	cd tools && GOBIN="$(CURDIR)/$(BIN)" $(GO) install tool
+	@touch $@
+
+clean: ## remove what was built
+	rm -rf $(BIN) build

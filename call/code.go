@@ -1,0 +1,90 @@
+package call
+
+import "net/http"
+
+// Code names what went wrong with a call (protocol section 3, "Errors"). It is an
+// error itself, so that errors.Is(err, call.CodeTimeout) works on any error that
+// has an [*Error] in its chain.
+//
+// A handler may use codes of its own: upper snake case, such as "OUT_OF_STOCK".
+type Code string
+
+// The codes of the protocol.
+const (
+	CodeOperationNotFound Code = "OPERATION_NOT_FOUND" // nothing serves the operation now
+	CodeSpokeNotFound     Code = "SPOKE_NOT_FOUND"     // the spoke asked for is not connected anywhere
+	CodeAccessDenied      Code = "ACCESS_DENIED"       // the identity may not
+	CodeValidation        Code = "VALIDATION_ERROR"    // the request or its input is malformed
+	CodeMessageTooLarge   Code = "MESSAGE_TOO_LARGE"   // over the receiver's limit
+	CodeOverloaded        Code = "OVERLOADED"          // every candidate is full
+	CodeUnavailable       Code = "UNAVAILABLE"         // draining, or the backplane cannot be reached
+	CodeDisconnected      Code = "DISCONNECTED"        // the way to the handler was lost
+	CodeTimeout           Code = "TIMEOUT"             // the time was up
+	CodeAborted           Code = "ABORTED"             // the caller cancelled
+	CodeSlowConsumer      Code = "SLOW_CONSUMER"       // the stream's reader fell behind
+	CodeExecution         Code = "EXECUTION_ERROR"     // the handler failed without a code of its own
+)
+
+// Error gives the code itself.
+func (c Code) Error() string { return string(c) }
+
+type codeRow struct {
+	sent, retryable bool
+	status          int
+}
+
+// statusClientClosed is what nginx answers when the client has gone; net/http has no name for it.
+const statusClientClosed = 499
+
+var codeTable = map[Code]codeRow{
+	CodeOperationNotFound: {false, true, http.StatusNotFound},
+	CodeSpokeNotFound:     {false, true, http.StatusNotFound},
+	CodeAccessDenied:      {false, false, http.StatusForbidden},
+	CodeValidation:        {false, false, http.StatusBadRequest},
+	CodeMessageTooLarge:   {false, false, http.StatusRequestEntityTooLarge},
+	CodeOverloaded:        {false, true, http.StatusTooManyRequests},
+	CodeUnavailable:       {false, true, http.StatusServiceUnavailable},
+	CodeDisconnected:      {true, true, http.StatusBadGateway},
+	CodeTimeout:           {true, false, http.StatusGatewayTimeout},
+	CodeAborted:           {true, false, statusClientClosed},
+	CodeSlowConsumer:      {true, false, http.StatusInternalServerError},
+	CodeExecution:         {true, false, http.StatusInternalServerError},
+}
+
+// HTTPStatus is the status that an HTTP gateway answers for the code: that of the
+// protocol's table, and 422 for a handler's own code.
+func (c Code) HTTPStatus() int {
+	if row, ok := codeTable[c]; ok {
+		return row.status
+	}
+	return http.StatusUnprocessableEntity
+}
+
+// Retryable reports whether the protocol's table says that a repeat may help. A
+// handler's own code says so in [Error.Retryable]; here it is false.
+func (c Code) Retryable() bool { return codeTable[c].retryable }
+
+// MayHaveRun reports what the protocol's table says of a code whose error leaves
+// `sent` out: whether the handler's own code can have run. It is true for codes
+// that are not in the table, which only a handler can have made.
+func (c Code) MayHaveRun() bool {
+	row, ok := codeTable[c]
+	return !ok || row.sent
+}
+
+// Valid reports whether c is upper snake case: A-Z first, then A-Z, 0-9 and
+// single underscores, at most 64 bytes.
+func (c Code) Valid() bool {
+	if c == "" || len(c) > 64 || c[0] < 'A' || c[0] > 'Z' || c[len(c)-1] == '_' {
+		return false
+	}
+	for i := 1; i < len(c); i++ {
+		switch b := c[i]; {
+		case b >= 'A' && b <= 'Z', b >= '0' && b <= '9':
+		case b == '_' && c[i-1] != '_':
+		default:
+			return false
+		}
+	}
+	return true
+}

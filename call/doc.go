@@ -1,0 +1,25 @@
+// Package call holds the words of the call protocol and the typed helpers that
+// programs use: operations and the registry that serves them, callers, errors,
+// identities and envelopes.
+//
+// A [Caller] is anything that can make calls: a hub, or a spoke. A program that
+// serves operations puts them into a [Registry]:
+//
+//	err := call.Handle(s.Operations(), "text.wordcount", wordCount)
+//
+// and one that calls them uses [Invoke], [Stream] or [Gather]:
+//
+//	out, err := call.Invoke[Counts](ctx, h, "text.wordcount", doc)
+//
+// # Guarantees
+//
+// A call ends exactly once: with a value, or with an [*Error] that says what
+// happened, whether the handler's own code can have run ([Error.Sent]) and whether
+// a repeat may help ([Error.Retryable]). Nothing is repeated by itself once the
+// handler can have run. When the caller's context ends the call returns at once
+// and the handler's context is cancelled, through every hub on the way. A stream
+// gives its values in order; a slow reader slows its producer and nothing else.
+//
+// Raw JSON passes through without being decoded; a Go value is marshalled once,
+// where the program hands it in.
+package call

@@ -1,0 +1,119 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Error is how a call fails. It matches its [Code] with errors.Is, and is found
+// with errors.AsType[*call.Error].
+//
+// A handler returns one to choose the code that its caller sees; any other error
+// that a handler returns becomes EXECUTION_ERROR with that error's text.
+type Error struct {
+	// Code says what happened. What is not upper snake case is sent as EXECUTION_ERROR.
+	Code Code
+	// Message is for people. It travels to the caller.
+	Message string
+	// Sent says whether the handler's own code can have run. A handler need not
+	// set it: what it returns has run.
+	Sent bool
+	// Retryable says that a repeat may help. When Sent is true only the caller
+	// knows whether the operation may be repeated.
+	Retryable bool
+	// Details is a JSON object with whatever else the handler has to say, or nil.
+	Details json.RawMessage
+	// Cause is what led to it on this side of the connection; it does not travel.
+	Cause error
+}
+
+// Error gives the code and the message.
+func (e *Error) Error() string {
+	switch {
+	case e.Message == "" && e.Cause == nil:
+		return string(e.Code)
+	case e.Message == "":
+		return string(e.Code) + ": " + e.Cause.Error()
+	default:
+		return string(e.Code) + ": " + e.Message
+	}
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is reports whether target is the error's [Code].
+func (e *Error) Is(target error) bool {
+	c, ok := target.(Code)
+	return ok && c == e.Code
+}
+
+// Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), Sent: code.MayHaveRun(),
+		Retryable: code.Retryable(), Cause: errors.Unwrap(err)}
+}
+
+// refusal marks an error of the framework around a handler: the handler's own
+// code has not run, which an error that the handler returned can never claim.
+type refusal struct{ err *Error }
+
+func (r refusal) Error() string { return r.err.Error() }
+func (r refusal) Unwrap() error { return r.err }
+
+// Refuse marks e as given before the handler's own code ran, so that its caller
+// sees Sent false. It is for interceptors that stand in front of a handler, such
+// as validation; a handler itself has run, and does not use it.
+func Refuse(e *Error) error { return refusal{e} }
+
+// HandlerError turns what a handler returned into what its caller is told: Sent
+// is true unless the error is a refusal, a context's end is ABORTED or TIMEOUT, and what
+// has no code, or one that is not upper snake case, is EXECUTION_ERROR. It gives nil for nil.
+func HandlerError(ctx context.Context, err error) *Error {
+	if err == nil {
+		return nil
+	}
+	if r, ok := errors.AsType[refusal](err); ok {
+		out := *r.err
+		out.Sent = false
+		return &out
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		out := *e
+		out.Sent = true
+		if !out.Code.Valid() {
+			out.Code = CodeExecution
+		}
+		if error(e) != err {
+			out.Message = err.Error()
+		}
+		return &out
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return ContextError(ctx, true)
+	}
+	return &Error{Code: CodeExecution, Message: err.Error(), Sent: true, Cause: err}
+}
+
+// ContextError says how a call ended whose context ended: TIMEOUT when a deadline
+// passed, else ABORTED. It matches context.DeadlineExceeded or context.Canceled too.
+func ContextError(ctx context.Context, sent bool) *Error {
+	cause := context.Cause(ctx)
+	if e, ok := errors.AsType[*Error](cause); ok {
+		out := *e
+		out.Sent = sent
+		return &out
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{Code: CodeTimeout, Message: "the context's deadline passed", Sent: sent,
+			Cause: context.DeadlineExceeded}
+	}
+	msg := "the caller's context was cancelled"
+	if cause != nil && !errors.Is(cause, context.Canceled) {
+		msg += ": " + cause.Error()
+	}
+	return &Error{Code: CodeAborted, Message: msg, Sent: sent, Cause: context.Canceled}
+}

@@ -1,0 +1,82 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// OperationGather is the hub's operation behind [Gather] (protocol section 4).
+const OperationGather = "hub.gather"
+
+// Result is what one spoke answered to a [Gather].
+type Result[Out any] struct {
+	// SpokeID is who answered; empty when the gather itself failed.
+	SpokeID string
+	// Output is the answer, the zero value with an Err.
+	Output Out
+	// Err is an [*Error], or nil. A spoke that did not answer in time has TIMEOUT.
+	Err error
+}
+
+// Gather calls every spoke that serves the operation and lets this identity
+// call it, and yields each answer as it comes. Of the options Select and Timeout
+// apply (Timeout: 0 is 30 s), and Metadata and As. If the gather itself fails the
+// last element has that error and no spoke.
+func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
+	return func(yield func(Result[Out]) bool) {
+		raw, err := encodeInput(operation, in)
+		if err != nil {
+			yield(Result[Out]{Err: err})
+			return
+		}
+		req := NewRequest(OperationGather, nil, opts...)
+		req.Input = gatherInput(operation, raw, req)
+		req.Selector = nil
+		for env, err := range c.Stream(ctx, req) {
+			if err != nil {
+				yield(Result[Out]{Err: err})
+				return
+			}
+			if !yield(gatherResult[Out](operation, env.Data)) {
+				return
+			}
+		}
+	}
+}
+
+func gatherInput(operation string, input json.RawMessage, req *Request) json.RawMessage {
+	b := append([]byte(nil), `{"operationId":`...)
+	b = jsonscan.AppendString(b, operation)
+	b = append(b, `,"input":`...)
+	b = appendRaw(b, input, "null")
+	if len(req.Selector) > 0 {
+		labels, _ := json.Marshal(req.Selector) // a map of strings always marshals
+		b = append(append(b, `,"selector":`...), labels...)
+	}
+	if ms := req.Timeout.Milliseconds(); ms > 0 {
+		n, _ := json.Marshal(ms)
+		b = append(append(b, `,"timeout":`...), n...)
+	}
+	return append(b, '}')
+}
+
+func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
+	var r Result[Out]
+	var output, failure []byte
+	err := jsonscan.Decode(data,
+		jsonscan.StringField("spokeId", &r.SpokeID),
+		jsonscan.RawField("output", &output),
+		jsonscan.RawField("error", &failure))
+	switch {
+	case err != nil:
+		r.Err = &Error{Code: CodeExecution, Sent: true, Cause: err, Message: "the hub's gather answered what is no result"}
+	case failure != nil:
+		r.Err = ParseError(failure)
+	default:
+		r.Output, r.Err = decodeOutput[Out](operation, ParseEnvelope(output))
+	}
+	return r
+}

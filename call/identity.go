@@ -1,0 +1,66 @@
+package call
+
+import "slices"
+
+// Identity says who makes a call. A hub takes it from the authenticated
+// connection that a request came from and never from the request itself.
+//
+// An Identity is not changed once it has been handed over; it is safe to share.
+type Identity struct {
+	// ID names the identity, for example a user or a worker.
+	ID string `json:"id"`
+	// Scopes are what it may do, in the words of the program.
+	Scopes []string `json:"scopes,omitempty"`
+	// Resources gives, for a resource's name, the actions that it may take there.
+	Resources map[string][]string `json:"resources,omitempty"`
+}
+
+// Anonymous is the id of the one identity that everybody has where everybody is let in.
+const Anonymous = "anonymous"
+
+// HasScope reports whether the identity holds the scope. It is false for nil.
+func (id *Identity) HasScope(scope string) bool {
+	return id != nil && slices.Contains(id.Scopes, scope)
+}
+
+// AccessControl says who may call an operation. All parts that are set must
+// hold; the zero value lets everybody call.
+type AccessControl struct {
+	// RequiredScopes must all be held.
+	RequiredScopes []string `json:"requiredScopes,omitempty"`
+	// RequiredScopesAny, when not empty, asks for at least one of them.
+	RequiredScopesAny []string `json:"requiredScopesAny,omitempty"`
+	// ResourceType names the resource on which ResourceAction must be allowed:
+	// Identity.Resources[ResourceType] must list it. Both are set, or neither.
+	ResourceType   string `json:"resourceType,omitempty"`
+	ResourceAction string `json:"resourceAction,omitempty"`
+}
+
+// IsZero reports whether everybody may call.
+func (a AccessControl) IsZero() bool {
+	return len(a.RequiredScopes) == 0 && len(a.RequiredScopesAny) == 0 &&
+		a.ResourceType == "" && a.ResourceAction == ""
+}
+
+// Allows reports whether the identity satisfies the rules. A nil identity is
+// nobody: it passes only where everybody may call.
+func (a AccessControl) Allows(id *Identity) bool {
+	if a.IsZero() {
+		return true
+	}
+	if id == nil {
+		return false
+	}
+	for _, s := range a.RequiredScopes {
+		if !id.HasScope(s) {
+			return false
+		}
+	}
+	if len(a.RequiredScopesAny) > 0 && !slices.ContainsFunc(a.RequiredScopesAny, id.HasScope) {
+		return false
+	}
+	if a.ResourceType != "" || a.ResourceAction != "" {
+		return slices.Contains(id.Resources[a.ResourceType], a.ResourceAction)
+	}
+	return true
+}

@@ -1,0 +1,89 @@
+package call
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Type says what kind of operation it is.
+type Type string
+
+// The types of the protocol (section 4).
+const (
+	Query        Type = "query"        // reads; the default
+	Mutation     Type = "mutation"     // changes something
+	Subscription Type = "subscription" // a stream: many responses
+)
+
+// Operation describes something that can be called.
+type Operation struct {
+	// Name is dotted: "namespace.name", 256 bytes at most, without white space or
+	// control characters. Names that begin with "hub." belong to the hub.
+	Name string `json:"name"`
+	// Type is Query when empty.
+	Type Type `json:"type"`
+	// Description is for people.
+	Description string `json:"description,omitempty"`
+	// InputSchema and OutputSchema are JSON Schemas. They are passed on unread;
+	// package call/schema validates with them.
+	InputSchema  json.RawMessage `json:"inputSchema,omitempty"`
+	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
+	// ErrorCodes are the codes of its own that the handler may answer.
+	ErrorCodes []string `json:"errorCodes,omitempty"`
+	// Access says who may call it. The zero value lets everybody.
+	Access AccessControl `json:"accessControl,omitzero"`
+}
+
+// MaxNameBytes is the length of an operation's name at most.
+const MaxNameBytes = 256
+
+// ErrInvalidOperation is what [Operation.Validate] and [Registry.Register] wrap.
+var ErrInvalidOperation = errors.New("invalid operation")
+
+// ValidName reports whether name can name an operation.
+func ValidName(name string) bool {
+	if len(name) > MaxNameBytes || !strings.Contains(name, ".") {
+		return false
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }) {
+		return false
+	}
+	return !slices.Contains(strings.Split(name, "."), "")
+}
+
+// Validate reports what is wrong with the description; the error wraps
+// [ErrInvalidOperation]. Schemas must be JSON, nothing more is asked of them here.
+func (o *Operation) Validate() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w %q: %s", ErrInvalidOperation, o.Name, fmt.Sprintf(format, args...))
+	}
+	if !ValidName(o.Name) {
+		return bad("the name must be dotted (namespace.name), without white space, %d bytes at most", MaxNameBytes)
+	}
+	switch o.Type {
+	case "", Query, Mutation, Subscription:
+	default:
+		return bad("unknown type %q", o.Type)
+	}
+	for _, c := range o.ErrorCodes {
+		if !Code(c).Valid() {
+			return bad("error code %q is not upper snake case", c)
+		}
+	}
+	if (o.Access.ResourceType == "") != (o.Access.ResourceAction == "") {
+		return bad("resourceType and resourceAction go together")
+	}
+	for _, s := range []json.RawMessage{o.InputSchema, o.OutputSchema} {
+		if len(s) > 0 && !json.Valid(s) {
+			return bad("a schema is not JSON")
+		}
+	}
+	return nil
+}
+
+// Streams reports whether the operation answers with a stream when the caller
+// does not say what it wants.
+func (o *Operation) Streams() bool { return o.Type == Subscription }

@@ -1,0 +1,116 @@
+package call
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ErrDuplicateOperation is what [Registry.Register] wraps when the name is taken.
+var ErrDuplicateOperation = errors.New("operation is registered already")
+
+// Registry holds the operations that a program serves. The zero value is empty
+// and ready. All methods may be called concurrently; operations may come and go
+// while calls run.
+type Registry struct {
+	mu           sync.RWMutex // guards the fields below
+	ops          map[string]served
+	interceptors []Interceptor
+	changed      chan struct{}
+}
+
+type served struct {
+	op      Operation
+	handler Handler
+}
+
+// Register adds an operation. It fails with [ErrInvalidOperation] or
+// [ErrDuplicateOperation]. The registry keeps a copy of op; schemas are shared.
+func (r *Registry) Register(op Operation, h Handler) error {
+	if op.Type == "" {
+		op.Type = Query
+	}
+	if err := op.Validate(); err != nil {
+		return err
+	}
+	if h == nil {
+		return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, op.Name)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.ops[op.Name]; ok {
+		return fmt.Errorf("%w: %q", ErrDuplicateOperation, op.Name)
+	}
+	if r.ops == nil {
+		r.ops = make(map[string]served)
+	}
+	r.ops[op.Name] = served{op, h}
+	r.changedLocked()
+	return nil
+}
+
+// Remove takes an operation out and reports whether it was there. Calls that run
+// go on.
+func (r *Registry) Remove(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.ops[name]; !ok {
+		return false
+	}
+	delete(r.ops, name)
+	r.changedLocked()
+	return true
+}
+
+// Use puts interceptors around every handler of the registry, those that are
+// there and those to come. What was used first is outermost.
+func (r *Registry) Use(interceptors ...Interceptor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.interceptors = append(slices.Clip(r.interceptors), interceptors...)
+}
+
+// Lookup gives an operation and its handler with all interceptors around it.
+func (r *Registry) Lookup(name string) (Operation, Handler, bool) {
+	r.mu.RLock()
+	s, ok := r.ops[name]
+	ics := r.interceptors
+	r.mu.RUnlock()
+	if !ok {
+		return Operation{}, nil, false
+	}
+	return s.op, Chain(s.handler, ics...), true
+}
+
+// Operations gives the descriptions, sorted by name. The slice is the caller's.
+func (r *Registry) Operations() []Operation {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]Operation, 0, len(r.ops))
+	for _, s := range slices.SortedFunc(maps.Values(r.ops), func(a, b served) int {
+		return strings.Compare(a.op.Name, b.op.Name)
+	}) {
+		out = append(out, s.op)
+	}
+	return out
+}
+
+// Changed gives a channel that is closed at the next change of the set.
+func (r *Registry) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+func (r *Registry) changedLocked() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}

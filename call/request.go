@@ -1,0 +1,122 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// Request is one call, as its caller makes it and as its handler sees it. Its
+// parts are not changed once it has been handed over.
+type Request struct {
+	// Operation is the name of what is called.
+	Operation string
+	// Input is JSON; nil means null. A handler owns it.
+	Input json.RawMessage
+	// Stream asks for many responses. Call and Stream set it.
+	Stream bool
+	// To names the one spoke that must answer; empty lets the hub choose.
+	To string
+	// Selector gives labels that the spoke must have.
+	Selector map[string]string
+	// Timeout is the time for the whole call: 0 is 30 s for a unary call and
+	// no limit for a stream; negative is no limit. The context's deadline holds as well.
+	Timeout time.Duration
+	// IdleTimeout is the time between two responses of a stream; 0 is no limit.
+	IdleTimeout time.Duration
+	// Credit is how many responses of a stream may be on their way to its reader;
+	// 0 is the default of 32.
+	Credit int
+	// Metadata is a JSON object that travels unchanged, or nil.
+	Metadata json.RawMessage
+	// WaitForSpoke lets a call for which nobody is there wait within its time.
+	WaitForSpoke bool
+	// Idempotent says that the operation may be repeated even after it can have run.
+	Idempotent bool
+	// Identity is who calls. A handler sees what the hub vouches for, nil where
+	// the server that embeds the hub calls for itself. A caller sets it with [As].
+	Identity *Identity
+
+	// ID names the request on its connection. It is empty until it is sent.
+	ID string
+	// OriginID is the id that the first caller gave it; logs name it.
+	OriginID string
+	// ParentID is the ID of the request whose handler made this one.
+	ParentID string
+}
+
+// DefaultTimeout is the time that a unary call has when nothing else is said.
+const DefaultTimeout = 30 * time.Second
+
+// DefaultCredit is how many responses of a stream may be on their way.
+const DefaultCredit = 32
+
+// Option changes a request before it is made.
+type Option func(*Request)
+
+// To sends the call to the spoke with this id.
+func To(spokeID string) Option { return func(r *Request) { r.To = spokeID } }
+
+// Select sends the call to a spoke that has all these labels.
+func Select(labels map[string]string) Option { return func(r *Request) { r.Selector = labels } }
+
+// Timeout limits the whole call; 0 is the default (30 s for a unary call, none
+// for a stream), negative is no limit.
+func Timeout(d time.Duration) Option { return func(r *Request) { r.Timeout = d } }
+
+// IdleTimeout limits the time between two responses of a stream.
+func IdleTimeout(d time.Duration) Option { return func(r *Request) { r.IdleTimeout = d } }
+
+// Credit sets how many responses of a stream may be on their way; 0 is 32.
+func Credit(n int) Option { return func(r *Request) { r.Credit = n } }
+
+// Metadata sends a JSON object along, unchanged, for the handler to read;
+// `traceparent` goes here. What is not an object makes the call fail with VALIDATION_ERROR.
+func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metadata = object } }
+
+// WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.
+func WaitForSpoke() Option { return func(r *Request) { r.WaitForSpoke = true } }
+
+// Idempotent says that the operation may be repeated even after it can have run.
+func Idempotent() Option { return func(r *Request) { r.Idempotent = true } }
+
+// As makes the call for this identity. Only the server that embeds a hub can
+// say so; what a spoke says of itself is never believed.
+func As(id *Identity) Option { return func(r *Request) { r.Identity = id } }
+
+// NewRequest makes the request for a raw input. A nil input is null.
+func NewRequest(operation string, input json.RawMessage, opts ...Option) *Request {
+	r := &Request{Operation: operation, Input: input}
+	for _, o := range opts {
+		o(r)
+	}
+	return r
+}
+
+type contextKey struct{}
+
+// NewContext gives a context that carries the request that a handler works on.
+func NewContext(ctx context.Context, req *Request) context.Context {
+	return context.WithValue(ctx, contextKey{}, req)
+}
+
+// FromContext gives the request that the handler with this context works on, or
+// nil outside a handler. It must not be changed.
+func FromContext(ctx context.Context) *Request {
+	r, _ := ctx.Value(contextKey{}).(*Request)
+	return r
+}
+
+// IdentityFrom gives the identity of whoever called the handler with this
+// context; nil outside a handler and where the hub's own server called.
+func IdentityFrom(ctx context.Context) *Identity {
+	if r := FromContext(ctx); r != nil {
+		return r.Identity
+	}
+	return nil
+}
+
+// IsObject reports whether raw is a JSON object.
+func IsObject(raw json.RawMessage) bool { return jsonscan.Kind(raw) == '{' && jsonscan.Valid(raw) }

@@ -1,0 +1,120 @@
+package schema_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/call/schema"
+)
+
+type Order struct {
+	Item     string `json:"item"`
+	Quantity uint8  `json:"quantity"`
+}
+
+// ask stands for a call that comes in.
+func ask(r *call.Registry, operation, input string) {
+	ctx := context.Background()
+	_, handler, _ := r.Lookup(operation)
+	err := call.HandlerError(ctx, handler(ctx, call.NewRequest(operation, json.RawMessage(input)), func(e call.Envelope) error {
+		fmt.Printf("%s\n", e.Data)
+		return nil
+	}))
+	if err != nil {
+		var where schema.Details
+		_ = json.Unmarshal(err.Details, &where)
+		fmt.Println(err.Code, "at", where.At)
+	}
+}
+
+func ExampleHandle() {
+	var operations call.Registry
+	err := schema.Handle(&operations, "shop.order", func(_ context.Context, o Order) (string, error) {
+		return fmt.Sprint(o.Quantity, " ", o.Item), nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ask(&operations, "shop.order", `{"item":"pears","quantity":3}`)
+	ask(&operations, "shop.order", `{"item":"pears","quantity":-3}`)
+	// Output:
+	// "3 pears"
+	// VALIDATION_ERROR at /quantity
+}
+
+func ExampleHandleStream() {
+	var operations call.Registry
+	err := schema.HandleStream(&operations, "shop.countdown", func(_ context.Context, from uint8, send func(uint8) error) error {
+		for n := from; n > 0; n-- {
+			if err := send(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ask(&operations, "shop.countdown", `2`)
+	ask(&operations, "shop.countdown", `2.5`)
+	// Output:
+	// 2
+	// 1
+	// VALIDATION_ERROR at
+}
+
+func ExampleOptions() {
+	opts, err := schema.Options(json.RawMessage(`{
+		"type": "object",
+		"properties": {"item": {"enum": ["pears", "plums"]}, "quantity": {"minimum": 1}},
+		"required": ["item", "quantity"],
+		"additionalProperties": false
+	}`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var operations call.Registry
+	err = call.Handle(&operations, "shop.order", func(_ context.Context, o Order) (string, error) {
+		return "ordered", nil
+	}, opts...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ask(&operations, "shop.order", `{"item":"pears","quantity":3}`)
+	ask(&operations, "shop.order", `{"item":"bricks","quantity":3}`)
+	// Output:
+	// "ordered"
+	// VALIDATION_ERROR at /item
+}
+
+func ExampleFor() {
+	raw, err := schema.For[Order]()
+	fmt.Println(string(raw), err)
+	// Output: {"type":"object","properties":{"item":{"type":"string"},"quantity":{"type":"integer","minimum":0,"maximum":255}},"required":["item","quantity"],"additionalProperties":false} <nil>
+}
+
+func ExampleCompile() {
+	_, err := schema.Compile(json.RawMessage(`{"$ref": "https://example.com/order.json"}`))
+	fmt.Println(errors.Is(err, schema.ErrInvalidSchema))
+	// Output: true
+}
+
+func ExampleValidator_Validate() {
+	v, err := schema.Compile(json.RawMessage(`{"items": {"type": "integer"}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(v.Validate(json.RawMessage(`[1, 2]`)))
+	fmt.Println(v.Validate(json.RawMessage(`[1, "two"]`)))
+	// Output:
+	// <nil>
+	// VALIDATION_ERROR: the input does not fit at /*: type: two has type "string", want "integer"
+}

@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// Subprotocol is what a spoke offers (protocol section 1).
+const Subprotocol = "hubspoke.v1"
+
+// ServeHTTP takes the connection of a spoke: it authenticates, upgrades, and
+// returns when the spoke has registered; the connection lives on.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.enter() {
+		h.comeBack(w, "the hub is draining")
+		return
+	}
+	handed := false
+	defer func() {
+		if !handed {
+			h.exit()
+		}
+	}()
+	if h.opts.MaxConnections > 0 && int(h.connections.Load()) > h.opts.MaxConnections {
+		h.refused.Add(1)
+		h.comeBack(w, "the hub is full")
+		return
+	}
+	id, err := h.opts.Authenticate(r)
+	if err != nil || id == nil {
+		h.refuse(w, r, err)
+		return
+	}
+	t, err := h.upgrade(w, r)
+	if err != nil {
+		h.refused.Add(1)
+		h.log.Info().Err(err).Str("remote", r.RemoteAddr).Msg("handshake refused")
+		return // upgrade has answered
+	}
+	handed = h.accept(t, id)
+}
+
+// Accept takes a connection that somebody else has made and authenticated, for
+// example one end of [transport.Pipe], and returns when the spoke has registered or has been
+// refused. It reports whether it registered; the Hub owns the connection in any case.
+func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
+	if id == nil || !h.enter() {
+		t.Close(transport.CloseTryAgainLater, "the hub takes no connection")
+		t.Abort()
+		return false
+	}
+	ok := h.accept(t, id)
+	if !ok {
+		h.exit()
+	}
+	return ok
+}
+
+// accept registers the spoke and starts its reader. If it returns true the
+// reader's end will call exit.
+func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
+	log := h.log.With().Str("connection", uuid.NewString()).Str("remote", t.RemoteAddr()).Str("identity", id.ID).Logger()
+	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
+		t.Close(transport.CloseNotRegistered, "no registration in time")
+	})
+	c := h.newConn(t, id, log)
+	err := h.register(c)
+	if !timer.Stop() && err == nil {
+		err = errors.New("no registration in time")
+	}
+	if err != nil {
+		h.refused.Add(1)
+		log.Info().Err(err).Msg("registration refused")
+		c.leaveUnregistered(err)
+		return false
+	}
+	h.wg.Go(func() {
+		defer h.exit()
+		c.run()
+	})
+	return true
+}
+
+// leaveUnregistered gives back what a connection holds that did not get to run.
+// It reads on until the close has been answered, so that the refusal arrives.
+func (c *conn) leaveUnregistered(cause error) {
+	c.leave(cause)
+	for {
+		if _, err := c.transport.Read(); err != nil {
+			break
+		}
+	}
+	c.transport.Abort()
+	c.events.Close()
+	c.peer.Wait()
+}
+
+func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) (transport.Conn, error) {
+	return transport.Accept(w, r, &transport.AcceptOptions{
+		Subprotocols:    []string{Subprotocol},
+		OriginPatterns:  h.originPatterns,
+		AnyOrigin:       h.anyOrigin,
+		MaxMessageBytes: h.opts.MaxMessageBytes,
+		WriteTimeout:    h.opts.WriteTimeout,
+	})
+}
+
+// refuse answers failed credentials: with a status, or, to a browser, which
+// cannot see one, with an accepted connection that is closed with 4500.
+func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	h.refused.Add(1)
+	h.log.Info().Err(err).Str("remote", r.RemoteAddr).Msg("not authenticated")
+	if r.Header.Get("Origin") != "" {
+		t, err := h.upgrade(w, r)
+		if err != nil {
+			return
+		}
+		t.Close(transport.CloseNotAuthenticated, "not authenticated")
+		for err == nil {
+			_, err = t.Read()
+		}
+		return
+	}
+	status := http.StatusUnauthorized
+	if errors.Is(err, ErrForbidden) {
+		status = http.StatusForbidden
+	} else {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+func (h *Hub) comeBack(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(max(1, h.opts.DrainSpread/time.Second))))
+	http.Error(w, why, http.StatusServiceUnavailable)
+}

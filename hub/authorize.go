@@ -1,0 +1,41 @@
+package hub
+
+import (
+	"github.com/alkdev/hubspoke/call"
+)
+
+// Verb is what somebody wants to do.
+type Verb string
+
+// The verbs. Name is in brackets.
+const (
+	Hold      Verb = "hold"      // hold this spoke id (id)
+	Serve     Verb = "serve"     // serve this operation (operation)
+	Call      Verb = "call"      // call this operation (operation), besides its access rules
+	Publish   Verb = "publish"   // publish on this topic (topic)
+	Subscribe Verb = "subscribe" // subscribe to this topic (topic)
+	List      Verb = "list"      // see that this spoke is there (id)
+)
+
+// Action is something that an identity wants to do.
+type Action struct {
+	Identity *call.Identity
+	Verb     Verb
+	Name     string
+}
+
+// Authorizer permits an action by returning nil; its error's text is told to
+// whoever asked. It is called often, also where nothing may wait: it must not do I/O, nor block.
+type Authorizer func(Action) error
+
+// allow asks the authorizer. A nil identity is the embedding program itself,
+// which may everything.
+func (h *Hub) allow(id *call.Identity, verb Verb, name string) *call.Error {
+	if h.opts.Authorize == nil || id == nil {
+		return nil
+	}
+	if err := h.opts.Authorize(Action{id, verb, name}); err != nil {
+		return &call.Error{Code: call.CodeAccessDenied, Message: err.Error(), Cause: err}
+	}
+	return nil
+}

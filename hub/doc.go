@@ -1,0 +1,25 @@
+// Package hub is the server's side of hubspoke: a [Hub] is an [http.Handler] that
+// spokes dial, and a [call.Caller] that calls what they serve.
+//
+//	h, err := hub.New(&hub.Options{Authenticate: hub.BearerTokens(tokens)})
+//	mux.Handle("GET /spoke", h)
+//	out, err := call.Invoke[Counts](ctx, h, "text.wordcount", doc)
+//
+// # Guarantees
+//
+//   - A call goes to one spoke at a time, and to a second only if it cannot have run at
+//     the first. It ends with one answer, or with an error whose Sent is true to the facts.
+//   - A handler sees the identity of the connection that a request came from, never
+//     what the request says of itself.
+//   - Events are delivered at most once, in order per topic and publisher; a reader
+//     that is too slow is told of the gap, and delays nobody else.
+//   - What an older connection of a spoke still says after a newer one has
+//     registered changes nothing.
+//
+// # Bounds
+//
+// Each spoke's outbound log is bounded in bytes (Options.LogBytes, requests and
+// responses wait for room), its events by a budget within it (Options.EventBytes), its requests
+// by Options.MaxInFlight, its messages by Options.MaxMessageBytes, its topics by
+// Options.MaxTopics; connections by Options.MaxConnections.
+package hub

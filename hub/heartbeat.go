@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// heartbeat is the one wheel for all connections: whoever has been silent for
+// the interval is pinged, whoever still is after the time-out is dropped (protocol section 7).
+func (h *Hub) heartbeat(ctx context.Context) {
+	tick := time.NewTicker(beatPeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			h.beatAll(time.Now())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// beatPeriod is how often the wheel looks: fine enough for a tenth of either
+// time, at most once a second.
+func beatPeriod(interval, timeout time.Duration) time.Duration {
+	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
+}
+
+func (h *Hub) beatAll(now time.Time) {
+	for _, c := range h.table.everyone() {
+		silent := now.Sub(c.transport.LastReceived())
+		switch {
+		case silent < h.opts.HeartbeatInterval:
+			c.pinged.Store(false)
+		case silent >= h.opts.HeartbeatInterval+h.opts.HeartbeatTimeout:
+			c.log.Info().Dur("silent", silent).Msg("heartbeat missed")
+			c.transport.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
+		case !c.pinged.Swap(true):
+			if p, ok := c.transport.(transport.Pinger); ok {
+				_ = p.Ping() // one that cannot be sent is a missed one
+			}
+		}
+	}
+}

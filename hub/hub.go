@@ -1,0 +1,123 @@
+package hub
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/pubsub"
+)
+
+// Hub accepts spokes and routes calls and events among them, the embedding
+// program, and other hubs. It is an [http.Handler] and a [call.Caller]. All
+// methods may be called concurrently. Make one with [New] and end it with [Hub.Shutdown] or [Hub.Close].
+type Hub struct {
+	// Fixed by New.
+	opts           Options
+	log            zerolog.Logger
+	ctx            context.Context // the parent of every handler's
+	cancel         context.CancelFunc
+	originPatterns []string
+	anyOrigin      bool
+	idPrefix       string
+	startedAt      time.Time
+	core           pubsub.EventTarget
+	directory      Directory
+	publisher      *publisher
+
+	operations  call.Registry
+	table       table
+	fanout      fanout
+	counters    peer.Counters
+	turn        atomic.Uint64
+	refused     atomic.Uint64
+	published   atomic.Uint64
+	connections atomic.Int64
+
+	mu       sync.Mutex     // guards the fields below, and that wg only grows while not draining
+	wg       sync.WaitGroup // one for each connection's goroutine
+	draining bool
+	entered  sync.WaitGroup // one for each connection from its handshake to its end
+	stopBeat context.CancelFunc
+	beat     sync.WaitGroup
+}
+
+// New makes a hub. It fails with [ErrOptions].
+func New(o *Options) (*Hub, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix()}
+	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	for _, p := range opts.Origins {
+		if p == "*" {
+			h.anyOrigin = true
+			continue
+		}
+		h.originPatterns = append(h.originPatterns, p)
+	}
+	if b := opts.Backplane; b != nil {
+		h.core, h.directory = b.Events, b.Directory
+	}
+	if h.core == nil {
+		h.core = &pubsub.Local{}
+	}
+	if h.directory == nil {
+		h.directory = &MemoryDirectory{}
+	}
+	h.fanout.core = h.core
+	h.publisher = newPublisher(h.core)
+	h.registerOperations()
+	beatCtx, stop := context.WithCancel(context.Background())
+	h.stopBeat = stop
+	h.beat.Go(func() { h.heartbeat(beatCtx) })
+	return h, nil
+}
+
+// ID is the hub's id.
+func (h *Hub) ID() string { return h.opts.ID }
+
+// Operations holds the operations that the hub serves itself, for spokes and for
+// the embedding program. Names that begin with "hub." are taken.
+func (h *Hub) Operations() *call.Registry { return &h.operations }
+
+// Events is where the embedding program publishes and subscribes. What is
+// published there reaches every spoke that has subscribed, and the other hubs.
+// Topics that begin with "__" or "call." fail with [pubsub.ErrInvalidTopic].
+func (h *Hub) Events() pubsub.EventTarget { return events{h} }
+
+// reservedFrame reports whether a topic would be mistaken for another frame.
+func reservedFrame(topic string) bool {
+	return strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.")
+}
+
+// enter counts a connection, unless the hub is closing.
+func (h *Hub) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return false
+	}
+	h.entered.Add(1)
+	h.connections.Add(1)
+	return true
+}
+
+func (h *Hub) exit() {
+	h.connections.Add(-1)
+	h.entered.Done()
+}
+
+func (h *Hub) isDraining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.draining
+}

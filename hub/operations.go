@@ -1,0 +1,167 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/pubsub"
+)
+
+// Info is what hub.info answers.
+type Info struct {
+	HubID     string    `json:"hubId"`
+	Protocol  string    `json:"protocol"`
+	StartedAt time.Time `json:"startedAt"`
+	Spokes    int       `json:"spokes"`
+	Draining  bool      `json:"draining"`
+}
+
+// SpokeInfo describes a connected spoke.
+type SpokeInfo struct {
+	SpokeID      string            `json:"spokeId"`
+	HubID        string            `json:"hubId"`
+	ConnectionID string            `json:"connectionId"`
+	Generation   int64             `json:"generation"`
+	Name         string            `json:"name,omitempty"`
+	Version      string            `json:"version,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Operations   []string          `json:"operations"`
+	IdentityID   string            `json:"identityId"`
+	InFlight     int               `json:"inFlight"`
+	ConnectedAt  time.Time         `json:"connectedAt"`
+	Draining     bool              `json:"draining,omitempty"`
+}
+
+// OperationInfo describes an operation that can be called.
+type OperationInfo struct {
+	call.Operation
+	// Spokes is how many spokes serve it; 0 for one of the hub's own.
+	Spokes int `json:"spokes"`
+}
+
+// registerOperations puts the hub's own operations into its registry.
+func (h *Hub) registerOperations() {
+	must := func(err error) {
+		if err != nil {
+			panic("hub: its own operations do not register: " + err.Error()) // cannot happen: they are fixed
+		}
+	}
+	r := &h.operations
+	must(call.Handle(r, "hub.info", func(context.Context, json.RawMessage) (Info, error) {
+		return Info{h.opts.ID, Subprotocol, h.startedAt, h.table.len(), h.isDraining()}, nil
+	}, call.Describe("what this hub is")))
+	must(call.Handle(r, "hub.spokes", func(ctx context.Context, _ json.RawMessage) ([]SpokeInfo, error) {
+		return h.Spokes(call.IdentityFrom(ctx)), nil
+	}, call.Describe("the spokes that are connected")))
+	must(call.Handle(r, "hub.operations", func(ctx context.Context, _ json.RawMessage) ([]OperationInfo, error) {
+		return h.ListOperations(call.IdentityFrom(ctx)), nil
+	}, call.Describe("the operations that can be called")))
+	must(call.Handle(r, "hub.publish", h.publishOperation, call.OfType(call.Mutation),
+		call.Describe("publish {topic, payload}; answered when published")))
+	must(call.HandleStream(r, call.OperationGather, h.gather,
+		call.Describe("call every spoke that serves {operationId, input}")))
+}
+
+// Spokes lists the spokes of this hub, sorted by id, as far as the identity may
+// see them; nil sees all. The slice is the caller's.
+func (h *Hub) Spokes(id *call.Identity) []SpokeInfo {
+	out := []SpokeInfo{}
+	for _, c := range h.table.all() {
+		if h.allow(id, List, c.id) != nil {
+			continue
+		}
+		out = append(out, h.describe(c))
+	}
+	return out
+}
+
+func (h *Hub) describe(c *conn) SpokeInfo {
+	p := h.table.profileOf(c)
+	ops := make([]string, 0, len(p.operations))
+	for name := range p.operations {
+		ops = append(ops, name)
+	}
+	slices.Sort(ops)
+	n, _ := c.peer.InFlight()
+	return SpokeInfo{
+		SpokeID: c.id, HubID: h.opts.ID, ConnectionID: c.connectionID, Generation: h.table.generationOf(c),
+		Name: p.name, Version: p.version, Labels: p.labels, Operations: ops, IdentityID: c.identity.ID,
+		InFlight: n, ConnectedAt: c.connectedAt, Draining: c.draining.Load(),
+	}
+}
+
+// ListOperations lists what can be called on this hub, its own operations
+// included, sorted by name, as far as the identity may call it; nil sees all.
+func (h *Hub) ListOperations(id *call.Identity) []OperationInfo {
+	found := map[string]OperationInfo{}
+	for _, op := range h.operations.Operations() {
+		if h.mayCall(id, op) == nil {
+			found[op.Name] = OperationInfo{Operation: op}
+		}
+	}
+	for _, c := range h.table.all() {
+		if h.allow(id, List, c.id) != nil {
+			continue
+		}
+		for name, op := range h.table.profileOf(c).operations {
+			if h.mayCall(id, op) != nil {
+				continue
+			}
+			info, ok := found[name]
+			if !ok {
+				info = OperationInfo{Operation: op}
+			}
+			info.Spokes++
+			found[name] = info
+		}
+	}
+	out := make([]OperationInfo, 0, len(found))
+	for _, info := range found {
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b OperationInfo) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Publish publishes for an identity, nil for the embedding program, and returns
+// when it is published. It fails with an [*call.Error]: ACCESS_DENIED,
+// VALIDATION_ERROR or UNAVAILABLE.
+func (h *Hub) Publish(ctx context.Context, id *call.Identity, topic string, payload json.RawMessage) error {
+	if e := h.mayPublish(id, topic); e != nil {
+		return e
+	}
+	h.published.Add(1)
+	if err := h.core.Dispatch(ctx, pubsub.Event{Topic: topic, Payload: payload}); err != nil {
+		if ctx.Err() != nil {
+			return call.ContextError(ctx, true)
+		}
+		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: err.Error(), Cause: err}
+	}
+	return nil
+}
+
+func (h *Hub) publishOperation(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+	var topic string
+	var payload []byte
+	if err := jsonscan.Decode(in, jsonscan.StringField("topic", &topic), jsonscan.RawField("payload", &payload)); err != nil {
+		return nil, call.Refuse(&call.Error{Code: call.CodeValidation, Message: fmt.Sprintf("hub.publish: %v", err)})
+	}
+	if err := h.Publish(ctx, call.IdentityFrom(ctx), topic, payload); err != nil {
+		return nil, refused(err)
+	}
+	return nil, nil
+}
+
+// refused keeps what the hub's own operations refuse from counting as run.
+func refused(err error) error {
+	if e := asError(err); e != nil && !e.Sent {
+		return call.Refuse(e)
+	}
+	return err
+}

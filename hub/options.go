@@ -1,0 +1,147 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/pubsub/wstarget"
+)
+
+// Options configure a Hub. They are copied by [New]. What is zero has its default.
+type Options struct {
+	// Authenticate says who dials. It is required unless AllowAnonymous is set.
+	Authenticate Authenticator
+	// AllowAnonymous lets everybody in, all as the one identity
+	// [call.Anonymous]. It goes without Authenticate.
+	AllowAnonymous bool
+	// Authorize permits what an identity wants to do; nil permits everything to
+	// everyone who is authenticated.
+	Authorize Authorizer
+
+	// ID names the hub; empty is a random one per process.
+	ID string
+	// Origins are host patterns (path.Match) from which browsers may connect,
+	// besides the hub's own host. "*" alone allows every origin.
+	Origins []string
+	// MaxConnections bounds the connections; 0 is no bound. Over it the answer
+	// is 503 with Retry-After.
+	MaxConnections int
+	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
+	MaxMessageBytes int64
+	// MaxInFlight is how many requests of one spoke are served at once; 0 is 64.
+	MaxInFlight int
+	// MaxOperations is how many operations one spoke may register; 0 is 1,024.
+	MaxOperations int
+	// MaxTopics is how many topics one spoke may be subscribed to; 0 is 10,000.
+	MaxTopics int
+	// LogBytes bounds what waits for one spoke to read it; 0 is 4 MiB or twice
+	// MaxMessageBytes, whichever is more.
+	LogBytes int
+	// EventBytes bounds the events that wait for one spoke; 0 is 1 MiB.
+	EventBytes int
+	// CloseSlowReaders closes a connection (4002) where events would be dropped
+	// and a gap told.
+	CloseSlowReaders bool
+
+	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s.
+	HandshakeTimeout time.Duration
+	// HeartbeatInterval is the silence after which a spoke is asked for a sign of
+	// life; 0 is 25 s.
+	HeartbeatInterval time.Duration
+	// HeartbeatTimeout is how long after that it is dropped; 0 is 10 s.
+	HeartbeatTimeout time.Duration
+	// WriteTimeout is how long a write may make no progress; 0 is 30 s.
+	WriteTimeout time.Duration
+	// DrainSpread is the time over which the spokes are asked to come back when
+	// the hub drains; 0 is 5 s.
+	DrainSpread time.Duration
+
+	// Interceptors go around every call that the embedding program makes with the
+	// hub, the first outermost. Those around handlers are set on Operations.
+	Interceptors []call.Interceptor
+	// Backplane joins hubs; nil is memory, for a hub that is alone.
+	Backplane *Backplane
+	// Logger gets what an operator should see. The zero value logs nothing.
+	Logger *zerolog.Logger
+}
+
+// DefaultMaxMessageBytes is the largest message that a hub takes.
+const DefaultMaxMessageBytes = 1 << 20
+
+// ErrOptions is what [New] wraps when the options contradict themselves.
+var ErrOptions = errors.New("hub: options")
+
+// withDefaults gives a copy in which everything is set.
+func (o *Options) withDefaults() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	switch {
+	case c.Authenticate == nil && !c.AllowAnonymous:
+		return c, fmt.Errorf("%w: Authenticate is needed, or AllowAnonymous to let everybody in", ErrOptions)
+	case c.Authenticate != nil && c.AllowAnonymous:
+		return c, fmt.Errorf("%w: Authenticate and AllowAnonymous exclude each other", ErrOptions)
+	}
+	if c.AllowAnonymous {
+		c.Authenticate = anonymous
+	}
+	for _, p := range c.Origins {
+		if _, err := path.Match(p, ""); err != nil {
+			return c, fmt.Errorf("%w: origin pattern %q: %w", ErrOptions, p, err)
+		}
+	}
+	if c.ID == "" {
+		c.ID = uuid.NewString()
+	}
+	orInt64(&c.MaxMessageBytes, DefaultMaxMessageBytes)
+	orInt(&c.MaxInFlight, peer.DefaultMaxInFlight)
+	orInt(&c.MaxOperations, 1024)
+	orInt(&c.MaxTopics, wstarget.DefaultMaxTopics)
+	orInt(&c.LogBytes, int(max(4<<20, 2*c.MaxMessageBytes)))
+	orInt(&c.EventBytes, 1<<20)
+	orDuration(&c.HandshakeTimeout, 10*time.Second)
+	orDuration(&c.HeartbeatInterval, 25*time.Second)
+	orDuration(&c.HeartbeatTimeout, 10*time.Second)
+	orDuration(&c.WriteTimeout, 30*time.Second)
+	orDuration(&c.DrainSpread, 5*time.Second)
+	if c.Logger == nil {
+		nop := zerolog.Nop()
+		c.Logger = &nop
+	}
+	return c, c.checkSigns()
+}
+
+func (o *Options) checkSigns() error {
+	if o.MaxConnections < 0 || o.MaxMessageBytes < 0 || o.MaxInFlight < 0 || o.MaxOperations < 0 ||
+		o.MaxTopics < 0 || o.LogBytes < 0 || o.EventBytes < 0 || o.HandshakeTimeout < 0 ||
+		o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.WriteTimeout < 0 || o.DrainSpread < 0 {
+		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
+	}
+	return nil
+}
+
+func orInt(p *int, d int) {
+	if *p == 0 {
+		*p = d
+	}
+}
+
+func orInt64(p *int64, d int64) {
+	if *p == 0 {
+		*p = d
+	}
+}
+
+func orDuration(p *time.Duration, d time.Duration) {
+	if *p == 0 {
+		*p = d
+	}
+}

@@ -1,0 +1,75 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/alkdev/hubspoke/pubsub"
+)
+
+// The topics of presence (protocol section 5). Each event is published there and
+// on the topic with ":{spokeId}" appended.
+const (
+	TopicConnected    = "hub.spoke.connected"
+	TopicDisconnected = "hub.spoke.disconnected"
+)
+
+// Presence is the payload of the topics of presence.
+type Presence struct {
+	HubID      string `json:"hubId"`
+	SpokeID    string `json:"spokeId"`
+	Generation int64  `json:"generation"`
+	// Reason is why it disconnected; empty for connected.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Connected and Disconnected are the topics of presence, for Subscribe.
+var (
+	Connected    = pubsub.NewTopic[Presence](TopicConnected)
+	Disconnected = pubsub.NewTopic[Presence](TopicDisconnected)
+)
+
+func reservedTopic(topic string) bool { return strings.HasPrefix(topic, "hub.") }
+
+// arrived tells that c has registered.
+func (h *Hub) arrived(c *conn) {
+	c.presence.Lock()
+	defer c.presence.Unlock()
+	if c.gone {
+		return
+	}
+	c.here = true
+	h.tellPresence(TopicConnected, c, "")
+}
+
+// departed tells, once, that c has gone, and releases its record. Whoever takes
+// an id over tells it of the older connection before it tells of itself.
+func (h *Hub) departed(c *conn, reason string) {
+	c.presence.Lock()
+	defer c.presence.Unlock()
+	if c.gone {
+		return
+	}
+	c.gone = true
+	if generation := h.table.generationOf(c); generation != 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
+		defer cancel()
+		if err := h.directory.Release(ctx, c.id, generation); err != nil {
+			c.log.Warn().Err(err).Msg("the directory was not told that the spoke has gone")
+		}
+	}
+	if c.here {
+		h.tellPresence(TopicDisconnected, c, reason)
+	}
+}
+
+func (h *Hub) tellPresence(topic string, c *conn, reason string) {
+	payload, _ := json.Marshal(Presence{HubID: h.opts.ID, SpokeID: c.id, // strings and numbers always marshal
+		Generation: h.table.generationOf(c), Reason: reason})
+	for _, t := range []string{topic, topic + ":" + c.id} {
+		h.publisher.publish(pubsub.Event{Topic: t, Payload: payload}, func(err error) {
+			c.log.Warn().Err(err).Str("topic", t).Msg("presence was not published")
+		})
+	}
+}

@@ -1,0 +1,51 @@
+package hub
+
+// Stats counts what a hub has seen since it began, and what it holds now.
+type Stats struct {
+	HubID       string `json:"hubId"`
+	Spokes      int    `json:"spokes"`      // registered now
+	Connections int    `json:"connections"` // registered or about to be
+	Refused     uint64 `json:"refused"`     // connections that did not register
+	Operations  int    `json:"operations"`  // served by spokes now
+	Topics      int    `json:"topics"`      // with a subscriber among the spokes
+	InFlight    int    `json:"inFlight"`    // calls that spokes answer now
+	Serving     int    `json:"serving"`     // calls that spokes wait for now
+	QueuedBytes int    `json:"queuedBytes"` // waiting for spokes to read
+
+	Frames        uint64 `json:"frames"`        // received
+	Calls         uint64 `json:"calls"`         // sent to spokes
+	Served        uint64 `json:"served"`        // received from spokes, or made here to the hub's own operations
+	Overloaded    uint64 `json:"overloaded"`    // received over maxInFlight
+	Published     uint64 `json:"published"`     // events
+	EventsDropped uint64 `json:"eventsDropped"` // for the slow readers that are connected now
+	Malformed     uint64 `json:"malformed"`     // payloads that the protocol does not know
+	Unknown       uint64 `json:"unknown"`       // reserved types that the protocol does not know
+	Late          uint64 `json:"late"`          // answers for no call in flight
+	Duplicates    uint64 `json:"duplicates"`    // requests under an id in flight
+	SlowStreams   uint64 `json:"slowStreams"`   // streams that ended with SLOW_CONSUMER
+	Panics        uint64 `json:"panics"`        // handlers of the hub that panicked
+	Draining      bool   `json:"draining"`
+}
+
+// Stats gives the counts of this moment.
+func (h *Hub) Stats() Stats {
+	k := &h.counters
+	s := Stats{
+		HubID: h.opts.ID, Connections: int(h.connections.Load()), Refused: h.refused.Load(),
+		Operations: h.table.operationsNow(), Topics: h.fanout.topicsNow(),
+		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
+		Published: h.published.Load(), Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
+		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load(),
+		Draining: h.isDraining(),
+	}
+	for _, c := range h.table.all() {
+		n, _ := c.peer.InFlight()
+		q := c.peer.Session().Stats()
+		s.Spokes++
+		s.InFlight += n
+		s.Serving += c.peer.Serving()
+		s.QueuedBytes += q.QueuedBytes
+		s.EventsDropped += q.EventsDropped
+	}
+	return s
+}

@@ -1,0 +1,253 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// table holds the spokes that are connected to this hub. A lookup takes its lock
+// and nothing else.
+type table struct {
+	mu     sync.RWMutex // guards the fields below, and what conn says that it guards
+	spokes map[string]*conn
+	// providers holds, by operation, who serves it; a slice is replaced, never changed in place.
+	providers map[string][]*conn
+	closed    bool
+	change    chan struct{} // closed at the next change; nil while nobody waits
+}
+
+// claim is what became of an attempt to hold an id.
+type claim struct {
+	older  *conn               // to be retired with code
+	code   transport.CloseCode // for the older one, or for the asker if refused
+	reason string
+	ok     bool
+}
+
+// claim gives the id to c, or says why not (protocol section 4). Nothing is
+// routed to c before insert.
+func (t *table) claim(c *conn) claim {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return claim{code: transport.CloseServiceRestart, reason: "the hub is closing"}
+	}
+	if t.spokes == nil {
+		t.spokes = make(map[string]*conn)
+		t.providers = make(map[string][]*conn)
+	}
+	old := t.spokes[c.id]
+	out := claim{older: old, ok: true}
+	switch {
+	case old == nil:
+	case old.identity.ID != c.identity.ID:
+		return claim{code: transport.CloseIDTaken, reason: "the id is held by another identity"}
+	case c.instanceID == "" || c.instanceID != old.instanceID:
+		out.code, out.reason = transport.CloseReplaced, "replaced by another instance"
+	case c.attempt > old.attempt:
+		out.code, out.reason = transport.CloseSuperseded, "superseded by a newer connection"
+	default:
+		return claim{code: transport.CloseSuperseded, reason: "a newer connection of the spoke is there"}
+	}
+	if old != nil {
+		t.removeLocked(old)
+		old.retired = out.reason
+	}
+	t.spokes[c.id] = c
+	return out
+}
+
+// insert makes c a candidate for calls, unless it has been retired meanwhile.
+// It gives the operations for which c is the first provider.
+func (t *table) insert(c *conn, generation int64, p profile) (first []string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c {
+		return nil, false
+	}
+	c.generation = generation
+	c.profile = p
+	first = t.provideLocked(c)
+	t.changedLocked()
+	return first, true
+}
+
+// update replaces what a live registration offers. It gives the operations that
+// have their first provider with it, and those that lost their last.
+func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c {
+		return nil, nil, false
+	}
+	gone := t.withdrawLocked(c)
+	c.profile = p
+	first = t.provideLocked(c)
+	for _, op := range gone {
+		if i := slices.Index(first, op); i >= 0 {
+			first = slices.Delete(first, i, i+1)
+		} else {
+			last = append(last, op)
+		}
+	}
+	t.changedLocked()
+	return first, last, true
+}
+
+// remove takes c out and gives why it had been taken out before, "" if it had not.
+func (t *table) remove(c *conn) (retired string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.retired != "" {
+		return c.retired
+	}
+	t.removeLocked(c)
+	return ""
+}
+
+func (t *table) removeLocked(c *conn) {
+	if t.spokes[c.id] != c {
+		return
+	}
+	delete(t.spokes, c.id)
+	t.withdrawLocked(c)
+	t.changedLocked()
+}
+
+func (t *table) provideLocked(c *conn) (first []string) {
+	for op := range c.profile.operations {
+		list := t.providers[op]
+		if len(list) == 0 {
+			first = append(first, op)
+		}
+		t.providers[op] = append(slices.Clip(slices.Clone(list)), c)
+	}
+	return first
+}
+
+func (t *table) withdrawLocked(c *conn) (last []string) {
+	for op := range c.profile.operations {
+		list := t.providers[op]
+		i := slices.Index(list, c)
+		if i < 0 {
+			continue
+		}
+		if len(list) == 1 {
+			delete(t.providers, op)
+			last = append(last, op)
+			continue
+		}
+		t.providers[op] = slices.Delete(slices.Clone(list), i, i+1)
+	}
+	return last
+}
+
+// unserved gives those of the operations that nobody serves here now.
+func (t *table) unserved(ops []string) (out []string) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, op := range ops {
+		if len(t.providers[op]) == 0 {
+			out = append(out, op)
+		}
+	}
+	return out
+}
+
+// spoke gives the spoke with the id and what it offers.
+func (t *table) spoke(id string) (*conn, profile, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	c := t.spokes[id]
+	if c == nil || c.generation == 0 {
+		return nil, profile{}, false
+	}
+	return c, c.profile, true
+}
+
+// serving gives those who serve the operation; the slice must not be changed.
+func (t *table) serving(operation string) []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.providers[operation]
+}
+
+// profileOf gives what c offers now.
+func (t *table) profileOf(c *conn) profile {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.profile
+}
+
+// generationOf gives the generation of c's registration.
+func (t *table) generationOf(c *conn) int64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.generation
+}
+
+// all gives everyone who has registered, sorted by id.
+func (t *table) all() []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	out := make([]*conn, 0, len(t.spokes))
+	for _, c := range slices.SortedFunc(maps.Values(t.spokes), func(a, b *conn) int { return strings.Compare(a.id, b.id) }) {
+		if c.generation != 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// everyone gives all connections that hold an id, in no order.
+func (t *table) everyone() []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Values(t.spokes))
+}
+
+func (t *table) operationsNow() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.providers)
+}
+
+func (t *table) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.spokes)
+}
+
+// close refuses every later claim.
+func (t *table) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+// wait gives a channel that is closed at the next change.
+func (t *table) wait() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.change == nil {
+		t.change = make(chan struct{})
+	}
+	return t.change
+}
+
+func (t *table) changed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changedLocked()
+}
+
+func (t *table) changedLocked() {
+	if t.change != nil {
+		close(t.change)
+		t.change = nil
+	}
+}

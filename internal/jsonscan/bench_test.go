@@ -1,0 +1,63 @@
+package jsonscan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+const envelope = `{"requestId":"0193a7c2","operationId":"text.wordcount","input":{"text":"hello world","n":42},"credit":16,"timeout":30000,"x":1}`
+
+func documents() map[string][]byte {
+	var small []string
+	for i := 0; len(small) < 220; i++ {
+		small = append(small, fmt.Sprintf(`"member%d":%d`, i, i*i))
+	}
+	return map[string][]byte{
+		"128B":     []byte(envelope),
+		"4KiBlong": []byte(`{"requestId":"0193a7c2","input":"` + strings.Repeat("word ", 810) + `"}`),
+		"4KiBmany": []byte(`{"requestId":"0193a7c2","input":{` + strings.Join(small, ",") + `}}`),
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	for name, data := range documents() {
+		b.Run("Valid/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if !jsonscan.Valid(data) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+		b.Run("Object/"+name, func(b *testing.B) { benchObject(b, data, jsonscan.Open) })
+		b.Run("ObjectTrusted/"+name, func(b *testing.B) { benchObject(b, data, jsonscan.OpenValid) })
+		b.Run("json.Valid/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if !json.Valid(data) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+	}
+}
+
+func benchObject(b *testing.B, data []byte, open func([]byte) jsonscan.Object) {
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		o := open(data)
+		n := 0
+		for o.Next() {
+			n += len(o.Name())
+		}
+		if o.Err() != nil || n == 0 {
+			b.Fatal(o.Err())
+		}
+	}
+}

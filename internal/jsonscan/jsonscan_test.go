@@ -1,0 +1,142 @@
+package jsonscan_test
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+func TestValueStopsBehindTheValue(t *testing.T) {
+	for in, want := range map[string]int{
+		` 1 `: 2, `[]x`: 2, `"a" :`: 3, "\t{\"a\":[1,{}]},": 13, `truex`: 4, `-0.5e+7,`: 7,
+	} {
+		if end, err := jsonscan.Value([]byte(in), 0); err != nil || end != want {
+			t.Errorf("%q: %d, %v; want %d", in, end, err, want)
+		}
+	}
+}
+
+func TestSyntaxErrorTellsWhere(t *testing.T) {
+	_, err := jsonscan.Value([]byte(`{"a":tru}`), 0)
+	if err == nil || err.Error() != "invalid literal at byte 5" {
+		t.Error(err)
+	}
+}
+
+func TestDepth(t *testing.T) {
+	for _, depth := range []int{1, 63, 64, 65, 128, 9999, 10000, 10001, 20000} {
+		for _, in := range []string{
+			strings.Repeat("[", depth) + strings.Repeat("]", depth),
+			strings.Repeat(`{"a":`, depth-1) + "{}" + strings.Repeat("}", depth-1),
+			strings.Repeat(`[{"a":`, depth/2) + strings.Repeat("[", depth%2) + "1" + strings.Repeat("]", depth%2) + strings.Repeat("}]", depth/2),
+		} {
+			if got, want := jsonscan.Valid([]byte(in)), json.Valid([]byte(in)); got != want {
+				t.Errorf("depth %d: %v, want %v", depth, got, want)
+			}
+		}
+		wrapped := []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
+		if depth == 1 {
+			continue
+		}
+		if got, want := walk(jsonscan.Open(wrapped)) == nil, json.Valid(wrapped); got != want {
+			t.Errorf("object of depth %d: %v, want %v", depth, got, want)
+		}
+	}
+}
+
+func walk(o jsonscan.Object) error {
+	for o.Next() {
+	}
+	return o.Err()
+}
+
+func TestNoAllocations(t *testing.T) {
+	data := []byte(envelope)
+	if n := testing.AllocsPerRun(100, func() {
+		o := jsonscan.Open(data)
+		for o.Next() {
+			if string(o.Name()) == "credit" {
+				_, _ = jsonscan.Int(o.Value())
+			}
+		}
+		_ = jsonscan.Valid(data)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestInt(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "-0": 0, "7": 7, "-12": -12, "9223372036854775807": math.MaxInt64, "-9223372036854775808": math.MinInt64,
+		"1.9": 1, "-1.9": -1, "1e3": 1000, "1.2345E2": 123, "12345e-2": 123, "0.001e3": 1, "5e-1": 0, "0e99999999999": 0,
+		"0.0000e50": 0, "9223372036854775807.99": math.MaxInt64, "922337203685477580700e-2": math.MaxInt64, "1e18": 1e18,
+		"0.0000000000000000000000000000001e31": 1, "1e-99999999999999999999": 0,
+	} {
+		if got, ok := jsonscan.Int([]byte(in)); !ok || got != want {
+			t.Errorf("%s: %d, %v; want %d", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{
+		"", "-", "01", "1 ", " 1", "+1", "1.", ".5", "1e", "null", `"1"`, "9223372036854775808", "-9223372036854775809", "1e19", "1e400",
+		"99999999999999999999", "1e99999999999999999999",
+	} {
+		if got, ok := jsonscan.Int([]byte(in)); ok {
+			t.Errorf("%s: %d", in, got)
+		}
+	}
+}
+
+func TestKind(t *testing.T) {
+	for in, want := range map[string]byte{
+		"{}": '{', "[]": '[', `""`: '"', "-1": '0', "9": '0', "true": 't', "false": 'f', "null": 'n', "": 0, "x": 0, " 1": 0,
+	} {
+		if got := jsonscan.Kind([]byte(in)); got != want {
+			t.Errorf("%s: %q", in, got)
+		}
+	}
+	if v, ok := jsonscan.Bool([]byte("true")); !v || !ok {
+		t.Error("true")
+	}
+	if v, ok := jsonscan.Bool([]byte("false")); v || !ok {
+		t.Error("false")
+	}
+	if _, ok := jsonscan.Bool([]byte("1")); ok {
+		t.Error("1")
+	}
+}
+
+func TestDecode(t *testing.T) {
+	var (
+		s, absent = "", "default"
+		n         int64
+		b         bool
+		raw, obj  []byte
+		list      []string
+		labels    map[string]string
+	)
+	fields := []jsonscan.Field{
+		jsonscan.StringField("s", &s), jsonscan.StringField("absent", &absent), jsonscan.IntField("n", &n), jsonscan.BoolField("b", &b),
+		jsonscan.RawField("raw", &raw), jsonscan.ObjectField("obj", &obj), jsonscan.StringsField("list", &list), jsonscan.MapField("labels", &labels),
+	}
+	in := `{"s":"x","S":1,"absent":null,"n":2.5,"b":true,"raw":[1],"obj":{},"list":["a","b"],"labels":{"k":"v"},"?":1,"?":2}`
+	if err := jsonscan.Decode([]byte(in), fields...); err != nil {
+		t.Fatal(err)
+	}
+	if s != "x" || absent != "default" || n != 2 || !b || string(raw) != "[1]" || string(obj) != "{}" ||
+		!slices.Equal(list, []string{"a", "b"}) || labels["k"] != "v" {
+		t.Error(s, absent, n, b, raw, obj, list, labels)
+	}
+	for in, member := range map[string]string{
+		`{"s":1}`: `"s"`, `{"s":"a","s":"b"}`: `"s"`, `{"absent":null,"absent":null}`: `"absent"`, `{"n":"1"}`: `"n"`, `{"n":1e99}`: `"n"`,
+		`{"b":0}`: `"b"`, `{"list":{}}`: `"list"`, `{"list":[1]}`: `"list"`, `{"labels":{"k":1}}`: `"k"`, `{"labels":{"k":"","k":""}}`: `"k"`,
+		`{"labels":[]}`: `"labels"`, `[]`: "object", `{"s":"a"`: "end", `{} {}`: "after", `{"obj":[]}`: `"obj"`,
+	} {
+		if err := jsonscan.Decode([]byte(in), fields...); err == nil || !strings.Contains(err.Error(), member) {
+			t.Errorf("%s: %v does not say %s", in, err, member)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package jsonscan
+
+import "strconv"
+
+// MaxDepth is how deep arrays and objects may be nested, the limit of
+// encoding/json.
+const MaxDepth = 10000
+
+// shallow is the depth that fits in one word of the nesting stack. Nearly all
+// messages do, and a word costs nothing to clear.
+const shallow = 64
+
+// SyntaxError says where and why data is not JSON.
+type SyntaxError struct {
+	// Offset is the index of the offending byte; the length of the data if it
+	// ended too early.
+	Offset int
+	msg    string
+}
+
+func (e *SyntaxError) Error() string {
+	return e.msg + " at byte " + strconv.Itoa(e.Offset)
+}
+
+// failure is a SyntaxError's text; the zero value is success. The scanners
+// return it so that only the outermost call allocates an error.
+type failure string
+
+const (
+	failEnd     failure = "unexpected end of JSON"
+	failValue   failure = "no JSON value"
+	failLiteral failure = "invalid literal"
+	failNumber  failure = "invalid number"
+	failControl failure = "control character in string"
+	failEscape  failure = "invalid escape in string"
+	failName    failure = "no member name"
+	failColon   failure = "no colon after member name"
+	failComma   failure = "no comma or closing bracket"
+	failDepth   failure = "nested too deep"
+	failTrail   failure = "data after the JSON value"
+	failObject  failure = "not a JSON object"
+	failArray   failure = "not a JSON array"
+)
+
+// Value skips white space from i on, validates the one JSON value that begins
+// there and returns the index after it. What follows the value is not looked
+// at. The error is a *SyntaxError.
+func Value(data []byte, i int) (end int, err error) {
+	end, fail := value(data, i, MaxDepth)
+	if fail != "" {
+		return end, &SyntaxError{Offset: end, msg: string(fail)}
+	}
+	return end, nil
+}
+
+// Valid reports whether data is exactly one JSON value with nothing but white
+// space around it.
+func Valid(data []byte) bool {
+	end, fail := value(data, 0, MaxDepth)
+	return fail == "" && skipSpace(data, end) == len(data)
+}
+
+// value is Value with the nesting that is still allowed. On failure it returns
+// the index of the offence.
+func value(data []byte, i, limit int) (int, failure) {
+	i = skipSpace(data, i)
+	if i >= len(data) {
+		return len(data), failEnd
+	}
+	if c := data[i]; c != '{' && c != '[' {
+		return scalar(data, i)
+	}
+	var word [1]uint64
+	end, fail := composite(data, i, word[:], min(limit, shallow))
+	if fail == failDepth && limit > shallow {
+		// Rare and bounded: begin again with a stack that holds every depth.
+		return deepComposite(data, i, limit)
+	}
+	return end, fail
+}
+
+// deepComposite has the big stack in a frame of its own, so that value does not
+// clear it each time.
+//
+//go:noinline
+func deepComposite(data []byte, i, limit int) (int, failure) {
+	var words [(MaxDepth + 63) / 64]uint64
+	return composite(data, i, words[:], limit)
+}
+
+// composite validates the array or object at i. The stack has one bit per open
+// bracket, set for an object.
+func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
+	depth := 0
+	inObject := false
+	for {
+		// A value is due at i, white space skipped.
+		if i >= len(data) {
+			return len(data), failEnd
+		}
+		switch c := data[i]; c {
+		case '{', '[':
+			if depth == limit {
+				return i, failDepth
+			}
+			inObject = c == '{'
+			push(stack, depth, inObject)
+			depth++
+			i = skipSpace(data, i+1)
+			if i < len(data) && data[i] == c+2 { // '{'+2 is '}', '['+2 is ']'
+				break // empty: closed below like any other
+			}
+			if inObject {
+				var fail failure
+				if i, fail = memberName(data, i); fail != "" {
+					return i, fail
+				}
+			}
+			continue
+		default:
+			var fail failure
+			if i, fail = scalar(data, i); fail != "" {
+				return i, fail
+			}
+			i = skipSpace(data, i)
+		}
+		// A value has ended before i, or an empty bracket is about to be closed.
+		var fail failure
+		i, depth, inObject, fail = closeBrackets(data, i, stack, depth, inObject)
+		if fail != "" || depth == 0 {
+			return i, fail
+		}
+		if inObject {
+			if i, fail = memberName(data, i); fail != "" {
+				return i, fail
+			}
+		}
+	}
+}
+
+// closeBrackets eats the closing brackets at i and the comma after them. It
+// returns with depth 0 after the last bracket (i directly behind it), else with
+// i where the next element or member begins.
+func closeBrackets(data []byte, i int, stack []uint64, depth int, inObject bool) (int, int, bool, failure) {
+	for {
+		if i >= len(data) {
+			return len(data), depth, inObject, failEnd
+		}
+		switch c := data[i]; {
+		case c == ',':
+			return skipSpace(data, i+1), depth, inObject, ""
+		case c == '}' && inObject, c == ']' && !inObject:
+			i++
+			depth--
+			if depth == 0 {
+				return i, 0, false, ""
+			}
+			inObject = top(stack, depth)
+			i = skipSpace(data, i)
+		default:
+			return i, depth, inObject, failComma
+		}
+	}
+}
+
+// memberName validates a name and its colon and returns where the value begins.
+func memberName(data []byte, i int) (int, failure) {
+	if i >= len(data) {
+		return len(data), failEnd
+	}
+	if data[i] != '"' {
+		return i, failName
+	}
+	i, fail := quoted(data, i)
+	if fail != "" {
+		return i, fail
+	}
+	i = skipSpace(data, i)
+	if i >= len(data) {
+		return len(data), failEnd
+	}
+	if data[i] != ':' {
+		return i, failColon
+	}
+	return skipSpace(data, i+1), ""
+}
+
+func push(stack []uint64, depth int, object bool) {
+	bit := uint64(1) << (depth & 63)
+	if object {
+		stack[depth>>6] |= bit
+	} else {
+		stack[depth>>6] &^= bit
+	}
+}
+
+// top says whether the innermost of depth open brackets is an object's.
+func top(stack []uint64, depth int) bool {
+	depth--
+	return stack[depth>>6]>>(depth&63)&1 != 0
+}
+
+func skipSpace(data []byte, i int) int {
+	for i < len(data) && data[i] <= ' ' {
+		if c := data[i]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+// Nested is Value for a value inside an object or array that the caller has
+// opened itself: one level less of nesting is allowed.
+func Nested(data []byte, i int) (end int, err error) {
+	end, fail := value(data, i, MaxDepth-1)
+	if fail != "" {
+		return end, &SyntaxError{Offset: end, msg: string(fail)}
+	}
+	return end, nil
+}

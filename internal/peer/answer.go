@@ -1,0 +1,115 @@
+package peer
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// answer is what the frames behind a request have in common. Its slices alias
+// the frame.
+type answer struct {
+	id      []byte
+	output  []byte
+	reason  string
+	credit  int
+	payload []byte
+}
+
+// parseAnswer reads call.responded, call.completed, call.error, call.aborted and
+// call.credit. It is false for what is malformed, which has nobody to answer.
+func parseAnswer(payload []byte) (a answer, ok bool) {
+	if jsonscan.Kind(payload) != '{' {
+		return a, false
+	}
+	a.payload = payload
+	var s seen
+	o := jsonscan.OpenValid(payload)
+	for o.Next() {
+		bit := -1
+		raw := o.Value()
+		switch string(o.Name()) {
+		case "requestId":
+			bit = 0
+			a.id = plainString(raw)
+		case "output":
+			bit = 1
+			a.output = raw
+		case "credit":
+			bit = 2
+			n, err := count("credit", raw)
+			if err != nil {
+				return a, false
+			}
+			a.credit = n
+		case "reason":
+			bit = 3
+			a.reason, _ = jsonscan.String(raw)
+		case "code":
+			bit = 4
+		case "message":
+			bit = 5
+		case "retryable":
+			bit = 6
+		case "details":
+			bit = 7
+		}
+		if bit >= 0 && s.twice(bit) {
+			return a, false
+		}
+	}
+	return a, o.Err() == nil && len(a.id) > 0 && len(a.id) <= maxIDBytes
+}
+
+// plainString gives a string's bytes, without a copy where it has no escapes.
+func plainString(raw []byte) []byte {
+	if jsonscan.Kind(raw) != '"' {
+		return nil
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	s, _ := jsonscan.String(raw)
+	return []byte(s)
+}
+
+func appendHead(dst []byte, typ, id string) []byte {
+	dst = append(dst, `{"type":"`...)
+	dst = append(dst, typ...)
+	dst = append(dst, `","payload":{"requestId":`...)
+	return jsonscan.AppendString(dst, id)
+}
+
+func appendResponded(dst []byte, id string, output []byte) []byte {
+	dst = append(appendHead(dst, call.EventResponded, id), `,"output":`...)
+	if len(output) == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, output...)
+	}
+	return append(dst, "}}"...)
+}
+
+func appendCompleted(dst []byte, id string) []byte {
+	return append(appendHead(dst, call.EventCompleted, id), "}}"...)
+}
+
+func appendError(dst []byte, id string, e *call.Error) []byte {
+	dst = append(appendHead(dst, call.EventError, id), ',')
+	return append(call.AppendErrorMembers(dst, e), "}}"...)
+}
+
+func appendAborted(dst []byte, id, reason string) []byte {
+	dst = appendHead(dst, call.EventAborted, id)
+	if reason != "" {
+		dst = jsonscan.AppendString(append(dst, `,"reason":`...), reason)
+	}
+	return append(dst, "}}"...)
+}
+
+func appendCredit(dst []byte, id string, n int) []byte {
+	dst = append(appendHead(dst, call.EventCredit, id), `,"credit":`...)
+	return append(strconv.AppendInt(dst, int64(n), 10), "}}"...)
+}

@@ -1,0 +1,175 @@
+package peer
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/pending"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// Control frame types that both ends know (protocol section 7).
+const (
+	TypePing = "__ping"
+	TypePong = "__pong"
+	// TypeDrain says that the side that sends it will close.
+	TypeDrain = "__drain"
+)
+
+// dispatch runs on the reader.
+func (p *Peer) dispatch(f transport.Frame) {
+	switch f.Type {
+	case call.EventRequested:
+		p.requested(f.Payload)
+	case call.EventResponded, call.EventCompleted, call.EventError, call.EventAborted, call.EventCredit:
+		a, ok := parseAnswer(f.Payload)
+		if !ok {
+			p.cfg.Counters.Malformed.Add(1)
+			return
+		}
+		p.answered(f.Type, a)
+	case TypePing:
+		_ = p.Post(TypePong, nil) // fails only when the session has ended
+	case TypePong:
+	default:
+		p.other(f)
+	}
+}
+
+func (p *Peer) other(f transport.Frame) {
+	switch {
+	case strings.HasPrefix(f.Type, transport.PrefixControl):
+		if p.cfg.Control == nil || !p.cfg.Control(f.Type, f.Payload) {
+			p.cfg.Counters.Unknown.Add(1)
+		}
+	case strings.HasPrefix(f.Type, transport.PrefixCall):
+		p.cfg.Counters.Unknown.Add(1)
+	case p.cfg.Event != nil:
+		p.cfg.Event(f.Type, f.Payload)
+	}
+}
+
+func (p *Peer) answered(typ string, a answer) {
+	var out pending.Outcome
+	switch typ {
+	case call.EventResponded:
+		out = p.pending.Respond(a.id, append([]byte(nil), a.output...))
+	case call.EventCompleted:
+		out = p.pending.Complete(a.id)
+	case call.EventError:
+		out = p.pending.Fail(a.id, call.ParseError(a.payload))
+	case call.EventCredit:
+		p.credited(a)
+		return
+	case call.EventAborted:
+		if p.aborted(a) {
+			return
+		}
+		// A peer of the older kind answers an abort with an abort.
+		out = p.pending.Fail(a.id, &call.Error{Code: call.CodeAborted, Message: a.reason, Sent: true})
+	}
+	switch out {
+	case pending.Unknown:
+		p.cfg.Counters.Late.Add(1)
+	case pending.Surplus:
+		p.cfg.Counters.Late.Add(1)
+		p.postAbort(string(a.id), "the call has its answer")
+	case pending.Overrun:
+		p.cfg.Counters.SlowStreams.Add(1)
+		p.postAbort(string(a.id), "more responses than the reader takes")
+	case pending.Delivered:
+	}
+}
+
+// aborted cancels a request that is served here and reports whether there is one.
+func (p *Peer) aborted(a answer) bool {
+	p.mu.Lock()
+	in := p.inbound[string(a.id)]
+	p.mu.Unlock()
+	if in == nil {
+		return false
+	}
+	msg := "the caller cancelled"
+	if a.reason != "" {
+		msg += ": " + a.reason
+	}
+	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: errCancelled})
+	return true
+}
+
+func (p *Peer) credited(a answer) {
+	p.mu.Lock()
+	in := p.inbound[string(a.id)]
+	p.mu.Unlock()
+	if in == nil {
+		p.cfg.Counters.Late.Add(1)
+		return
+	}
+	in.addCredit(a.credit)
+}
+
+// requested puts a request into the table and starts its handler. It runs on the
+// reader, so that an abort that follows finds the request.
+func (p *Peer) requested(payload []byte) {
+	w, err := parseRequest(payload, time.Now())
+	if errors.Is(err, errNoID) {
+		p.cfg.Counters.Malformed.Add(1)
+		return
+	}
+	if err == nil && w.stream != nil {
+		w.req.Stream = *w.stream
+	} else if err == nil && p.cfg.Streams != nil {
+		w.req.Stream = p.cfg.Streams(w.req.Operation)
+	}
+	in := &Inbound{peer: p, Request: w.req, metered: w.req.Stream && w.metered, credit: w.credit}
+	if refused := p.admit(in, err); refused != nil {
+		p.postError(w.req.ID, refused)
+	}
+}
+
+// admit gives the request a slot and starts it. The error is for its caller;
+// a request under an id in flight is ignored.
+func (p *Peer) admit(in *Inbound, bad error) *call.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.inbound[in.Request.ID]; ok {
+		p.cfg.Counters.Duplicates.Add(1)
+		return nil
+	}
+	if bad != nil {
+		p.cfg.Counters.Malformed.Add(1)
+		return &call.Error{Code: call.CodeValidation, Message: "malformed request: " + bad.Error()}
+	}
+	if p.ended {
+		return nil // nobody is there to be told
+	}
+	if len(p.inbound) >= p.cfg.MaxInFlight {
+		p.cfg.Counters.Overloaded.Add(1)
+		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
+	}
+	p.cfg.Counters.Served.Add(1)
+	if p.inbound == nil {
+		p.inbound = make(map[string]*Inbound)
+	}
+	p.order++
+	in.Order = p.order
+	p.inbound[in.Request.ID] = in
+	in.start()
+	p.wg.Go(in.run)
+	return nil
+}
+
+func (p *Peer) postError(id string, e *call.Error) {
+	b := session.NewBuffer()
+	b.B = appendError(b.B, id, e)
+	_ = p.sess.Post(b) // fails only when the session has ended
+}
+
+func (p *Peer) postAbort(id, reason string) {
+	b := session.NewBuffer()
+	b.B = appendAborted(b.B, id, reason)
+	_ = p.sess.Post(b) // fails only when the session has ended
+}

@@ -1,0 +1,112 @@
+package peer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// The two frames that are exchanged before a session is attached: the
+// registration and its answer. They are written to the connection directly.
+
+// ErrNotRegistration is what ReadRegistration fails with when the first frame is
+// something else (protocol section 4: close with 4501).
+var ErrNotRegistration = errors.New("the first frame is not a registration")
+
+// ReadRegistration reads the first frame of a spoke. A malformed one still gives
+// its id, so that it can be answered; err is then what is wrong with it. Pings before it
+// are passed over.
+func ReadRegistration(conn transport.Conn) (id string, r *Registration, err error) {
+	for {
+		data, err := conn.Read()
+		if err != nil {
+			return "", nil, err
+		}
+		f, err := transport.ParseFrame(data)
+		switch {
+		case err != nil:
+			return "", nil, err
+		case f.Type == TypePing:
+			continue
+		case f.Type != call.EventRequested:
+			return "", nil, ErrNotRegistration
+		}
+		return parseFirst(f.Payload)
+	}
+}
+
+func parseFirst(payload []byte) (string, *Registration, error) {
+	w, err := parseRequest(payload, time.Now())
+	if errors.Is(err, errNoID) || w.req.Operation != OperationRegister && err == nil {
+		return "", nil, ErrNotRegistration
+	}
+	if err != nil {
+		return w.req.ID, nil, err
+	}
+	r, err := ParseRegistration(w.req.Input)
+	return w.req.ID, r, err
+}
+
+// WriteRegistered answers a registration.
+func WriteRegistered(conn transport.Conn, id string, r *Registered) error {
+	return conn.Write([][]byte{appendResponded(nil, id, RegisteredOutput(r))})
+}
+
+// RegisteredOutput is the output of hub.register.
+func RegisteredOutput(r *Registered) []byte {
+	data, _ := json.Marshal(r) // strings and numbers always marshal
+	return call.AppendEnvelope(nil, call.Local(OperationRegister, data, time.Now()))
+}
+
+// WriteRefused answers a registration that is refused.
+func WriteRefused(conn transport.Conn, id string, e *call.Error) error {
+	return conn.Write([][]byte{appendError(nil, id, e)})
+}
+
+// registerID is the requestId of the first request of every connection.
+const registerID = "register"
+
+// Register sends the registration and reads its answer. The error is an
+// *call.Error where the hub refused, otherwise what happened to the connection.
+func Register(conn transport.Conn, r *Registration) (*Registered, error) {
+	input, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("registration: %w", err)
+	}
+	req := &call.Request{Operation: OperationRegister, Input: input}
+	frame := appendRequest(nil, registerID, req, 0, -1)
+	if err := conn.Write([][]byte{frame}); err != nil {
+		return nil, err
+	}
+	data, err := conn.Read()
+	if err != nil {
+		return nil, err
+	}
+	f, err := transport.ParseFrame(data)
+	if err != nil {
+		return nil, err
+	}
+	a, ok := parseAnswer(f.Payload)
+	switch {
+	case !ok || string(a.id) != registerID:
+		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)
+	case f.Type == call.EventError:
+		return nil, call.ParseError(a.payload)
+	case f.Type != call.EventResponded:
+		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)
+	}
+	return ParseRegistered(call.ParseEnvelope(a.output).Data)
+}
+
+// RegisterRequest is the request of registering again on a live connection.
+func RegisterRequest(r *Registration) (*call.Request, error) {
+	input, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("registration: %w", err)
+	}
+	return &call.Request{Operation: OperationRegister, Input: input}, nil
+}

@@ -1,0 +1,170 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/pending"
+)
+
+// Outgoing is a request that was sent from here.
+type Outgoing struct {
+	peer *Peer
+	wait *pending.Request
+	pos  session.Position
+	flow Flow
+}
+
+// Open sends a request and gives what waits for its answers. Credit, for a
+// stream, is how many responses may be on their way before [Outgoing.Next] or Raise gives more.
+// The context bounds the wait for room. The error is an *call.Error.
+func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, error) {
+	timeout := Remaining(ctx, req)
+	if timeout < 0 {
+		return nil, call.ContextError(ctx, false)
+	}
+	id := p.newID()
+	wait, err := p.pending.Add(id, pending.Options{Stream: req.Stream, Credit: f.credit(),
+		Timeout: timeout, IdleTimeout: req.IdleTimeout})
+	if err != nil {
+		return nil, p.refused(err)
+	}
+	b := session.NewBuffer()
+	b.B = appendRequest(b.B, id, req, timeout, f.credit())
+	if e := p.oversize(b); e != nil {
+		wait.Drop()
+		return nil, e
+	}
+	pos, err := p.sess.Send(ctx, b, timeout, nil)
+	if err != nil {
+		wait.Drop()
+		return nil, p.notSent(ctx, err)
+	}
+	p.cfg.Counters.Calls.Add(1)
+	return &Outgoing{peer: p, wait: wait, pos: pos, flow: f}, nil
+}
+
+// Remaining is the time that a call has from now on: 0 is no limit, negative is
+// over.
+func Remaining(ctx context.Context, req *call.Request) time.Duration {
+	timeout := max(req.Timeout, 0)
+	if req.Timeout == 0 && !req.Stream {
+		timeout = call.DefaultTimeout
+	}
+	if d, ok := ctx.Deadline(); ok {
+		left := time.Until(d)
+		if left <= 0 {
+			return -1
+		}
+		if timeout == 0 || left < timeout {
+			timeout = left
+		}
+	}
+	if ctx.Err() != nil {
+		return -1
+	}
+	return timeout
+}
+
+func (p *Peer) oversize(b *session.Buffer) *call.Error {
+	limit := p.maxMessage.Load()
+	if limit <= 0 || int64(len(b.B)) <= limit {
+		return nil
+	}
+	e := tooLarge(len(b.B), limit)
+	b.Free()
+	return e
+}
+
+func (p *Peer) refused(err error) error {
+	switch {
+	case errors.Is(err, pending.ErrFull):
+		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
+	default:
+		return disconnected(err, false)
+	}
+}
+
+func (p *Peer) notSent(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, session.ErrNoRoom):
+		return &call.Error{Code: call.CodeTimeout, Message: "the connection took no more in the call's time", Cause: context.DeadlineExceeded}
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return call.ContextError(ctx, false)
+	default:
+		return disconnected(err, false)
+	}
+}
+
+func disconnected(cause error, sent bool) *call.Error {
+	return &call.Error{Code: call.CodeDisconnected, Sent: sent, Retryable: true, Cause: cause,
+		Message: "the connection was lost"}
+}
+
+// Next gives the next output and waits for it: [io.EOF] when the call is
+// complete, else an *call.Error. When ctx ends the other side is told to stop.
+func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
+	out, err := o.wait.Next(ctx)
+	if err == nil {
+		if o.flow.metered() {
+			o.topUp(1)
+		}
+		return out, nil
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, io.EOF
+	}
+	if e, ok := err.(*call.Error); ok { //nolint:errorlint // what the other side said, not something in a chain
+		return nil, e
+	}
+	return nil, o.failed(ctx, err)
+}
+
+func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
+	switch {
+	case isEnded(err):
+		return disconnected(err, o.peer.sess.Written(o.pos))
+	case errors.Is(err, pending.ErrOverrun):
+		return &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "more responses came than the reader takes"}
+	case errors.Is(err, pending.ErrTimeout):
+		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("the call's time was up"),
+			Message: "no answer in the call's time", Cause: context.DeadlineExceeded}
+	case errors.Is(err, pending.ErrIdleTimeout):
+		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("no response in the idle time"),
+			Message: "no response in the idle time", Cause: context.DeadlineExceeded}
+	case errors.Is(err, pending.ErrClosed):
+		return &call.Error{Code: call.CodeAborted, Sent: true, Message: "the call was left"}
+	default:
+		e := call.ContextError(ctx, false)
+		e.Sent = o.Abort(e.Message)
+		return e
+	}
+}
+
+// Abort leaves the call: what has not been written is taken back, else the other
+// side is told. It reports whether the handler can have run. It is idempotent and does
+// nothing to a call that is over.
+func (o *Outgoing) Abort(reason string) (sent bool) {
+	if o.peer.sess.Withdraw(o.pos) {
+		o.wait.Drop()
+		return false
+	}
+	sent = o.peer.sess.Written(o.pos)
+	if o.wait.Leave() {
+		o.peer.postAbort(o.wait.ID(), reason)
+	}
+	return sent
+}
+
+// Call makes a unary call and gives its output.
+func (p *Peer) Call(ctx context.Context, req *call.Request) ([]byte, error) {
+	o, err := p.Open(ctx, req, Flow{})
+	if err != nil {
+		return nil, err
+	}
+	return o.Next(ctx)
+}

@@ -1,0 +1,200 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/pending"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// Config says what a peer does with what arrives. The callbacks run on the
+// reader and must not wait, but for Serve, which has a goroutine of its own.
+type Config struct {
+	// Session is where frames go out. The peer ends it.
+	Session *session.Session
+	// Log gets what an operator should see; its context names the connection.
+	Log zerolog.Logger
+	// IDPrefix begins the ids of requests made here, so that logs of many
+	// sessions can be told apart.
+	IDPrefix string
+	// Serve answers a request; what it returns ends it, nil for success.
+	Serve func(ctx context.Context, in *Inbound) *call.Error
+	// Streams says whether an operation answers with a stream when the request
+	// does not say.
+	Streams func(operation string) bool
+	// Event takes an event; payload is valid during the call only.
+	Event func(topic string, payload []byte)
+	// Control takes a control frame other than ping and pong, and reports whether
+	// it knew it; payload is valid during the call only.
+	Control func(typ string, payload []byte) bool
+	// MaxInFlight bounds the requests that are served at once; 0 is 64.
+	MaxInFlight int
+	// Counters counts; it may be shared by many peers.
+	Counters *Counters
+}
+
+// DefaultMaxInFlight is how many requests one side serves at once.
+const DefaultMaxInFlight = 64
+
+// Counters counts what the protocol says is counted.
+type Counters struct {
+	Calls       atomic.Uint64 // requests sent
+	Served      atomic.Uint64 // requests received and taken up
+	Overloaded  atomic.Uint64 // requests received over the limit
+	Malformed   atomic.Uint64 // payloads that the protocol does not know
+	Unknown     atomic.Uint64 // reserved types that the protocol does not know
+	Late        atomic.Uint64 // answers for no request in flight
+	Duplicates  atomic.Uint64 // requests under an id in flight
+	Panics      atomic.Uint64 // handlers that panicked
+	SlowStreams atomic.Uint64 // streams that ended with SLOW_CONSUMER
+	Frames      atomic.Uint64 // frames received
+}
+
+// Peer is one end of a session.
+type Peer struct {
+	cfg     Config
+	sess    *session.Session
+	pending pending.Map
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup
+	nextID  atomic.Uint64
+	// maxMessage is the largest message that the other side takes; 0 while unknown.
+	maxMessage atomic.Int64
+
+	mu      sync.Mutex // guards the fields below
+	inbound map[string]*Inbound
+	order   uint64 // of the last request that arrived
+	ended   bool
+}
+
+// New makes a peer. Handlers' contexts carry ctx's values; its end ends them.
+func New(ctx context.Context, cfg Config) *Peer {
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.Counters == nil {
+		cfg.Counters = &Counters{}
+	}
+	p := &Peer{cfg: cfg, sess: cfg.Session}
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	return p
+}
+
+// SetRemote tells what the other side announced: the largest message that it takes,
+// and how many requests at once; 0 is no limit.
+func (p *Peer) SetRemote(maxMessageBytes int64, maxInFlight int) {
+	p.maxMessage.Store(maxMessageBytes)
+	p.pending.SetLimit(maxInFlight)
+}
+
+// Run reads from the connection until it ends and dispatches what comes. It
+// returns why the connection ended; it does not end the session.
+func (p *Peer) Run(conn transport.Conn) error {
+	for {
+		data, err := conn.Read()
+		if err != nil {
+			return err
+		}
+		frame, err := transport.ParseFrame(data)
+		if err != nil {
+			p.cfg.Log.Warn().Err(err).Msg("not a frame; connection closed")
+			conn.Close(transport.CloseInvalidFrame, "not a frame")
+			continue // Read gives the end
+		}
+		p.cfg.Counters.Frames.Add(1)
+		p.dispatch(frame)
+	}
+}
+
+// End ends the session: what waits for an answer fails with DISCONNECTED and a
+// truthful sent, handlers' contexts end. It does not wait; see Wait.
+func (p *Peer) End(cause error) {
+	if cause == nil {
+		cause = session.ErrEnded
+	}
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	p.sess.End(cause)
+	p.pending.Close(endedError{cause})
+	p.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost", Cause: context.Canceled})
+}
+
+// Wait returns when all handlers and the session's goroutines have ended.
+func (p *Peer) Wait() {
+	p.wg.Wait()
+	p.sess.Wait()
+}
+
+// Done is closed when the session has ended.
+func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
+
+// InFlight is how many requests made here have not ended, and whether no more
+// may be made now.
+func (p *Peer) InFlight() (n int, full bool) { return p.pending.Len(), p.pending.Full() }
+
+// Serving is how many requests are being served.
+func (p *Peer) Serving() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.inbound)
+}
+
+// Session gives the session.
+func (p *Peer) Session() *session.Session { return p.sess }
+
+// Post sends a control frame; see [session.Session.Post].
+func (p *Peer) Post(typ string, payload []byte) error {
+	b := session.NewBuffer()
+	b.B = transport.AppendFrame(b.B, typ, payload)
+	return p.sess.Post(b)
+}
+
+// Idle waits until nothing is in flight in either direction, the context ends or
+// the session does.
+func (p *Peer) Idle(ctx context.Context) error {
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for {
+		if n, _ := p.InFlight(); n == 0 && p.Serving() == 0 {
+			return p.sess.Flush(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-p.Done():
+			return p.sess.Cause()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// idlePoll is how often a drain looks whether all calls have ended.
+const idlePoll = 10 * time.Millisecond
+
+func (p *Peer) newID() string {
+	var b [40]byte
+	out := append(b[:0], p.cfg.IDPrefix...)
+	return string(strconv.AppendUint(out, p.nextID.Add(1), 36))
+}
+
+// endedError is what waiting requests get when the session ends.
+type endedError struct{ cause error }
+
+func (e endedError) Error() string { return "the connection was lost: " + e.cause.Error() }
+func (e endedError) Unwrap() error { return e.cause }
+
+func isEnded(err error) bool {
+	_, ok := errors.AsType[endedError](err)
+	return ok
+}

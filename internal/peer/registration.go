@@ -1,0 +1,165 @@
+package peer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// OperationRegister is the first thing that a spoke calls (protocol section 4).
+const OperationRegister = "hub.register"
+
+// MaxSpokeIDBytes leaves room for the id in a topic of presence.
+const MaxSpokeIDBytes = 128
+
+// Registration is what a spoke says of itself.
+type Registration struct {
+	SpokeID         string            `json:"spokeId,omitempty"`
+	InstanceID      string            `json:"instanceId,omitempty"`
+	Attempt         int64             `json:"attempt,omitempty"`
+	Name            string            `json:"name,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Version         string            `json:"version,omitempty"`
+	Operations      []call.Operation  `json:"operations,omitempty"`
+	MaxInFlight     int               `json:"maxInFlight,omitempty"`
+	MaxMessageBytes int64             `json:"maxMessageBytes,omitempty"`
+}
+
+// Registered is what the hub answers.
+type Registered struct {
+	HubID             string `json:"hubId"`
+	SpokeID           string `json:"spokeId"`
+	ConnectionID      string `json:"connectionId"`
+	Generation        int64  `json:"generation"`
+	HeartbeatInterval int64  `json:"heartbeatInterval"` // milliseconds
+	MaxMessageBytes   int64  `json:"maxMessageBytes"`
+}
+
+// ParseRegistration reads the input of hub.register. The operations' schemas are
+// copies; nothing aliases input.
+func ParseRegistration(input []byte) (*Registration, error) {
+	r := &Registration{}
+	if len(input) == 0 {
+		return r, nil
+	}
+	var operations, session []byte
+	var inFlight int64
+	attempt := int64(-1)
+	err := jsonscan.Decode(input,
+		jsonscan.StringField("spokeId", &r.SpokeID),
+		jsonscan.StringField("instanceId", &r.InstanceID),
+		jsonscan.IntField("attempt", &attempt),
+		jsonscan.StringField("name", &r.Name),
+		jsonscan.MapField("labels", &r.Labels),
+		jsonscan.StringField("version", &r.Version),
+		jsonscan.RawField("operations", &operations),
+		jsonscan.IntField("maxInFlight", &inFlight),
+		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes),
+		jsonscan.ObjectField("session", &session))
+	if err != nil {
+		return nil, err
+	}
+	r.MaxInFlight = int(min(max(inFlight, 0), 1<<20))
+	switch {
+	case r.InstanceID != "" && attempt < 0:
+		return nil, errors.New("an instanceId goes with an attempt")
+	case r.MaxMessageBytes < 0 || inFlight < 0:
+		return nil, errors.New("maxMessageBytes and maxInFlight are not negative")
+	case !validSpokeID(r.SpokeID):
+		return nil, fmt.Errorf("spokeId is at most %d bytes without control characters", MaxSpokeIDBytes)
+	}
+	r.Attempt = max(attempt, 0)
+	if operations != nil && !jsonscan.IsNull(operations) {
+		r.Operations, err = parseOperations(operations)
+	}
+	return r, err
+}
+
+func validSpokeID(id string) bool {
+	return len(id) <= MaxSpokeIDBytes &&
+		!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\uFFFD' })
+}
+
+func parseOperations(raw []byte) ([]call.Operation, error) {
+	var ops []call.Operation
+	names := map[string]bool{}
+	a := jsonscan.OpenArray(raw)
+	for a.Next() {
+		op, err := ParseOperation(a.Value())
+		if err != nil {
+			return nil, err
+		}
+		if names[op.Name] {
+			return nil, fmt.Errorf("operation %q is there twice", op.Name)
+		}
+		if strings.HasPrefix(op.Name, "hub.") {
+			return nil, fmt.Errorf("operation %q: names that begin with hub. are the hub's", op.Name)
+		}
+		names[op.Name] = true
+		ops = append(ops, op)
+	}
+	return ops, a.Err()
+}
+
+// ParseOperation reads the description of an operation. Nothing aliases raw.
+func ParseOperation(raw []byte) (call.Operation, error) {
+	var op call.Operation
+	var typ string
+	var in, out, access []byte
+	err := jsonscan.Decode(raw,
+		jsonscan.StringField("name", &op.Name),
+		jsonscan.StringField("type", &typ),
+		jsonscan.StringField("description", &op.Description),
+		jsonscan.RawField("inputSchema", &in),
+		jsonscan.RawField("outputSchema", &out),
+		jsonscan.StringsField("errorCodes", &op.ErrorCodes),
+		jsonscan.ObjectField("accessControl", &access))
+	if err != nil {
+		return op, fmt.Errorf("operations: %w", err)
+	}
+	op.Type = call.Type(typ)
+	if typ == "" {
+		op.Type = call.Query
+	}
+	op.InputSchema, op.OutputSchema = present(in), present(out)
+	if access != nil && !jsonscan.IsNull(access) {
+		if err := jsonscan.Decode(access,
+			jsonscan.StringsField("requiredScopes", &op.Access.RequiredScopes),
+			jsonscan.StringsField("requiredScopesAny", &op.Access.RequiredScopesAny),
+			jsonscan.StringField("resourceType", &op.Access.ResourceType),
+			jsonscan.StringField("resourceAction", &op.Access.ResourceAction)); err != nil {
+			return op, fmt.Errorf("operation %q: accessControl: %w", op.Name, err)
+		}
+	}
+	return op, op.Validate()
+}
+
+func present(raw []byte) json.RawMessage {
+	if raw == nil || jsonscan.IsNull(raw) {
+		return nil
+	}
+	return append(json.RawMessage(nil), raw...)
+}
+
+// ParseRegistered reads the data of the hub's answer.
+func ParseRegistered(data []byte) (*Registered, error) {
+	r := &Registered{}
+	err := jsonscan.Decode(data,
+		jsonscan.StringField("hubId", &r.HubID),
+		jsonscan.StringField("spokeId", &r.SpokeID),
+		jsonscan.StringField("connectionId", &r.ConnectionID),
+		jsonscan.IntField("generation", &r.Generation),
+		jsonscan.IntField("heartbeatInterval", &r.HeartbeatInterval),
+		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes))
+	if err != nil {
+		return nil, err
+	}
+	if r.SpokeID == "" || r.HeartbeatInterval < 0 || r.MaxMessageBytes < 0 {
+		return nil, errors.New("the hub's answer names no spokeId, or a negative number")
+	}
+	return r, nil
+}

@@ -1,0 +1,239 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// maxIDBytes bounds requestId, originId and parentRequestId (protocol section 3).
+const maxIDBytes = 128
+
+// wireRequest is a call.requested as it arrived. Its slices are copies.
+type wireRequest struct {
+	req     call.Request
+	stream  *bool // nil: follows the operation's type
+	credit  int   // with metered: how many responses it takes at first
+	metered bool  // false: takes all
+	timeout time.Duration
+}
+
+var errNoID = errors.New("no requestId")
+
+type seen uint32
+
+func (s *seen) twice(bit int) bool {
+	old := *s
+	*s |= 1 << bit
+	return old&(1<<bit) != 0
+}
+
+// parseRequest reads a call.requested. The error, if any, is for the caller;
+// it is errNoID when there is nobody to answer. payload is copied.
+func parseRequest(payload []byte, now time.Time) (*wireRequest, error) {
+	if jsonscan.Kind(payload) != '{' {
+		return nil, errNoID
+	}
+	buf := append(make([]byte, 0, len(payload)), payload...)
+	w := &wireRequest{}
+	var s seen
+	var bad error
+	o := jsonscan.OpenValid(buf)
+	for o.Next() {
+		name, raw := o.Name(), o.Value()
+		bit := memberBit(name)
+		if bit < 0 {
+			continue
+		}
+		if s.twice(bit) {
+			bad = errors.Join(bad, fmt.Errorf("%s is there twice", name))
+			continue
+		}
+		if jsonscan.IsNull(raw) && bit != bitInput {
+			continue
+		}
+		if err := w.set(bit, raw, now); err != nil && bad == nil {
+			bad = err
+		}
+	}
+	if o.Err() != nil || w.req.ID == "" {
+		return nil, errNoID
+	}
+	if bad == nil && w.req.Operation == "" {
+		bad = errors.New("no operationId")
+	}
+	if w.timeout > 0 {
+		w.req.Timeout = w.timeout
+	}
+	return w, bad
+}
+
+const (
+	bitID = iota
+	bitOperation
+	bitInput
+	bitStream
+	bitCredit
+	bitTo
+	bitSelector
+	bitTimeout
+	bitDeadline
+	bitIdle
+	bitOrigin
+	bitParent
+	bitIdentity
+	bitMetadata
+)
+
+func memberBit(name []byte) int {
+	switch string(name) {
+	case "requestId":
+		return bitID
+	case "operationId":
+		return bitOperation
+	case "input":
+		return bitInput
+	case "stream":
+		return bitStream
+	case "credit":
+		return bitCredit
+	case "to":
+		return bitTo
+	case "selector":
+		return bitSelector
+	case "timeout":
+		return bitTimeout
+	case "deadline":
+		return bitDeadline
+	case "idleTimeout":
+		return bitIdle
+	case "originId":
+		return bitOrigin
+	case "parentRequestId":
+		return bitParent
+	case "identity":
+		return bitIdentity
+	case "metadata":
+		return bitMetadata
+	}
+	return -1
+}
+
+func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
+	switch bit {
+	case bitID:
+		return w.setID(raw)
+	case bitOperation:
+		w.req.Operation, err = shortString("operationId", raw, call.MaxNameBytes)
+	case bitInput:
+		if !jsonscan.IsNull(raw) {
+			w.req.Input = raw
+		}
+	case bitStream:
+		b, ok := jsonscan.Bool(raw)
+		if !ok {
+			return errors.New("stream is not a boolean")
+		}
+		w.stream = &b
+	case bitCredit:
+		w.credit, err = count("credit", raw)
+		w.metered = true
+	case bitTo:
+		w.req.To, err = shortString("to", raw, 256)
+	case bitSelector:
+		err = jsonscan.Decode(append(append([]byte(`{"selector":`), raw...), '}'), jsonscan.MapField("selector", &w.req.Selector))
+	case bitTimeout, bitDeadline, bitIdle:
+		err = w.setTime(bit, raw, now)
+	case bitOrigin:
+		w.req.OriginID, err = shortString("originId", raw, maxIDBytes)
+	case bitParent:
+		w.req.ParentID, err = shortString("parentRequestId", raw, maxIDBytes)
+	case bitIdentity:
+		w.req.Identity, err = parseIdentity(raw)
+	case bitMetadata:
+		if jsonscan.Kind(raw) != '{' {
+			return errors.New("metadata is not an object")
+		}
+		w.req.Metadata = raw
+	}
+	return err
+}
+
+func (w *wireRequest) setID(raw []byte) error {
+	id, ok := jsonscan.String(raw)
+	if !ok || id == "" || len(id) > maxIDBytes {
+		return fmt.Errorf("requestId is not a string of 1 to %d bytes", maxIDBytes)
+	}
+	w.req.ID = id
+	return nil
+}
+
+// setTime takes timeout and deadline together: timeout wins, since clocks differ.
+func (w *wireRequest) setTime(bit int, raw []byte, now time.Time) error {
+	ms, ok := jsonscan.Int(raw)
+	if !ok {
+		return errors.New("a time is not a number of milliseconds")
+	}
+	d := time.Duration(min(max(ms, 0), maxMillis)) * time.Millisecond
+	switch bit {
+	case bitTimeout:
+		w.timeout = max(d, time.Nanosecond)
+	case bitIdle:
+		w.req.IdleTimeout = d
+	case bitDeadline:
+		w.req.Timeout = max(time.UnixMilli(min(ms, 1<<52)).Sub(now), time.Nanosecond)
+	}
+	return nil
+}
+
+// maxMillis keeps durations from overflowing: a hundred years.
+const maxMillis = 100 * 365 * 24 * 3600 * 1000
+
+func shortString(name string, raw []byte, limit int) (string, error) {
+	v, ok := jsonscan.String(raw)
+	if !ok || len(v) > limit {
+		return "", fmt.Errorf("%s is not a string of at most %d bytes", name, limit)
+	}
+	return v, nil
+}
+
+func count(name string, raw []byte) (int, error) {
+	n, ok := jsonscan.Int(raw)
+	if !ok || n < 0 {
+		return 0, fmt.Errorf("%s is not a number from 0", name)
+	}
+	return int(min(n, 1<<30)), nil
+}
+
+func parseIdentity(raw []byte) (*call.Identity, error) {
+	id := &call.Identity{}
+	var resources []byte
+	err := jsonscan.Decode(raw,
+		jsonscan.StringField("id", &id.ID),
+		jsonscan.StringsField("scopes", &id.Scopes),
+		jsonscan.Field{Name: "resources", Set: func(raw []byte) error { resources = raw; return nil }})
+	if err != nil || resources == nil || jsonscan.IsNull(resources) {
+		return id, err
+	}
+	id.Resources = map[string][]string{}
+	o := jsonscan.OpenValid(resources)
+	for o.Next() {
+		var actions []string
+		name := string(o.Name())
+		one := append(append([]byte(`{"r":`), o.Value()...), '}')
+		if err := jsonscan.Decode(one, jsonscan.StringsField("r", &actions)); err != nil {
+			return nil, fmt.Errorf("identity.resources: %w", err)
+		}
+		id.Resources[name] = actions
+	}
+	return id, o.Err()
+}
+
+// tooLarge says that a frame is over what the other side takes.
+func tooLarge(size int, limit int64) *call.Error {
+	return &call.Error{Code: call.CodeMessageTooLarge,
+		Message: fmt.Sprintf("the message has %d bytes; the receiver takes %d", size, limit)}
+}

@@ -1,0 +1,30 @@
+package session
+
+import "sync"
+
+// Buffer is a frame on its way out. It belongs to the session once it is sent.
+type Buffer struct {
+	// B is the encoded frame.
+	B      []byte
+	shared bool
+}
+
+// maxPooled keeps a few huge frames from making every pooled buffer huge.
+const maxPooled = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+
+// NewBuffer gives an empty buffer to append a frame to.
+func NewBuffer() *Buffer { return buffers.Get().(*Buffer) }
+
+// Shared wraps a frame that many sessions send: it is never changed and never reused.
+func Shared(frame []byte) *Buffer { return &Buffer{B: frame, shared: true} }
+
+// Free gives back a buffer that was not sent.
+func (b *Buffer) Free() {
+	if b == nil || b.shared || cap(b.B) > maxPooled {
+		return
+	}
+	b.B = b.B[:0]
+	buffers.Put(b)
+}

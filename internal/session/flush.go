@@ -1,0 +1,72 @@
+package session
+
+import (
+	"runtime"
+	"sync"
+)
+
+const (
+	// batchBytes is how much goes to the connection in one Write.
+	batchBytes = 64 << 10
+	// lingerBytes: with less than this waiting the flusher lets others run once,
+	// so that what they are about to send goes out in the same system call.
+	lingerBytes = 1 << 10
+)
+
+var batches = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+
+// startFlushLocked starts the flusher. It lives only while there is data.
+func (s *Session) startFlushLocked() {
+	if s.flushing || s.conn == nil || s.log.unwritten() == 0 {
+		return
+	}
+	s.flushing = true
+	s.wg.Go(s.flush)
+}
+
+func (s *Session) flush() {
+	batch := batches.Get().(*[][]byte)
+	defer func() {
+		clear((*batch)[:cap(*batch)])
+		*batch = (*batch)[:0]
+		if cap(*batch) <= 1024 {
+			batches.Put(batch)
+		}
+	}()
+	s.mu.Lock()
+	for {
+		if s.log.bytes < lingerBytes {
+			s.mu.Unlock()
+			runtime.Gosched()
+			s.mu.Lock()
+		}
+		if s.cause != nil || s.conn == nil || s.log.unwritten() == 0 {
+			break
+		}
+		conn := s.conn
+		*batch = s.log.take((*batch)[:0], batchBytes)
+		s.log.lastWritten = s.log.written
+		s.mu.Unlock()
+		var err error
+		if len(*batch) > 0 { // all of it may have been withdrawn
+			err = conn.Write(*batch)
+		}
+		s.mu.Lock()
+		if s.cause != nil {
+			break
+		}
+		if err != nil {
+			s.opts.Log.Debug().Err(err).Msg("write failed; connection dropped")
+			conn.Abort() // its reader sees it and ends the session
+			s.conn = nil
+			break
+		}
+		s.written.Add(uint64(len(*batch)))
+		s.log.acknowledge(s.log.written) // a window of zero: written is acknowledged
+		s.tellGapsLocked()
+		s.wakeLocked()
+	}
+	s.flushing = false
+	s.wakeLocked()
+	s.mu.Unlock()
+}

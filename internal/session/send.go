@@ -1,0 +1,207 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Position names a frame in the log.
+type Position uint64
+
+// ErrNoRoom is what Send fails with when its wait was over before there was room.
+var ErrNoRoom = errors.New("session: no room in the log in time")
+
+// Send appends a request or a response, and waits while the log is full until
+// there is room, wait is over (0: no bound), the context ends or the session does. It
+// takes the buffer in any case. Appended, if not nil, is called at the moment of
+// appending, before the frame can leave; it must not wait nor call the session. The error is
+// ErrNoRoom, the context's, or the session's cause.
+func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appended func()) (Position, error) {
+	var over <-chan time.Time
+	for {
+		s.mu.Lock()
+		if s.cause != nil {
+			err := s.cause
+			s.mu.Unlock()
+			b.Free()
+			return 0, err
+		}
+		if s.log.bytes < s.opts.LimitBytes {
+			if appended != nil {
+				appended()
+			}
+			p := s.appendLocked(b, false)
+			s.mu.Unlock()
+			return p, nil
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		if over == nil && wait > 0 {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			over = t.C
+		}
+		if err := awaitRoom(ctx, room, over); err != nil {
+			b.Free()
+			return 0, err
+		}
+	}
+}
+
+func awaitRoom(ctx context.Context, room <-chan struct{}, over <-chan time.Time) error {
+	select {
+	case <-room:
+		return nil
+	case <-over:
+		return ErrNoRoom
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Post appends a control or terminal frame. It never waits. It fails with the
+// session's cause when that has ended; the session ends with ErrSlow when the log
+// is over twice its limit.
+func (s *Session) Post(b *Buffer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		b.Free()
+		return s.cause
+	}
+	if s.log.bytes > 2*s.opts.LimitBytes {
+		b.Free()
+		s.slowLocked()
+		return ErrSlow
+	}
+	s.appendLocked(b, false)
+	return nil
+}
+
+// PostEvent appends an event of a topic. It never waits. Over the budget the
+// event is dropped and a gap told in its place, or the session ends.
+func (s *Session) PostEvent(topic string, b *Buffer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		b.Free()
+		return
+	}
+	over := s.log.eventBytes > 0 && s.log.eventBytes+len(b.B) > s.opts.EventBytes
+	if !over && len(s.gaps) == 0 {
+		s.appendLocked(b, true)
+		return
+	}
+	if s.opts.EndOnSlowEvents {
+		b.Free()
+		s.slowLocked()
+		return
+	}
+	if !over {
+		if s.gaps[topic] == 0 {
+			s.appendLocked(b, true)
+			return
+		}
+		s.tellGapLocked(topic)
+		s.appendLocked(b, true)
+		return
+	}
+	b.Free()
+	s.eventsDropped++
+	if s.gaps == nil {
+		s.gaps = make(map[string]int)
+	}
+	if s.gaps[topic] == 0 {
+		s.gapTopics = append(s.gapTopics, topic)
+	}
+	s.gaps[topic]++
+}
+
+// Withdraw takes a frame back that has not been written and reports whether it
+// did: the other side has not seen it and never will.
+func (s *Session) Withdraw(p Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.log.withdraw(uint64(p)) {
+		return false
+	}
+	s.withdrawn++
+	s.wakeLocked()
+	return true
+}
+
+// Written reports whether the frame has been handed to a connection. A session
+// that has ended says so of every frame that its flusher had taken by then.
+func (s *Session) Written(p Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return uint64(p) < s.log.lastWritten
+	}
+	return uint64(p) < s.log.written
+}
+
+// Flush waits until everything that is in the log has been handed to a connection.
+func (s *Session) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	if s.cause != nil {
+		defer s.mu.Unlock()
+		return s.cause
+	}
+	if s.log.idle() {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	empty := s.empty
+	s.mu.Unlock()
+	select {
+	case <-empty:
+		return s.Cause()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Session) appendLocked(b *Buffer, event bool) Position {
+	p := s.log.append(b, event)
+	s.startFlushLocked()
+	return Position(p)
+}
+
+func (s *Session) tellGapLocked(topic string) {
+	n := s.gaps[topic]
+	delete(s.gaps, topic)
+	if s.opts.GapFrame != nil {
+		s.appendLocked(&Buffer{B: s.opts.GapFrame(topic, n)}, false)
+	}
+}
+
+// tellGapsLocked tells of all gaps once the events that were before them are out,
+// so that a break is told also where no later event comes.
+func (s *Session) tellGapsLocked() {
+	if len(s.gapTopics) == 0 || s.log.eventBytes > s.opts.EventBytes/2 {
+		return
+	}
+	for _, t := range s.gapTopics {
+		if s.gaps[t] > 0 {
+			s.tellGapLocked(t)
+		}
+	}
+	s.gaps, s.gapTopics = nil, nil
+}
+
+func (s *Session) slowLocked() {
+	s.endLocked(ErrSlow)
+	if s.slow || s.opts.OnSlow == nil {
+		return
+	}
+	s.slow = true
+	s.wg.Go(s.opts.OnSlow)
+}

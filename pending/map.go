@@ -1,0 +1,229 @@
+package pending
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// What ends a request on this side, or refuses it.
+var (
+	ErrDuplicate   = errors.New("pending: the id is in flight already")
+	ErrFull        = errors.New("pending: as many requests in flight as may be")
+	ErrTimeout     = errors.New("pending: the time was up")
+	ErrIdleTimeout = errors.New("pending: the time between two responses was up")
+	ErrOverrun     = errors.New("pending: more responses than the reader takes")
+	ErrClosed      = errors.New("pending: closed")
+)
+
+// The bounds of a stream whose reader gives no credit.
+const (
+	MaxBuffered      = 1024
+	MaxBufferedBytes = 4 << 20
+)
+
+// Map is the PendingRequestMap of one session. The zero value is ready. All
+// methods may be called concurrently.
+type Map struct {
+	mu       sync.Mutex // guards the fields below and those of every Request
+	requests map[string]*Request
+	limit    int
+	closed   error
+	recent   []string // unary requests that have their answer, the last few
+	unknown  uint64
+	overruns uint64
+}
+
+// Options say how a request waits.
+type Options struct {
+	// Stream lets the request have many responses.
+	Stream bool
+	// Credit is how many responses of a stream may come before [Request.Grant]
+	// gives more; negative takes all, within the bounds of the package.
+	Credit int
+	// Timeout bounds the whole request from now on; 0 is no bound.
+	Timeout time.Duration
+	// IdleTimeout bounds the time to the next response of a stream; 0 is no bound.
+	IdleTimeout time.Duration
+}
+
+// Add puts a request in. It fails with [ErrDuplicate], with [ErrFull] over the
+// limit, or with the cause that Close was given.
+func (m *Map) Add(id string, o Options) (*Request, error) {
+	r := &Request{m: m, id: id, stream: o.Stream, credit: o.Credit, metered: o.Stream && o.Credit >= 0,
+		idle: o.IdleTimeout, wake: make(chan struct{}, 1)}
+	if o.Timeout > 0 {
+		r.deadline = time.Now().Add(o.Timeout)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed != nil {
+		return nil, m.closed
+	}
+	if m.limit > 0 && len(m.requests) >= m.limit {
+		return nil, ErrFull
+	}
+	if _, ok := m.requests[id]; ok {
+		return nil, ErrDuplicate
+	}
+	if m.requests == nil {
+		m.requests = make(map[string]*Request)
+	}
+	m.requests[id] = r
+	return r, nil
+}
+
+// SetLimit sets how many requests may be in flight; 0 is no limit. Those beyond
+// a smaller limit stay.
+func (m *Map) SetLimit(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = n
+}
+
+// Outcome says what became of something that arrived.
+type Outcome int
+
+// The outcomes.
+const (
+	Delivered Outcome = iota // the request got it
+	Unknown                  // no such request, or its caller has left: ignored and counted
+	Overrun                  // beyond what the reader takes: the request has failed with ErrOverrun
+	Surplus                  // the unary request has its answer and the other side goes on: tell it to stop
+)
+
+// Respond delivers a value; the map keeps it. id is not kept. A unary request ends with it.
+func (m *Map) Respond(id []byte, value []byte) Outcome {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.requests[string(id)]
+	if !ok {
+		m.unknown++
+		return m.surplusLocked(id)
+	}
+	if !r.stream {
+		delete(m.requests, r.id)
+		m.answeredLocked(r.id)
+	}
+	if r.over {
+		m.unknown++
+		return Unknown
+	}
+	if r.stream && !r.roomLocked(len(value)) {
+		m.overruns++
+		r.endLocked(ErrOverrun)
+		return Overrun
+	}
+	r.values = append(r.values, value)
+	r.bytes += len(value)
+	if r.metered {
+		r.credit--
+	}
+	if r.idle > 0 {
+		r.heard = time.Now()
+	}
+	if !r.stream {
+		r.endLocked(nil)
+	} else {
+		r.wakeLocked()
+	}
+	return Delivered
+}
+
+// maxRecent is how many answered unary requests are remembered, so that a handler
+// that goes on answering is told once to stop.
+const maxRecent = 16
+
+func (m *Map) answeredLocked(id string) {
+	if len(m.recent) == maxRecent {
+		copy(m.recent, m.recent[1:])
+		m.recent = m.recent[:maxRecent-1]
+	}
+	m.recent = append(m.recent, id)
+}
+
+func (m *Map) surplusLocked(id []byte) Outcome {
+	for i, r := range m.recent {
+		if r == string(id) {
+			m.recent = append(m.recent[:i], m.recent[i+1:]...)
+			return Surplus
+		}
+	}
+	return Unknown
+}
+
+// Complete ends a stream. A unary request that is completed without a value gets
+// an empty one.
+func (m *Map) Complete(id []byte) Outcome { return m.end(id, nil) }
+
+// Fail ends a request with what the other side said of it.
+func (m *Map) Fail(id []byte, err error) Outcome { return m.end(id, err) }
+
+func (m *Map) end(id []byte, err error) Outcome {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.requests[string(id)]
+	if !ok {
+		m.unknown++
+		return Unknown
+	}
+	delete(m.requests, r.id)
+	if r.over {
+		m.unknown++
+		return Unknown
+	}
+	if err == nil && !r.stream {
+		r.values = append(r.values, nil)
+	}
+	r.endLocked(err)
+	return Delivered
+}
+
+// Len is how many requests are in flight, those included whose caller has left
+// and whose handler has not answered yet.
+func (m *Map) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.requests)
+}
+
+// Full reports whether the limit is reached.
+func (m *Map) Full() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed != nil || m.limit > 0 && len(m.requests) >= m.limit
+}
+
+// Close fails every request with cause and refuses new ones with it, in one step.
+// A nil cause is [ErrClosed]. Only the first Close counts.
+func (m *Map) Close(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed != nil {
+		return
+	}
+	m.closed = cause
+	for _, r := range m.requests {
+		if !r.over {
+			r.endLocked(cause)
+		}
+	}
+	m.requests = nil
+}
+
+// Stats counts what a Map has seen.
+type Stats struct {
+	InFlight int    // requests now
+	Unknown  uint64 // arrivals for no request, or for one whose caller had left
+	Overruns uint64 // streams that failed with ErrOverrun
+}
+
+// Stats gives the counts of this moment.
+func (m *Map) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Stats{InFlight: len(m.requests), Unknown: m.unknown, Overruns: m.overruns}
+}

@@ -1,0 +1,57 @@
+// Package pubsub carries events from publishers to whoever listens, within a
+// process or, by the same interface, beyond it.
+//
+// # Guarantees
+//
+// Delivery is at most once. An event reaches those who are subscribed when it
+// is published; nothing is stored for later.
+//
+// Events arrive in order per topic and publisher. Between publishers and between
+// topics nothing is promised.
+//
+// A subscription is live when Subscribe returns: what is published after that
+// arrives. A publisher hears its own events.
+//
+// A slow subscriber costs its own events and nobody else's time. Publishers
+// never wait for it.
+//
+// Loss is told, never silent: where events are missing, OnGap is called in their
+// place in the order, whether the subscription's own buffer ran over or the
+// target lost them on the way. Dropped and Gaps count.
+//
+// # Bounds
+//
+// A subscription holds at most 1024 events and 1 MiB of payload that are not yet
+// read ([Buffer], [BufferBytes]); one event larger than that is held when it is
+// the only one. Past the bound it drops the oldest, drops the newest, or ends
+// ([OnFull]). It has no goroutine and no timer.
+//
+// A [Local] holds at most 4096 events and 4 MiB of payload for a listener that
+// is busy while several publish at once. Past that it drops the newest and tells
+// the listener. A listener that does not block, as it must not, stays far below.
+//
+// Payloads are never copied: the same bytes wait in all the subscriptions of a
+// topic and are decoded in each reader's goroutine.
+//
+// # Usage
+//
+// A [Topic] joins a name and a Go type. Publish and subscribe through any
+// [EventTarget], for instance a [Local]:
+//
+//	var status = pubsub.NewTopic[Status]("session.status")
+//
+//	sub, err := status.Subscribe(ctx, target, "proj_123")
+//	if err != nil {
+//		return err
+//	}
+//	defer sub.Stop()
+//	for st := range pubsub.Filter(sub.All(), ready) {
+//		…
+//	}
+//	return sub.Err()
+//
+//	err := status.Publish(ctx, target, "proj_123", Status{…})
+//
+// [Filter], [Map], [Take] and [Batch] work on any sequence. Whoever writes a
+// target runs the suite in package pubsubtest against it.
+package pubsub

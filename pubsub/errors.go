@@ -1,0 +1,18 @@
+package pubsub
+
+import "errors"
+
+// The errors of this package. Test for them with [errors.Is]: they come back
+// wrapped with the topic they concern.
+var (
+	// ErrClosed is returned by a target that has been closed, and by
+	// [Subscription.Next] once its subscription has been stopped.
+	ErrClosed = errors.New("pubsub: closed")
+
+	// ErrInvalidTopic is returned for a topic that [ValidTopic] refuses.
+	ErrInvalidTopic = errors.New("pubsub: invalid topic")
+
+	// ErrSlowConsumer ends a subscription with the policy [EndSubscription]
+	// whose reader fell further behind than its buffer reaches.
+	ErrSlowConsumer = errors.New("pubsub: slow consumer")
+)

@@ -1,0 +1,164 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alkdev/hubspoke/pubsub"
+)
+
+type Status struct {
+	State string `json:"state"`
+}
+
+var status = pubsub.NewTopic[Status]("session.status")
+
+func Example() {
+	ctx := context.Background()
+	var local pubsub.Local
+
+	sub, err := status.Subscribe(ctx, &local, "proj_123") // live from here on
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer sub.Stop()
+	for _, state := range []string{"queued", "running", "done"} {
+		if err := status.Publish(ctx, &local, "proj_123", Status{state}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	for st := range sub.All() {
+		fmt.Println(st.State)
+		if st.State == "done" {
+			break
+		}
+	}
+	// Output:
+	// queued
+	// running
+	// done
+}
+
+func ExampleTopic_Name() {
+	fmt.Println(status.Name(""))
+	fmt.Println(status.Name("proj_123"))
+	// Output:
+	// session.status
+	// session.status:proj_123
+}
+
+func ExampleTopic_Publish() {
+	var local pubsub.Local
+	fmt.Println("nobody listens:", status.Publish(context.Background(), &local, "", Status{"done"}))
+	err := pubsub.NewTopic[Status]("").Publish(context.Background(), &local, "", Status{"done"})
+	fmt.Println("no name:", errors.Is(err, pubsub.ErrInvalidTopic))
+	// Output:
+	// nobody listens: <nil>
+	// no name: true
+}
+
+func ExampleTopic_Subscribe() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	var local pubsub.Local
+	sub, err := status.Subscribe(ctx, &local, "") // ctx ends the subscription too
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range sub.All() {
+	}
+	fmt.Println(sub.Err())
+	// Output: context deadline exceeded
+}
+
+func ExampleSubscription_Next() {
+	ctx := context.Background()
+	var local pubsub.Local
+	sub, _ := status.Subscribe(ctx, &local, "")
+	_ = status.Publish(ctx, &local, "", Status{"done"})
+
+	fmt.Println(sub.Next(ctx))
+	sub.Stop()
+	_, err := sub.Next(ctx)
+	fmt.Println(errors.Is(err, pubsub.ErrClosed))
+	// Output:
+	// {done} <nil>
+	// true
+}
+
+func ExampleOnGap() {
+	ctx := context.Background()
+	var local pubsub.Local
+	sub, _ := status.Subscribe(ctx, &local, "",
+		pubsub.Buffer(2), // the oldest goes when a third comes
+		pubsub.OnGap(func(dropped int) { fmt.Println(dropped, "missing") }))
+	defer sub.Stop()
+	for _, state := range []string{"queued", "running", "done"} {
+		_ = status.Publish(ctx, &local, "", Status{state})
+	}
+	for st := range pubsub.Take(sub.All(), 2) {
+		fmt.Println(st.State)
+	}
+	fmt.Println("dropped:", sub.Dropped(), "gaps:", sub.Gaps())
+	// Output:
+	// 1 missing
+	// running
+	// done
+	// dropped: 1 gaps: 1
+}
+
+func ExampleOnFull() {
+	ctx := context.Background()
+	var local pubsub.Local
+	sub, _ := status.Subscribe(ctx, &local, "", pubsub.BufferBytes(50), pubsub.OnFull(pubsub.EndSubscription))
+	for _, state := range []string{"queued", "running", "done"} {
+		_ = status.Publish(ctx, &local, "", Status{state})
+	}
+	for st := range sub.All() {
+		fmt.Println(st.State)
+	}
+	fmt.Println(sub.Err())
+	// Output:
+	// queued
+	// running
+	// pubsub: slow consumer
+}
+
+func ExampleLocal() {
+	ctx := context.Background()
+	var local pubsub.Local
+	stop, err := local.Listen(ctx, "doors", func(ev pubsub.Event) {
+		fmt.Printf("%s: %s\n", ev.Topic, ev.Payload)
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = local.Dispatch(ctx, pubsub.Event{Topic: "doors", Payload: []byte(`"open"`)})
+	stop()
+	_ = local.Dispatch(ctx, pubsub.Event{Topic: "doors", Payload: []byte(`"shut"`)})
+	// Output: doors: "open"
+}
+
+func ExampleLocal_Close() {
+	var local pubsub.Local
+	local.AfterClose(func() { fmt.Println("closing") })
+	local.Close()
+	err := local.Dispatch(context.Background(), pubsub.Event{Topic: "doors"})
+	fmt.Println(errors.Is(err, pubsub.ErrClosed))
+	// Output:
+	// closing
+	// true
+}
+
+func ExampleValidTopic() {
+	fmt.Println(pubsub.ValidTopic("session.status:proj_123"))
+	fmt.Println(pubsub.ValidTopic("two\nlines"))
+	// Output:
+	// <nil>
+	// pubsub: invalid topic: "two\nlines" has a control character
+}

@@ -1,0 +1,157 @@
+package pubsub
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Local is the [EventTarget] inside one process, and the core that others build
+// on. The zero value is ready for use; it must not be copied after that. All
+// methods may be called concurrently and from any listener.
+//
+// Dispatch calls the listeners in the publisher's goroutine. It waits for
+// nobody: a listener that is busy gets the event from whoever is calling it, in
+// its turn, and until then up to 4096 events or 4 MiB of payload wait for it.
+// Beyond that events are dropped, and the listener is told with Gap. In return a
+// call of Dispatch may deliver events of other publishers too. A listener that
+// panics does so in a publisher's goroutine and stays subscribed.
+//
+// An event that is dispatched with Gap set reaches the listeners as it is.
+type Local struct {
+	mu     sync.RWMutex // guards the fields below
+	closed bool
+
+	// topics holds a list for each topic that has listeners. Dispatch reads a
+	// list after it has let go of mu: so adding only appends, past the end of
+	// what anyone reads, and removing copies.
+	topics map[string][]*listener
+
+	hooks map[*closeHook]struct{}
+}
+
+// closeHook gives each request of AfterClose an identity.
+type closeHook struct{ fn func() }
+
+var (
+	_ EventTarget   = (*Local)(nil)
+	_ CloseNotifier = (*Local)(nil)
+)
+
+// Dispatch implements [EventTarget]. Its only errors are [ErrInvalidTopic],
+// [ErrClosed] and the cause of a ctx that has already ended.
+func (l *Local) Dispatch(ctx context.Context, ev Event) error {
+	if err := check(ctx, ev.Topic); err != nil {
+		return err
+	}
+	if ev.Gap {
+		ev.Payload = nil
+	} else {
+		ev.Dropped = 0
+	}
+	l.mu.RLock()
+	listeners, closed := l.topics[ev.Topic], l.closed
+	l.mu.RUnlock()
+	if closed {
+		return ErrClosed
+	}
+	for _, listener := range listeners {
+		listener.deliver(ev)
+	}
+	return nil
+}
+
+// Listen implements [EventTarget]. Its only errors are [ErrInvalidTopic],
+// [ErrClosed] and the cause of a ctx that has already ended.
+func (l *Local) Listen(ctx context.Context, topic string, fn func(Event)) (stop func(), err error) {
+	if err := check(ctx, topic); err != nil {
+		return nil, err
+	}
+	added := newListener(topic, fn)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, ErrClosed
+	}
+	if l.topics == nil {
+		l.topics = make(map[string][]*listener)
+	}
+	l.topics[topic] = append(l.topics[topic], added)
+	return func() {
+		if added.stop() {
+			l.remove(added)
+		}
+	}, nil
+}
+
+// check is what every call begins with.
+func check(ctx context.Context, topic string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return ValidTopic(topic)
+}
+
+func (l *Local) remove(gone *listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.topics[gone.topic]
+	i := slices.Index(old, gone)
+	if i < 0 {
+		return // Close was first
+	}
+	if len(old) > 1 {
+		l.topics[gone.topic] = slices.Concat(old[:i], old[i+1:])
+		return
+	}
+	delete(l.topics, gone.topic)
+	if len(l.topics) == 0 {
+		l.topics = nil // a map never shrinks
+	}
+}
+
+// Close stops every listener and makes later calls of Dispatch and Listen return
+// [ErrClosed]. What was still waiting for a listener is dropped. Subscriptions
+// end with ErrClosed when their readers have read what is buffered. Close waits
+// for nothing; calling it again does nothing.
+func (l *Local) Close() {
+	l.mu.Lock()
+	topics, hooks := l.topics, l.hooks
+	l.topics, l.hooks, l.closed = nil, nil, true
+	l.mu.Unlock()
+	for _, listeners := range topics {
+		for _, listener := range listeners {
+			listener.stop()
+		}
+	}
+	for hook := range hooks {
+		hook.fn()
+	}
+}
+
+// AfterClose implements [CloseNotifier]. fn is called in the goroutine of Close.
+func (l *Local) AfterClose(fn func()) (stop func() bool) {
+	hook := &closeHook{fn}
+	l.mu.Lock()
+	closed := l.closed
+	if !closed {
+		if l.hooks == nil {
+			l.hooks = make(map[*closeHook]struct{})
+		}
+		l.hooks[hook] = struct{}{}
+	}
+	l.mu.Unlock()
+	if closed {
+		fn()
+	}
+	return func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		_, held := l.hooks[hook]
+		delete(l.hooks, hook)
+		if len(l.hooks) == 0 {
+			l.hooks = nil
+		}
+		return held
+	}
+}

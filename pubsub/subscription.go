@@ -1,0 +1,100 @@
+package pubsub
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"sync/atomic"
+)
+
+// Subscription is a live subscription to one topic, made by [Topic.Subscribe].
+// Events wait in it, undecoded and bounded, until they are read with All or Next.
+//
+// All methods may be called concurrently. With several readers each event goes
+// to one of them, and OnGap may be called in any.
+//
+// It ends when Stop is called, when the context of Subscribe ends, when its
+// policy is [EndSubscription] and its reader falls behind, or when a target that
+// is a [CloseNotifier] closes. In the last two cases what is buffered can still
+// be read.
+type Subscription[T any] struct {
+	queue   *queue
+	onGap   func(dropped int)
+	invalid atomic.Uint64
+}
+
+// All yields events as they come, until the subscription ends. Leaving the loop
+// does not end the subscription: the next range goes on where this one left, so
+// use Stop when done. [Subscription.Err] says why a loop ended by itself.
+func (s *Subscription[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for {
+			v, err := s.Next(context.Background())
+			if err != nil || !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Next waits for the next event. When ctx has ended it returns the cause, and
+// the event stays for the next call. When the subscription has ended it returns
+// [Subscription.Err], or [ErrClosed] where that is nil.
+func (s *Subscription[T]) Next(ctx context.Context) (T, error) {
+	for {
+		payload, lost, err := s.queue.next(ctx)
+		if err != nil {
+			var zero T
+			return zero, err
+		}
+		if lost.some {
+			if s.onGap != nil {
+				s.onGap(lost.dropped())
+			}
+			continue
+		}
+		if v, ok := s.decode(payload); ok {
+			return v, nil
+		}
+	}
+}
+
+// decode reports false, and counts, where payload is no T.
+func (s *Subscription[T]) decode(payload json.RawMessage) (v T, ok bool) {
+	if payload == nil {
+		payload = json.RawMessage("null")
+	}
+	if err := json.Unmarshal(payload, &v); err != nil {
+		s.invalid.Add(1)
+		return v, false
+	}
+	return v, true
+}
+
+// Stop ends the subscription and drops what is buffered. It waits for nothing,
+// may be called from anywhere, OnGap and the body of a range over All included,
+// and any number of times.
+func (s *Subscription[T]) Stop() { s.queue.end(nil, false) }
+
+// Err says why the subscription ended: nil while it has not and after Stop,
+// [ErrSlowConsumer], [ErrClosed] when the target closed, or the cause of the
+// context that Subscribe was given.
+func (s *Subscription[T]) Err() error { return s.queue.reason() }
+
+// Dropped returns how many events are known to be lost: dropped for a full
+// buffer, or reported by the target with a number.
+func (s *Subscription[T]) Dropped() uint64 {
+	dropped, _ := s.queue.counts()
+	return dropped
+}
+
+// Gaps returns how many gaps the reader has come past: how often OnGap was
+// called, or would have been. Losses next to each other are one gap.
+func (s *Subscription[T]) Gaps() uint64 {
+	_, gaps := s.queue.counts()
+	return gaps
+}
+
+// Invalid returns how many events were skipped because their payload could not
+// be decoded into a T.
+func (s *Subscription[T]) Invalid() uint64 { return s.invalid.Load() }

@@ -1,0 +1,44 @@
+package pubsub
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxTopicBytes is the length in bytes of the longest topic.
+const MaxTopicBytes = 256
+
+// ValidTopic returns nil for a topic that can be used: 1 to [MaxTopicBytes]
+// bytes of UTF-8 without control characters. Anything else is an error that
+// wraps [ErrInvalidTopic] and says what is wrong.
+func ValidTopic(topic string) error {
+	switch {
+	case topic == "":
+		return fmt.Errorf("%w: it is empty", ErrInvalidTopic)
+	case len(topic) > MaxTopicBytes:
+		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrInvalidTopic, len(topic), MaxTopicBytes)
+	}
+	for i := 0; i < len(topic); i++ {
+		switch c := topic[i]; {
+		case c >= utf8.RuneSelf:
+			return validRunes(topic)
+		case c < ' ' || c == 0x7f:
+			return fmt.Errorf("%w: %q has a control character", ErrInvalidTopic, topic)
+		}
+	}
+	return nil
+}
+
+// validRunes checks a topic that is not all ASCII.
+func validRunes(topic string) error {
+	if !utf8.ValidString(topic) {
+		return fmt.Errorf("%w: %q is not UTF-8", ErrInvalidTopic, topic)
+	}
+	for _, r := range topic {
+		if unicode.IsControl(r) {
+			return fmt.Errorf("%w: %q has a control character", ErrInvalidTopic, topic)
+		}
+	}
+	return nil
+}

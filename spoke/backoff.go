@@ -1,0 +1,29 @@
+package spoke
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// backoff gives the delays between dials: full jitter under a bound that doubles
+// (protocol section 7). It is reset only after the spoke has been registered for a while, so that a hub that
+// takes registrations and drops them is not stormed.
+type backoff struct {
+	low, high time.Duration
+	tries     int
+}
+
+func (b *backoff) reset() { b.tries = 0 }
+
+// next gives the next delay, no shorter than atLeast.
+func (b *backoff) next(atLeast time.Duration) time.Duration {
+	bound := b.high
+	if b.tries < 32 {
+		bound = min(b.high, b.low<<b.tries)
+	}
+	if bound <= 0 { // the shift ran over
+		bound = b.high
+	}
+	b.tries++
+	return max(atLeast, rand.N(bound+1))
+}

@@ -1,0 +1,151 @@
+package spoke
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+)
+
+var _ call.Caller = (*Spoke)(nil)
+
+// errReaderLeft ends a stream whose reader has left the loop.
+var errReaderLeft = errors.New("the reader left")
+
+// Call makes a unary call; see [call.Caller]. While there is no connection it
+// waits, within its time; a request that cannot have left goes out on the next connection.
+func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
+	var out call.Envelope
+	err := s.invoke(ctx, req, false, func(e call.Envelope) error { out = e; return nil })
+	return out, err
+}
+
+// Stream makes a call that answers many times; see [call.Caller].
+func (s *Spoke) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
+	return func(yield func(call.Envelope, error) bool) {
+		err := s.invoke(ctx, req, true, func(e call.Envelope) error {
+			if !yield(e, nil) {
+				return errReaderLeft
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errReaderLeft) {
+			yield(call.Envelope{}, err)
+		}
+	}
+}
+
+func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
+	r := *req
+	r.Stream = stream
+	if parent := call.FromContext(ctx); parent != nil && r.ParentID == "" {
+		r.ParentID = parent.ID
+	}
+	if len(r.Metadata) > 0 && !call.IsObject(r.Metadata) {
+		return &call.Error{Code: call.CodeValidation, Message: "metadata is not a JSON object"}
+	}
+	if len(s.opts.Interceptors) == 0 {
+		return s.ask(ctx, &r, send)
+	}
+	return call.Chain(s.ask, s.opts.Interceptors...)(ctx, &r, send)
+}
+
+// ask has the shape of a [call.Handler]: it makes the call on the connection of
+// the moment, or on the next.
+func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+	left := peer.Remaining(ctx, req)
+	if left < 0 {
+		return call.ContextError(ctx, false)
+	}
+	leg := *req
+	leg.Identity = nil // the hub says who this is
+	until := time.Now().Add(left)
+	for {
+		l, err := s.awaitUntil(ctx, left, until)
+		if err != nil {
+			return err
+		}
+		if left > 0 {
+			leg.Timeout = max(time.Until(until), time.Millisecond)
+		}
+		err = askOnce(ctx, l.peer, &leg, send)
+		e, ok := errors.AsType[*call.Error](err)
+		if !ok || e.Sent || e.Code != call.CodeDisconnected || !s.lost(l) {
+			return err
+		}
+	}
+}
+
+// lost waits until the session that a call found dead has been taken down; it is
+// false when it lives, so that the failure was another's.
+func (s *Spoke) lost(l *link) bool {
+	select {
+	case <-l.peer.Done():
+	default:
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l {
+		s.setLinkLocked(nil)
+	}
+	return true
+}
+
+func askOnce(ctx context.Context, p *peer.Peer, req *call.Request, send func(call.Envelope) error) error {
+	var flow peer.Flow
+	if req.Stream {
+		flow = peer.Reader(req.Credit)
+	}
+	o, err := p.Open(ctx, req, flow)
+	if err != nil {
+		return err
+	}
+	for {
+		output, err := o.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := send(call.ParseEnvelope(output)); err != nil {
+			o.Abort(err.Error())
+			return err
+		}
+		if !req.Stream {
+			return nil
+		}
+	}
+}
+
+// awaitUntil waits for a connection as long as the call has time.
+func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.Time) (*link, error) {
+	if l := s.current(); l != nil {
+		return l, nil
+	}
+	wait := ctx
+	if left > 0 {
+		var stop context.CancelFunc
+		wait, stop = context.WithDeadline(ctx, until)
+		defer stop()
+	}
+	l, err := s.await(wait)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, ErrStopped):
+		return nil, &call.Error{Code: call.CodeUnavailable, Message: err.Error(), Cause: err}
+	default:
+		e := call.ContextError(wait, false)
+		e.Message = "no connection to a hub in the call's time"
+		if e.Code == call.CodeAborted {
+			e.Message = "the caller's context was cancelled while there was no connection to a hub"
+		}
+		return nil, e
+	}
+}

@@ -1,0 +1,48 @@
+package spoke
+
+import "context"
+
+// current gives the session that is registered, or nil.
+func (s *Spoke) current() *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+// await waits for a session. It fails with the context's cause or [ErrStopped].
+func (s *Spoke) await(ctx context.Context) (*link, error) {
+	for {
+		s.mu.Lock()
+		l, changed, stopping := s.link, s.changed, s.stopping
+		s.mu.Unlock()
+		switch {
+		case l != nil:
+			return l, nil
+		case stopping:
+			return nil, ErrStopped
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Spoke) setLink(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setLinkLocked(l)
+}
+
+func (s *Spoke) setLinkLocked(l *link) {
+	s.link = l
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Spoke) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}

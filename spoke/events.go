@@ -1,0 +1,214 @@
+package spoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/pubsub/wstarget"
+)
+
+// events is the spoke's event target: it outlives connections. Listeners hang on
+// the local target; each topic has one subscription on the session of the moment, made again on
+// the next one.
+type events struct {
+	spoke *Spoke
+	local pubsub.Local
+
+	mu     sync.Mutex // guards the fields below and those of every subscription
+	topics map[string]*subscription
+	link   *link
+	closed bool
+}
+
+type subscription struct {
+	topic     string
+	listeners int
+	live      chan struct{} // closed when it has been live once, or has failed for good
+	settled   bool          // live is closed
+	err       error         // set before live is closed
+	stop      func()        // on the session of the moment
+}
+
+var _ pubsub.EventTarget = (*events)(nil)
+
+func newEvents(s *Spoke) *events { return &events{spoke: s} }
+
+// Dispatch implements [pubsub.EventTarget]. An event whose session ended before
+// it was taken goes out on the next one.
+func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
+	if err := checkTopic(ev.Topic, true); err != nil {
+		return err
+	}
+	for {
+		l, err := e.spoke.await(ctx)
+		if err != nil {
+			return err
+		}
+		err = l.target.Dispatch(ctx, ev)
+		select {
+		case <-l.peer.Done():
+			if err != nil && ctx.Err() == nil {
+				continue // it was not taken
+			}
+		default:
+		}
+		return err
+	}
+}
+
+func checkTopic(topic string, publish bool) error {
+	if err := pubsub.ValidTopic(topic); err != nil {
+		return err
+	}
+	if strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.") || publish && strings.HasPrefix(topic, "hub.") {
+		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
+	}
+	return nil
+}
+
+// Listen implements [pubsub.EventTarget].
+func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
+	if err := checkTopic(topic, false); err != nil {
+		return nil, err
+	}
+	unlisten, err := e.local.Listen(ctx, topic, fn)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := e.join(topic)
+	if err != nil {
+		unlisten()
+		return nil, err
+	}
+	var once sync.Once
+	stop = func() { once.Do(func() { unlisten(); e.leave(sub) }) }
+	select {
+	case <-sub.live:
+		err = sub.err
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
+}
+
+func (e *events) join(topic string) (*subscription, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrStopped
+	}
+	sub := e.topics[topic]
+	if sub == nil {
+		if e.topics == nil {
+			e.topics = make(map[string]*subscription)
+		}
+		sub = &subscription{topic: topic, live: make(chan struct{})}
+		e.topics[topic] = sub
+		e.subscribeLocked(sub)
+	}
+	sub.listeners++
+	return sub, nil
+}
+
+func (e *events) leave(sub *subscription) {
+	e.mu.Lock()
+	sub.listeners--
+	var stop func()
+	if sub.listeners == 0 && e.topics[sub.topic] == sub {
+		delete(e.topics, sub.topic)
+		stop, sub.stop = sub.stop, nil
+	}
+	e.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// attach makes all subscriptions on a new session. Their listeners are told of
+// the gap first: nobody knows what was published meanwhile.
+func (e *events) attach(l *link) {
+	e.mu.Lock()
+	var again []string
+	for topic, sub := range e.topics {
+		if sub.settled {
+			again = append(again, topic)
+		}
+	}
+	e.mu.Unlock()
+	for _, topic := range again {
+		_ = e.local.Dispatch(context.Background(), pubsub.Event{Topic: topic, Gap: true}) // fails only when closed
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.link = l
+	for _, sub := range e.topics {
+		e.subscribeLocked(sub)
+	}
+}
+
+// subscribeLocked subscribes on the session of the moment, if there is one.
+func (e *events) subscribeLocked(sub *subscription) {
+	l := e.link
+	if l == nil {
+		return
+	}
+	select {
+	case <-l.peer.Done():
+		return // the next session will do it
+	default:
+	}
+	l.wg.Go(func() {
+		stop, err := l.target.Listen(context.Background(), sub.topic, e.deliver)
+		e.subscribed(sub, stop, err)
+	})
+}
+
+func (e *events) deliver(ev pubsub.Event) {
+	_ = e.local.Dispatch(context.Background(), ev) // fails only when closed
+}
+
+func (e *events) subscribed(sub *subscription, stop func(), err error) {
+	denial, denied := errors.AsType[*wstarget.Denial](err)
+	e.mu.Lock()
+	current := e.topics[sub.topic] == sub
+	switch {
+	case err == nil && current:
+		sub.stop, stop = stop, nil
+		e.settleLocked(sub, nil)
+	case denied && !sub.settled:
+		delete(e.topics, sub.topic)
+		e.settleLocked(sub, denial)
+	case denied:
+		e.spoke.log.Error().Err(denial).Msg("the hub does not take a subscription back; its listeners hear nothing")
+	}
+	e.mu.Unlock()
+	if stop != nil { // nobody listens any more
+		stop()
+	}
+}
+
+func (e *events) settleLocked(sub *subscription, err error) {
+	if !sub.settled {
+		sub.settled, sub.err = true, err
+		close(sub.live)
+	}
+}
+
+// close ends it with the spoke.
+func (e *events) close() {
+	e.mu.Lock()
+	e.closed = true
+	for _, sub := range e.topics {
+		e.settleLocked(sub, ErrStopped)
+	}
+	e.mu.Unlock()
+	e.local.Close()
+}

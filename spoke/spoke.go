@@ -1,0 +1,123 @@
+package spoke
+
+import (
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/pubsub"
+)
+
+// What Run, Ready and the calls of a spoke that has stopped fail with.
+var (
+	// ErrStopped says that the spoke has stopped or is about to.
+	ErrStopped = errors.New("spoke: stopped")
+	// ErrRunning says that Run has been called before.
+	ErrRunning = errors.New("spoke: Run may be called once")
+)
+
+// Spoke is a worker's side. It is a [call.Caller]. All methods may be called
+// concurrently. Make one with [New], start it with [Spoke.Run].
+type Spoke struct {
+	// Fixed by New.
+	opts       Options
+	log        zerolog.Logger
+	instanceID string
+
+	operations call.Registry
+	events     *events
+	state      stateBox
+	counters   peer.Counters
+	connects   atomic.Uint64
+	attempts   atomic.Int64
+
+	mu       sync.Mutex // guards the fields below
+	running  bool
+	stopping bool
+	link     *link         // the session that is registered, nil between
+	changed  chan struct{} // closed when link or stopping changes
+	quit     chan struct{} // closed by Shutdown when Run is to end
+	done     chan struct{} // closed when Run has returned
+}
+
+// New makes a spoke for the hub at the URL (ws, wss, http or https). It does not
+// dial. It fails with [ErrOptions].
+func New(url string, o *Options) (*Spoke, error) {
+	opts, err := o.withDefaults(url)
+	if err != nil {
+		return nil, err
+	}
+	opts.Labels = maps.Clone(opts.Labels)
+	s := &Spoke{opts: opts, instanceID: uuid.NewString(), changed: make(chan struct{}),
+		quit: make(chan struct{}), done: make(chan struct{})}
+	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
+	s.state.notify = opts.OnState
+	s.events = newEvents(s)
+	return s, nil
+}
+
+// Operations holds the operations that the spoke serves. They may be added and
+// removed while it is connected; the hub is told.
+func (s *Spoke) Operations() *call.Registry { return &s.operations }
+
+// Events is where the spoke publishes and subscribes. Both wait, within their
+// context, while there is no connection. Subscriptions outlive connections: they are made
+// again on the next one, and their listeners get a gap event. A refusal by the hub fails the
+// subscription; that of an event is logged.
+func (s *Spoke) Events() pubsub.EventTarget { return s.events }
+
+// ID is the id under which the spoke is registered, or was last; it is the one
+// of the options, or empty, before the first registration.
+func (s *Spoke) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != nil {
+		return s.link.registered.SpokeID
+	}
+	return s.opts.ID
+}
+
+// Stats counts what a spoke has seen since it was made.
+type Stats struct {
+	State       string `json:"state"`
+	Connections uint64 `json:"connections"` // registrations that succeeded
+	Attempts    int64  `json:"attempts"`    // dials
+	InFlight    int    `json:"inFlight"`    // calls that the hub answers now
+	Serving     int    `json:"serving"`     // calls that are served now
+	QueuedBytes int    `json:"queuedBytes"` // waiting for the hub to read
+
+	Frames      uint64 `json:"frames"`      // received
+	Calls       uint64 `json:"calls"`       // sent
+	Served      uint64 `json:"served"`      // received and taken up
+	Overloaded  uint64 `json:"overloaded"`  // received over maxInFlight
+	Malformed   uint64 `json:"malformed"`   // payloads that the protocol does not know
+	Unknown     uint64 `json:"unknown"`     // reserved types that the protocol does not know
+	Late        uint64 `json:"late"`        // answers for no call in flight
+	Duplicates  uint64 `json:"duplicates"`  // requests under an id in flight
+	SlowStreams uint64 `json:"slowStreams"` // streams that ended with SLOW_CONSUMER
+	Panics      uint64 `json:"panics"`      // handlers that panicked
+}
+
+// Stats gives the counts of this moment.
+func (s *Spoke) Stats() Stats {
+	k := &s.counters
+	out := Stats{State: s.State().String(), Connections: s.connects.Load(), Attempts: s.attempts.Load(),
+		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
+		Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
+		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load()}
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l != nil {
+		out.InFlight, _ = l.peer.InFlight()
+		out.Serving = l.peer.Serving()
+		out.QueuedBytes = l.peer.Session().Stats().QueuedBytes
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// AcceptOptions tunes Accept. The zero value is usable. Accept does not change
+// it and keeps nothing of it.
+type AcceptOptions struct {
+	// Subprotocols are those that this side speaks, best first; the first that
+	// the client offers too is selected. Empty: none is.
+	Subprotocols []string
+	// OriginPatterns are the origins from which browsers may connect besides
+	// the host itself: patterns of path.Match on the host, or on
+	// scheme://host where they contain "://", without regard to case.
+	OriginPatterns []string
+	// AnyOrigin lets browsers connect from everywhere.
+	AnyOrigin bool
+	// MaxMessageBytes is the largest message that this side announces to take;
+	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
+	MaxMessageBytes int64
+	// WriteTimeout is how long the other side may take for a chunk of at most
+	// 64 KiB before the connection is dropped. 0 means 30 s.
+	WriteTimeout time.Duration
+	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
+	Linger time.Duration
+}
+
+// Validate reports the first thing that is wrong with the options: a negative
+// size or time, a subprotocol that is no HTTP token, a malformed pattern. nil is
+// valid.
+func (o *AcceptOptions) Validate() error {
+	if o == nil {
+		return nil
+	}
+	if _, err := newLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger); err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	if err := validSubprotocols(o.Subprotocols); err != nil {
+		return err
+	}
+	for _, pattern := range o.OriginPatterns {
+		if _, err := path.Match(strings.ToLower(pattern), ""); err != nil || pattern == "" {
+			return fmt.Errorf("transport: malformed origin pattern %q", pattern)
+		}
+	}
+	return nil
+}
+
+func validSubprotocols(names []string) error {
+	for _, name := range names {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+			return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+		}) {
+			return fmt.Errorf("transport: subprotocol %q is not a token", name)
+		}
+	}
+	return nil
+}
+
+// Accept upgrades an HTTP request to a WebSocket (RFC 6455 section 4.2). If it
+// fails it has answered the request, with 403 for an origin that is not
+// allowed and 500 for options that are not valid. The Conn outlives the HTTP
+// handler: return from it, so that its stack and buffers go, and read in
+// another goroutine. It works with every ResponseWriter that
+// http.ResponseController can hijack.
+func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, error) {
+	if o == nil {
+		o = &AcceptOptions{}
+	}
+	if err := o.Validate(); err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return nil, err
+	}
+	lim, err := newLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger)
+	if err != nil {
+		return nil, err // not reached: Validate has said so
+	}
+	ours := &hijackWriter{ResponseWriter: w, limits: lim}
+	if canHijack(w) {
+		w = ours // otherwise the library finds the right answer itself
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:       o.Subprotocols,
+		OriginPatterns:     o.OriginPatterns,
+		InsecureSkipVerify: o.AnyOrigin,
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	return newSocket(ws, ours.link, r.RemoteAddr), nil
+}
+
+// canHijack looks for a Hijacker where http.ResponseController does.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = outer.Unwrap()
+	}
+}
+
+// hijackWriter puts our link between the library and the network connection.
+type hijackWriter struct {
+	http.ResponseWriter
+	limits limits
+	link   *link // set by Hijack
+}
+
+// Hijack implements http.Hijacker. The buffers are as small as the library
+// works with: the reader's need hold a frame header only, the writer's one
+// control frame, for link relies on getting each in one Write.
+func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	first, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	w := newWire(conn, bytes.Clone(first), nil)
+	h.link = newLink(w, conn, false, h.limits)
+	if _, ok := conn.(*tls.Conn); !ok || len(first) > 0 {
+		w.seen, h.link.stamp = &h.link.seen, false
+	} else {
+		h.link.stream = conn // it buffers by itself
+	}
+	c := &hijacked{Conn: conn, link: h.link}
+	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, 64), bufio.NewWriterSize(c, 256)), nil
+}
+
+// WriteHeaderNow passes on a method of gin's that the library looks for.
+func (h *hijackWriter) WriteHeaderNow() {
+	if gin, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
+		gin.WriteHeaderNow()
+	}
+}
+
+// hijacked makes a net.Conn of a link, as Hijack has to return one.
+type hijacked struct {
+	net.Conn
+	link *link
+}
+
+func (h *hijacked) Read(p []byte) (int, error)  { return h.link.Read(p) }
+func (h *hijacked) Write(p []byte) (int, error) { return h.link.Write(p) }
+func (h *hijacked) Close() error                { return h.link.Close() }

@@ -1,0 +1,33 @@
+package transport_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+func TestTerminal(t *testing.T) {
+	for code, want := range map[transport.CloseCode]bool{
+		1000: false, 1008: false, 1012: false, 4000: false, 4006: false, 4499: false,
+		4500: true, 4503: true, 4999: true, 5000: false, 0: false,
+	} {
+		if code.Terminal() != want {
+			t.Errorf("%d: %v", code, !want)
+		}
+	}
+}
+
+func TestCloseErrorText(t *testing.T) {
+	for want, err := range map[string]*transport.CloseError{
+		"closed with 1000 (normal closure)":                                         {Code: 1000},
+		`closed by the other side with 4502 (replaced by another instance): "by x"`: {Code: 4502, Reason: "by x", Remote: true},
+	} {
+		if err.Error() != want {
+			t.Errorf("got %s, want %s", err, want)
+		}
+	}
+	if s := transport.CloseCode(4321).String(); !strings.Contains(s, "4321") {
+		t.Error(s)
+	}
+}

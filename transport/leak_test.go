@@ -1,0 +1,80 @@
+package transport_test
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// goroutines counts those that run code of this package or of the WebSocket
+// library.
+func goroutines() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	n := 0
+	for g := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(g, "hubspoke/transport.(") || strings.Contains(g, "coder/websocket.") {
+			n++
+		}
+	}
+	return n
+}
+
+// An idle connection has no goroutine of its own, at neither end, and the HTTP
+// handler has returned.
+func TestIdleConnHasNoGoroutine(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s := newServer(t, secure, nil)
+		client, server := s.pair(t, testLinger)
+		if n := goroutines(); n != 0 {
+			t.Errorf("%d goroutines", n)
+		}
+		echo(t, client, server)
+	}
+}
+
+// After Read has returned its error nothing is left: no goroutine, no file
+// descriptor; nor after Abort alone.
+func TestNothingIsLeft(t *testing.T) {
+	s := newServer(t, false, nil)
+	before := descriptors(t)
+	for i := range 20 {
+		client, server := s.pair(t, testLinger)
+		if i%2 == 0 {
+			client.Abort()
+			server.Abort()
+			continue
+		}
+		done := make(chan bool)
+		go func() {
+			_, _ = server.Read()
+			done <- true
+		}()
+		client.Close(transport.CloseNormal, "")
+		_, _ = client.Read()
+		<-done
+		if n := goroutines(); n != 0 {
+			t.Fatalf("%d goroutines", n)
+		}
+	}
+	// The sockets close when their last user, the poller, lets go.
+	for range 200 {
+		if descriptors(t) <= before {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	t.Errorf("%d file descriptors, %d before", descriptors(t), before)
+}
+
+func descriptors(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("this system does not show its file descriptors")
+	}
+	return len(entries)
+}

@@ -1,0 +1,254 @@
+package transport
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// PipeOptions tunes Pipe. The zero value is usable.
+type PipeOptions struct {
+	// BufferBytes is how much may wait in each direction before Write blocks; a
+	// message counts with 14 bytes more than its length. A single Write may
+	// go over it and then waits until the rest fits. 0 means 64 KiB.
+	BufferBytes int
+	// MaxMessageBytes is the largest message that either end announces to
+	// take; the limit in force is 64 KiB higher. 0 means 1 MiB.
+	MaxMessageBytes int64
+	// Linger is how long Close waits for the other end's answer. 0 means 1 s.
+	Linger time.Duration
+}
+
+// Pipe returns two Conns joined in memory; nil options are the zero value. Both
+// are Pingers. Nothing of it runs by itself but the linger timer, so it can be used inside a
+// synctest bubble. What was written before an Abort can still be read at the
+// other end. Negative options panic.
+func Pipe(o *PipeOptions) (a, b Conn) {
+	if o == nil {
+		o = &PipeOptions{}
+	}
+	lim, err := newLimits(o.MaxMessageBytes, 0, o.Linger)
+	if err != nil || o.BufferBytes < 0 {
+		panic(fmt.Sprintf("transport.Pipe: bad options: %+v", *o))
+	}
+	buffer := o.BufferBytes
+	if buffer == 0 {
+		buffer = 64 << 10
+	}
+	mu, now := new(sync.Mutex), time.Now()
+	x := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:b"}
+	y := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:a"}
+	for _, e := range []*pipeEnd{x, y} {
+		e.readable.L, e.room.L = mu, mu
+	}
+	x.peer, y.peer = y, x
+	return x, y
+}
+
+// pipeOverhead is what a message counts beyond its length, so that empty ones
+// are bounded too.
+const pipeOverhead = 14
+
+type pipeItem struct {
+	kind byte // one of the opcodes
+	data *[]byte
+	end  *CloseError // for opClose
+}
+
+// pipeEnd is one end of a Pipe.
+type pipeEnd struct {
+	// Fixed at construction.
+	mu     *sync.Mutex // one for both ends
+	peer   *pipeEnd
+	limits limits
+	buffer int
+	remote string
+
+	// mu guards the fields below.
+	in       []pipeItem // written by the peer, not yet read
+	inBytes  int
+	readable sync.Cond // in is not empty, or the end has come
+	room     sync.Cond // inBytes fell, or the end has come
+	pinged   bool      // a ping is in the queue
+	ponged   bool      // a pong is in the queue
+	held     *[]byte   // what Read returned last
+	last     time.Time
+	closing  *CloseError // this end called Close
+	linger   *time.Timer // runs from Close to the end
+	end      error       // what Read returns from now on
+}
+
+func (e *pipeEnd) Read() ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	giveBack(e.held)
+	e.held = nil
+	for e.end == nil {
+		if len(e.in) == 0 {
+			if e.peer.end != nil {
+				e.finish(lost(io.EOF))
+				break
+			}
+			e.readable.Wait()
+			continue
+		}
+		if data := e.take(); data != nil {
+			e.held = data
+			return *data, nil
+		}
+	}
+	return nil, e.end
+}
+
+// take handles the first item of the queue; it returns the message, if it is
+// one for the reader.
+func (e *pipeEnd) take() *[]byte {
+	item := e.in[0]
+	e.in = e.in[1:]
+	if len(e.in) == 0 {
+		e.in = nil
+	}
+	e.last = time.Now()
+	switch item.kind {
+	case opText:
+		e.inBytes -= len(*item.data) + pipeOverhead
+		e.room.Broadcast()
+		if e.closing == nil && len(*item.data) > e.limits.maxMessage {
+			e.startClose(CloseMessageTooBig, "message too big")
+		}
+		if e.closing == nil {
+			return item.data
+		}
+		giveBack(item.data)
+	case opPing:
+		e.pinged = false
+		if e.closing == nil && !e.peer.ponged {
+			e.peer.ponged = e.peer.put(pipeItem{kind: opPong})
+		}
+	case opPong:
+		e.ponged = false
+	case opClose:
+		if e.closing == nil {
+			e.peer.put(item) // the answer
+			e.finish(item.end)
+		} else {
+			e.finish(e.closing)
+		}
+	}
+	return nil
+}
+
+// put queues an item for this end's reader; false if the end has come.
+func (e *pipeEnd) put(item pipeItem) bool {
+	if e.end != nil {
+		return false
+	}
+	e.in = append(e.in, item)
+	e.readable.Signal()
+	return true
+}
+
+func (e *pipeEnd) Write(frames [][]byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.refusal(); err != nil {
+		return err
+	}
+	for _, frame := range frames {
+		data := borrow(len(frame))
+		*data = append(*data, frame...)
+		e.peer.inBytes += len(frame) + pipeOverhead
+		e.peer.put(pipeItem{kind: opText, data: data})
+	}
+	for e.peer.inBytes > e.buffer {
+		if e.end != nil {
+			return e.end
+		}
+		if e.peer.end != nil {
+			return lost(io.ErrClosedPipe)
+		}
+		e.peer.room.Wait()
+	}
+	return nil
+}
+
+// refusal is why nothing may be sent, nil if it may.
+func (e *pipeEnd) refusal() error {
+	switch {
+	case e.end != nil:
+		return e.end
+	case e.closing != nil:
+		return e.closing
+	case e.peer.end != nil:
+		return lost(io.ErrClosedPipe)
+	}
+	return nil
+}
+
+func (e *pipeEnd) Ping() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.refusal(); err != nil {
+		return err
+	}
+	if !e.peer.pinged { // one unread is question enough
+		e.peer.pinged = e.peer.put(pipeItem{kind: opPing})
+	}
+	return nil
+}
+
+func (e *pipeEnd) Close(code CloseCode, reason string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.end == nil && e.closing == nil {
+		e.startClose(code, reason)
+	}
+}
+
+func (e *pipeEnd) startClose(code CloseCode, reason string) {
+	e.closing = newClose(code, reason)
+	e.peer.put(pipeItem{kind: opClose, end: &CloseError{Code: e.closing.Code, Reason: e.closing.Reason, Remote: true}})
+	e.linger = time.AfterFunc(e.limits.linger, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.finish(e.closing)
+	})
+}
+
+func (e *pipeEnd) Abort() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.finish(lost(errAborted))
+}
+
+// finish ends this end; the other one finds out when it has read what is left.
+// The first error wins, and a Close that was begun wins over all.
+func (e *pipeEnd) finish(err error) {
+	if e.end != nil {
+		return
+	}
+	if e.closing != nil {
+		err = e.closing
+	}
+	e.end = err
+	if e.linger != nil {
+		e.linger.Stop()
+	}
+	for _, item := range e.in {
+		giveBack(item.data)
+	}
+	e.in = nil
+	e.readable.Broadcast()
+	e.room.Broadcast()
+	e.peer.readable.Broadcast()
+	e.peer.room.Broadcast()
+}
+
+func (e *pipeEnd) LastReceived() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
+func (e *pipeEnd) RemoteAddr() string { return e.remote }
