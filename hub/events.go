@@ -26,6 +26,14 @@ func (e events) Listen(ctx context.Context, topic string, fn func(pubsub.Event))
 	return e.hub.core.Listen(ctx, topic, fn)
 }
 
+// AfterClose implements [pubsub.CloseNotifier] where the core does.
+func (e events) AfterClose(fn func()) (stop func() bool) {
+	if n, ok := e.hub.core.(pubsub.CloseNotifier); ok {
+		return n.AfterClose(fn)
+	}
+	return func() bool { return true }
+}
+
 // MayPublish says whether the identity may publish on the topic: ACCESS_DENIED
 // for reserved topics and by the [Authorizer], VALIDATION_ERROR for what is no topic.
 func (h *Hub) MayPublish(id *call.Identity, topic string) error {

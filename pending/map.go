@@ -29,7 +29,8 @@ type Map struct {
 	requests map[string]*Request
 	limit    int
 	closed   error
-	recent   []string // unary requests that have their answer, the last few
+	recent   []string      // unary requests that have their answer, the last few
+	empty    chan struct{} // closed when the last request goes; nil while nobody waits
 	unknown  uint64
 	overruns uint64
 }
@@ -102,7 +103,7 @@ func (m *Map) Respond(id []byte, value []byte) Outcome {
 		return m.surplusLocked(id)
 	}
 	if !r.stream {
-		delete(m.requests, r.id)
+		m.removeLocked(r)
 		m.answeredLocked(r.id)
 	}
 	if r.over {
@@ -167,7 +168,7 @@ func (m *Map) end(id []byte, err error) Outcome {
 		m.unknown++
 		return Unknown
 	}
-	delete(m.requests, r.id)
+	m.removeLocked(r)
 	if r.over {
 		m.unknown++
 		return Unknown
@@ -185,6 +186,33 @@ func (m *Map) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.requests)
+}
+
+// Empty gives a channel that is closed when no request is in flight, for a
+// moment at least; it is closed already when there is none now.
+func (m *Map) Empty() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.empty == nil {
+		m.empty = make(chan struct{})
+	}
+	c := m.empty
+	m.wakeLocked()
+	return c
+}
+
+func (m *Map) removeLocked(r *Request) {
+	if m.requests[r.id] == r {
+		delete(m.requests, r.id)
+		m.wakeLocked()
+	}
+}
+
+func (m *Map) wakeLocked() {
+	if len(m.requests) == 0 && m.empty != nil {
+		close(m.empty)
+		m.empty = nil
+	}
 }
 
 // Full reports whether the limit is reached.
@@ -212,6 +240,7 @@ func (m *Map) Close(cause error) {
 		}
 	}
 	m.requests = nil
+	m.wakeLocked()
 }
 
 // Stats counts what a Map has seen.

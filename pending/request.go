@@ -156,9 +156,7 @@ func (r *Request) Drop() {
 	if r.err == nil {
 		r.err = ErrClosed
 	}
-	if r.m.requests[r.id] == r {
-		delete(r.m.requests, r.id)
-	}
+	r.m.removeLocked(r)
 }
 
 func (r *Request) roomLocked(n int) bool {

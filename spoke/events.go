@@ -212,3 +212,6 @@ func (e *events) close() {
 	e.mu.Unlock()
 	e.local.Close()
 }
+
+// AfterClose implements [pubsub.CloseNotifier].
+func (e *events) AfterClose(fn func()) (stop func() bool) { return e.local.AfterClose(fn) }

@@ -47,7 +47,7 @@ func (s *server) pair(t testing.TB, linger time.Duration) (client, server transp
 	return client, <-s.accepted
 }
 
-const testLinger = 50 * time.Millisecond
+const testLinger = 250 * time.Millisecond
 
 func TestWebSocket(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "TLS": true} {

@@ -124,6 +124,9 @@ func (p *Peer) requested(payload []byte) {
 	} else if err == nil && p.cfg.Streams != nil {
 		w.req.Stream = p.cfg.Streams(w.req.Operation)
 	}
+	if w.req.OriginID == "" {
+		w.req.OriginID = w.req.ID
+	}
 	in := &Inbound{peer: p, Request: w.req, metered: w.req.Stream && w.metered, credit: w.credit}
 	if refused := p.admit(in, err); refused != nil {
 		p.postError(w.req.ID, refused)

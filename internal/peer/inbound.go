@@ -161,6 +161,7 @@ func (in *Inbound) release() {
 	defer p.mu.Unlock()
 	if p.inbound[in.Request.ID] == in {
 		delete(p.inbound, in.Request.ID)
+		p.quietLocked()
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -73,7 +72,8 @@ type Peer struct {
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound
-	order   uint64 // of the last request that arrived
+	order   uint64        // of the last request that arrived
+	quiet   chan struct{} // closed when nothing is served; nil while nobody waits
 	ended   bool
 }
 
@@ -160,27 +160,43 @@ func (p *Peer) Post(typ string, payload []byte) error {
 	return p.sess.Post(b)
 }
 
-// Idle waits until nothing is in flight in either direction, the context ends or
-// the session does.
+// Idle waits until nothing is in flight in either direction and everything has
+// been written, the context ends or the session does.
 func (p *Peer) Idle(ctx context.Context) error {
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
 	for {
+		for _, quiet := range []<-chan struct{}{p.pending.Empty(), p.served()} {
+			select {
+			case <-quiet:
+			case <-p.Done():
+				return p.sess.Cause()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		if n, _ := p.InFlight(); n == 0 && p.Serving() == 0 {
 			return p.sess.Flush(ctx)
-		}
-		select {
-		case <-tick.C:
-		case <-p.Done():
-			return p.sess.Cause()
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
 
-// idlePoll is how often a drain looks whether all calls have ended.
-const idlePoll = 10 * time.Millisecond
+// served gives a channel that is closed when no request is being served.
+func (p *Peer) served() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quiet == nil {
+		p.quiet = make(chan struct{})
+	}
+	c := p.quiet
+	p.quietLocked()
+	return c
+}
+
+func (p *Peer) quietLocked() {
+	if len(p.inbound) == 0 && p.quiet != nil {
+		close(p.quiet)
+		p.quiet = nil
+	}
+}
 
 func (p *Peer) newID() string {
 	var b [40]byte

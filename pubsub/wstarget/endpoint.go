@@ -260,3 +260,6 @@ func (e *Endpoint) Close() {
 	e.mu.Unlock()
 	e.wg.Wait()
 }
+
+// AfterClose implements [pubsub.CloseNotifier].
+func (e *Endpoint) AfterClose(fn func()) (stop func() bool) { return e.local.AfterClose(fn) }

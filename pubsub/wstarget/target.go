@@ -204,3 +204,6 @@ func (t *Target) Close(cause error) {
 	t.mu.Unlock()
 	t.local.Close()
 }
+
+// AfterClose implements [pubsub.CloseNotifier].
+func (t *Target) AfterClose(fn func()) (stop func() bool) { return t.local.AfterClose(fn) }
