@@ -32,6 +32,18 @@ func appendLocalMeta(dst []byte, operation string, at time.Time) []byte {
 	return append(dst, '}')
 }
 
+// AppendLocal appends, as it stands on the wire, the envelope that [Local] makes,
+// or e itself where it has a Meta of its own. Data and Meta must be JSON.
+func AppendLocal(dst []byte, operation string, e Envelope, at time.Time) []byte {
+	if len(e.Meta) > 0 {
+		return AppendEnvelope(dst, e)
+	}
+	dst = append(dst, `{"data":`...)
+	dst = appendRaw(dst, e.Data, "null")
+	dst = append(dst, `,"meta":`...)
+	return append(appendLocalMeta(dst, operation, at), '}')
+}
+
 // AppendEnvelope appends the envelope as it stands on the wire. Data and Meta
 // must be JSON.
 func AppendEnvelope(dst []byte, e Envelope) []byte {

@@ -4,14 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Handler answers requests. It calls send once for a unary request and once for
 // each response of a stream, and returns when it is done; what it returns ends
 // the call. Send blocks while the reader of a stream has given no credit, and
 // fails when the call is over; it is for one goroutine at a time. The values
-// belong to the framework once sent.
+// belong to the framework once sent; an Envelope without Meta gets one of source
+// "local".
 //
 // The context ends when the caller goes away or cancels, when its time is up, or when
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.
@@ -123,14 +125,14 @@ func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error 
 	case Envelope:
 		return send(v)
 	case json.RawMessage:
-		if len(v) > 0 && !json.Valid(v) {
+		if len(v) > 0 && !jsonscan.Valid(v) {
 			return Errorf(CodeExecution, "the output of %s is not JSON", req.Operation)
 		}
-		return send(Local(req.Operation, v, time.Now()))
+		return send(Envelope{Data: v})
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {
 		return Errorf(CodeExecution, "the output of %s cannot be marshalled: %w", req.Operation, err)
 	}
-	return send(Local(req.Operation, raw, time.Now()))
+	return send(Envelope{Data: raw})
 }

@@ -102,6 +102,10 @@ func NewContext(ctx context.Context, req *Request) context.Context {
 	return context.WithValue(ctx, contextKey{}, req)
 }
 
+// IsContextKey reports whether key is the one under which a context carries the
+// request; a context type that is made for handlers answers it with a *Request.
+func IsContextKey(key any) bool { _, ok := key.(contextKey); return ok }
+
 // FromContext gives the request that the handler with this context works on, or
 // nil outside a handler. It must not be changed.
 func FromContext(ctx context.Context) *Request {

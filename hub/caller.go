@@ -54,7 +54,7 @@ func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send f
 // answer has the shape of a [call.Handler]: it answers a request of the embedding
 // program with an operation of the hub's own, or routes it.
 func (h *Hub) answer(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-	if h.isDraining() && req.ParentID == "" {
+	if h.draining.Load() && req.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
 	if left := peer.Remaining(ctx, req); left < 0 {

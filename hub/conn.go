@@ -201,7 +201,7 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 		return c.registerAgain(in)
 	}
 	in.Request.Identity = c.identity // what the request says of itself is never believed
-	if c.hub.isDraining() && in.Request.ParentID == "" {
+	if c.hub.draining.Load() && in.Request.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
 	req := &in.Request

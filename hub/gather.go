@@ -58,7 +58,7 @@ func (h *Hub) gather(ctx context.Context, in json.RawMessage, send func(json.Raw
 	results := make(chan json.RawMessage)
 	var wg sync.WaitGroup
 	for _, c := range h.table.serving(g.operation) {
-		if e := h.suits(c, req); e != nil {
+		if h.suits(c, req) != suitable {
 			continue
 		}
 		wg.Go(func() {

@@ -38,12 +38,12 @@ type Hub struct {
 	turn        atomic.Uint64
 	refused     atomic.Uint64
 	published   atomic.Uint64
+	draining    atomic.Bool // set under mu
 	connections atomic.Int64
 
-	mu       sync.Mutex     // guards the fields below, and that wg only grows while not draining
-	wg       sync.WaitGroup // one for each connection's goroutine
-	draining bool
+	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains
 	entered  sync.WaitGroup // one for each connection from its handshake to its end
+	wg       sync.WaitGroup // one for each connection's goroutine
 	stopBeat context.CancelFunc
 	beat     sync.WaitGroup
 }
@@ -103,7 +103,7 @@ func reservedFrame(topic string) bool {
 func (h *Hub) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.draining {
+	if h.draining.Load() {
 		return false
 	}
 	h.entered.Add(1)
@@ -114,10 +114,4 @@ func (h *Hub) enter() bool {
 func (h *Hub) exit() {
 	h.connections.Add(-1)
 	h.entered.Done()
-}
-
-func (h *Hub) isDraining() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.draining
 }

@@ -54,7 +54,7 @@ func (h *Hub) registerOperations() {
 	}
 	r := &h.operations
 	must(call.Handle(r, "hub.info", func(context.Context, json.RawMessage) (Info, error) {
-		return Info{h.opts.ID, Subprotocol, h.startedAt, h.table.len(), h.isDraining()}, nil
+		return Info{h.opts.ID, Subprotocol, h.startedAt, h.table.len(), h.draining.Load()}, nil
 	}, call.Describe("what this hub is")))
 	must(call.Handle(r, "hub.spokes", func(ctx context.Context, _ json.RawMessage) ([]SpokeInfo, error) {
 		return h.Spokes(call.IdentityFrom(ctx)), nil

@@ -36,9 +36,10 @@ func (h *Hub) route(ctx context.Context, req *call.Request, originID string, try
 	}
 }
 
-// nobodyThere says of which errors waiting for a spoke may help.
+// nobodyThere says of which errors waiting for a spoke may help: nobody is
+// there, or whoever is there is leaving.
 func nobodyThere(e *call.Error) bool {
-	return !e.Sent && (e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound)
+	return !e.Sent && (e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound || e.Code == call.CodeUnavailable)
 }
 
 func awaitChange(ctx context.Context, change <-chan struct{}, deadline time.Time, last *call.Error) *call.Error {
@@ -80,17 +81,17 @@ func (h *Hub) tryAll(req, leg *call.Request, try attempt) *call.Error {
 		return h.tryOne(req, leg, try)
 	}
 	candidates := h.table.serving(req.Operation)
-	tried := make(map[*conn]bool)
+	var tried []*conn
 	var last *call.Error
 	for {
 		c, why := h.pick(candidates, req, tried)
 		if c == nil {
-			if last != nil {
-				return last
+			if last == nil {
+				last = why.of(req)
 			}
-			return why
+			return last
 		}
-		tried[c] = true
+		tried = append(tried, c)
 		e := try(c.peer, leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
@@ -111,90 +112,14 @@ func nextMayHelp(e *call.Error) bool {
 }
 
 func (h *Hub) tryOne(req, leg *call.Request, try attempt) *call.Error {
-	c, p, ok := h.table.spoke(req.To)
+	c, _, ok := h.table.spoke(req.To)
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
 	}
-	op, serves := p.operations[req.Operation]
-	switch {
-	case !serves || !matches(p.labels, req.Selector):
-		return notFound("spoke " + req.To + " does not serve " + req.Operation)
-	case c.draining.Load() && req.ParentID == "":
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "spoke " + req.To + " is leaving"}
-	case req.Identity != nil && !op.Access.Allows(req.Identity):
-		return denied(req)
+	if why := h.suits(c, req); why != suitable {
+		return why.of(req)
 	}
 	return try(c.peer, leg)
-}
-
-// pick gives the candidate with the fewest calls in flight that is not full. The
-// search begins at another one each time, and ends at the first that is idle.
-func (h *Hub) pick(candidates []*conn, req *call.Request, tried map[*conn]bool) (*conn, *call.Error) {
-	var best *conn
-	least := 0
-	why := notFound("nothing serves " + req.Operation + " now")
-	start := 0
-	if n := uint64(len(candidates)); n > 1 {
-		start = int(h.turn.Add(1) % n)
-	}
-	for i := range candidates {
-		c := candidates[(start+i)%len(candidates)]
-		if tried[c] {
-			continue
-		}
-		if e := h.suits(c, req); e != nil {
-			why = moreTelling(why, e)
-			continue
-		}
-		n, full := c.peer.InFlight()
-		if full {
-			why = moreTelling(why, &call.Error{Code: call.CodeOverloaded, Retryable: true,
-				Message: "every spoke that serves " + req.Operation + " is full"})
-			continue
-		}
-		if best == nil || n < least {
-			best, least = c, n
-		}
-		if n == 0 {
-			break
-		}
-	}
-	return best, why
-}
-
-// suits says why c cannot answer the request; nil if it can.
-func (h *Hub) suits(c *conn, req *call.Request) *call.Error {
-	p := h.table.profileOf(c)
-	op, serves := p.operations[req.Operation]
-	switch {
-	case !serves || !matches(p.labels, req.Selector):
-		return notFound("nothing serves " + req.Operation + " with these labels")
-	case req.Identity != nil && !op.Access.Allows(req.Identity):
-		return denied(req)
-	case c.draining.Load() && req.ParentID == "":
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "who serves " + req.Operation + " is leaving"}
-	}
-	return nil
-}
-
-// moreTelling keeps the reason that helps the caller most.
-func moreTelling(a, b *call.Error) *call.Error {
-	rank := func(e *call.Error) int {
-		switch e.Code {
-		case call.CodeOverloaded:
-			return 3
-		case call.CodeUnavailable:
-			return 2
-		case call.CodeAccessDenied:
-			return 1
-		default:
-			return 0
-		}
-	}
-	if rank(b) >= rank(a) {
-		return b
-	}
-	return a
 }
 
 func matches(labels, selector map[string]string) bool {
@@ -204,14 +129,6 @@ func matches(labels, selector map[string]string) bool {
 		}
 	}
 	return true
-}
-
-func notFound(message string) *call.Error {
-	return &call.Error{Code: call.CodeOperationNotFound, Retryable: true, Message: message}
-}
-
-func denied(req *call.Request) *call.Error {
-	return &call.Error{Code: call.CodeAccessDenied, Message: req.Identity.ID + " may not call " + req.Operation}
 }
 
 // mayCall checks the access to an operation of the hub's own.

@@ -62,7 +62,7 @@ func (h *Hub) Close() {
 
 func (h *Hub) startDrain() {
 	h.mu.Lock()
-	h.draining = true
+	h.draining.Store(true)
 	h.mu.Unlock()
 	h.table.close()
 }

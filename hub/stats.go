@@ -36,7 +36,7 @@ func (h *Hub) Stats() Stats {
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
 		Published: h.published.Load(), Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
 		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load(),
-		Draining: h.isDraining(),
+		Draining: h.draining.Load(),
 	}
 	for _, c := range h.table.all() {
 		n, _ := c.peer.InFlight()

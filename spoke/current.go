@@ -29,10 +29,12 @@ func (s *Spoke) await(ctx context.Context) (*link, error) {
 	}
 }
 
-func (s *Spoke) setLink(l *link) {
+// setLink makes l the session of the moment; it is false when the spoke is to stop.
+func (s *Spoke) setLink(l *link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.setLinkLocked(l)
+	return !s.stopping
 }
 
 func (s *Spoke) setLinkLocked(l *link) {

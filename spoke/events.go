@@ -154,16 +154,18 @@ func (e *events) attach(l *link) {
 	}
 }
 
+// detach forgets a session that has ended, so that nothing more starts on it.
+func (e *events) detach() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.link = nil
+}
+
 // subscribeLocked subscribes on the session of the moment, if there is one.
 func (e *events) subscribeLocked(sub *subscription) {
 	l := e.link
 	if l == nil {
 		return
-	}
-	select {
-	case <-l.peer.Done():
-		return // the next session will do it
-	default:
 	}
 	l.wg.Go(func() {
 		stop, err := l.target.Listen(context.Background(), sub.topic, e.deliver)

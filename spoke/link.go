@@ -65,7 +65,9 @@ func (s *Spoke) registration() *peer.Registration {
 // stay serves until the connection ends, and joins all that belongs to it.
 func (s *Spoke) stay(ctx context.Context, l *link) end {
 	start := time.Now()
-	s.setLink(l)
+	if !s.setLink(l) { // Shutdown came meanwhile
+		l.conn.Close(transport.CloseNormal, "leaving")
+	}
 	s.events.attach(l)
 	s.state.set(Registered)
 	stop := context.AfterFunc(ctx, func() { l.conn.Close(transport.CloseNormal, "leaving") })
@@ -74,6 +76,7 @@ func (s *Spoke) stay(ctx context.Context, l *link) end {
 	s.setLink(nil)
 	l.peer.End(err)
 	l.target.Close(err)
+	s.events.detach()
 	l.conn.Abort()
 	l.wg.Wait()
 	l.peer.Wait()

@@ -96,7 +96,7 @@ func (s *Spoke) pause(ctx context.Context, delay time.Duration) bool {
 	case <-t.C:
 		return true
 	case <-ctx.Done():
-	case <-s.quit:
+	case <-s.quit.Done():
 	}
 	return false
 }
@@ -116,6 +116,7 @@ func terminal(err error) bool {
 func (s *Spoke) connect(ctx context.Context, url string) end {
 	dialCtx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
+	defer context.AfterFunc(s.quit, cancel)()
 	s.attempts.Add(1)
 	conn, err := s.dial(dialCtx, url)
 	if err != nil {

@@ -29,9 +29,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		}
 		l.conn.Close(transport.CloseNormal, "leaving")
 	}
-	if first {
-		close(s.quit)
-	}
+	s.sayQuit()
 	if !running {
 		s.state.set(Stopped)
 		return err

@@ -1,6 +1,7 @@
 package spoke
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"sync"
@@ -29,6 +30,8 @@ type Spoke struct {
 	opts       Options
 	log        zerolog.Logger
 	instanceID string
+	quit       context.Context // ends when Shutdown wants Run to end
+	sayQuit    context.CancelFunc
 
 	operations call.Registry
 	events     *events
@@ -42,7 +45,6 @@ type Spoke struct {
 	stopping bool
 	link     *link         // the session that is registered, nil between
 	changed  chan struct{} // closed when link or stopping changes
-	quit     chan struct{} // closed by Shutdown when Run is to end
 	done     chan struct{} // closed when Run has returned
 }
 
@@ -55,7 +57,8 @@ func New(url string, o *Options) (*Spoke, error) {
 	}
 	opts.Labels = maps.Clone(opts.Labels)
 	s := &Spoke{opts: opts, instanceID: uuid.NewString(), changed: make(chan struct{}),
-		quit: make(chan struct{}), done: make(chan struct{})}
+		done: make(chan struct{})}
+	s.quit, s.sayQuit = context.WithCancel(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
 	s.state.notify = opts.OnState
 	s.events = newEvents(s)

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
@@ -90,6 +91,12 @@ func appendResponded(dst []byte, id string, output []byte) []byte {
 		dst = append(dst, output...)
 	}
 	return append(dst, "}}"...)
+}
+
+// appendLocal is appendResponded with the output of a handler of this program.
+func appendLocal(dst []byte, req *call.Request, e call.Envelope, at time.Time) []byte {
+	dst = append(appendHead(dst, call.EventResponded, req.ID), `,"output":`...)
+	return append(call.AppendLocal(dst, req.Operation, e, at), "}}"...)
 }
 
 func appendCompleted(dst []byte, id string) []byte {

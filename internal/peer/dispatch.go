@@ -114,7 +114,7 @@ func (p *Peer) credited(a answer) {
 // requested puts a request into the table and starts its handler. It runs on the
 // reader, so that an abort that follows finds the request.
 func (p *Peer) requested(payload []byte) {
-	w, err := parseRequest(payload, time.Now())
+	w, err := parseRequest(payload, time.Now(), &p.memo)
 	if errors.Is(err, errNoID) {
 		p.cfg.Counters.Malformed.Add(1)
 		return

@@ -16,7 +16,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 	if req.Stream {
 		f = newFlow(0, in.ceiling())
 	}
-	o, err := to.Open(in.ctx, req, f)
+	o, err := to.Open(&in.ctx, req, f)
 	if err != nil {
 		return asError(err)
 	}
@@ -24,7 +24,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 		in.passCredit(o)
 	}
 	for {
-		output, err := o.Next(in.ctx)
+		output, err := o.Next(&in.ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -35,7 +35,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 			_ = in.Send(output) // a response that is too large has been answered with the error
 			return nil
 		}
-		if err := in.push(output); err != nil {
+		if err := in.pass(output); err != nil {
 			e := asError(err)
 			o.Abort(e.Message)
 			return e

@@ -40,7 +40,7 @@ func ReadRegistration(conn transport.Conn) (id string, r *Registration, err erro
 }
 
 func parseFirst(payload []byte) (string, *Registration, error) {
-	w, err := parseRequest(payload, time.Now())
+	w, err := parseRequest(payload, time.Now(), &identityMemo{})
 	if errors.Is(err, errNoID) || w.req.Operation != OperationRegister && err == nil {
 		return "", nil, ErrNotRegistration
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
+	"sync/atomic"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
@@ -25,16 +25,31 @@ type Inbound struct {
 	// Order rises with each request of the connection, in the order of arrival.
 	Order  uint64
 	peer   *Peer
-	ctx    context.Context
+	ctx    handlerContext
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // of the deadline
-	ended  bool               // a terminal frame has been made; the serving goroutine's
+	ended  atomic.Bool        // a terminal frame has been made
 
 	// The peer's mu guards the fields below.
 	metered  bool
 	credit   int
 	wake     chan struct{}
 	onCredit func(n int)
+}
+
+// handlerContext carries the request; it is part of the Inbound to save the
+// allocations of context.WithValue.
+type handlerContext struct {
+	context.Context
+	req *call.Request
+}
+
+// Value gives the request for package call's key, like a context of call.NewContext.
+func (c *handlerContext) Value(key any) any {
+	if call.IsContextKey(key) {
+		return c.req
+	}
+	return c.Context.Value(key)
 }
 
 // start makes the context: it ends with the call's time, its abort, and the session.
@@ -44,7 +59,7 @@ func (in *Inbound) start() {
 	if t := in.Request.Timeout; t > 0 {
 		ctx, in.stop = context.WithTimeoutCause(ctx, t, timeoutError)
 	}
-	in.ctx = call.NewContext(ctx, &in.Request)
+	in.ctx = handlerContext{ctx, &in.Request}
 }
 
 var timeoutError = &call.Error{Code: call.CodeTimeout, Message: "the call's time was up", Sent: true,
@@ -61,20 +76,22 @@ func (in *Inbound) run() {
 			in.failed(recover())
 		}
 		in.cancel(nil)
-		if !in.ended { // the session ended while the last frame waited for room
+		if !in.ended.Load() { // the session ended while the last frame waited for room
 			in.release()
 		}
 	}()
-	err := in.peer.cfg.Serve(in.ctx, in)
+	err := in.peer.cfg.Serve(&in.ctx, in)
 	returned = true
 	switch {
-	case in.ended:
+	case in.ended.Load():
 	case err != nil:
 		in.fail(err)
 	case in.Request.Stream:
-		in.finish(appendCompleted(session.NewBuffer().B, in.Request.ID))
+		b := session.NewBuffer()
+		b.B = appendCompleted(b.B, in.Request.ID)
+		in.finish(b)
 	default:
-		in.respond(nil)
+		_ = in.Send(nil) // null always fits
 	}
 }
 
@@ -82,76 +99,8 @@ func (in *Inbound) failed(panicked any) {
 	in.peer.cfg.Counters.Panics.Add(1)
 	in.peer.cfg.Log.Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
 		Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Msg("handler panicked")
-	if !in.ended {
+	if !in.ended.Load() {
 		in.fail(&call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"})
-	}
-}
-
-// Send answers with an output as it stands on the wire. It ends a unary request;
-// for a stream it waits while the reader has given no credit, and while the log has no room.
-func (in *Inbound) Send(output []byte) error {
-	if in.ended {
-		return errOver
-	}
-	if !in.Request.Stream {
-		return in.respond(output)
-	}
-	if err := in.takeCredit(); err != nil {
-		return err
-	}
-	return in.push(output)
-}
-
-// push sends one response of a stream, credit or not.
-func (in *Inbound) push(output []byte) error {
-	b := session.NewBuffer()
-	b.B = appendResponded(b.B, in.Request.ID, output)
-	if e := in.peer.oversize(b); e != nil {
-		e.Sent = true
-		return e
-	}
-	_, err := in.peer.sess.Send(in.ctx, b, 0, nil)
-	if err != nil && in.ctx.Err() != nil {
-		return context.Cause(in.ctx)
-	}
-	return err
-}
-
-func (in *Inbound) respond(output []byte) error {
-	b := session.NewBuffer()
-	b.B = appendResponded(b.B, in.Request.ID, output)
-	if e := in.peer.oversize(b); e != nil {
-		e.Sent = true
-		in.fail(e)
-		return e
-	}
-	in.finishBuffer(b)
-	return nil
-}
-
-func (in *Inbound) fail(e *call.Error) {
-	b := session.NewBuffer()
-	b.B = appendError(b.B, in.Request.ID, e)
-	if limit := in.peer.maxMessage.Load(); limit > 0 && int64(len(b.B)) > limit {
-		b.B = appendError(b.B[:0], in.Request.ID, &call.Error{Code: e.Code, Sent: e.Sent, Retryable: e.Retryable,
-			Message: "the error was too large to send"})
-	}
-	in.finishBuffer(b)
-}
-
-func (in *Inbound) finish(frame []byte) {
-	b := session.NewBuffer()
-	b.B = append(b.B, frame...)
-	in.finishBuffer(b)
-}
-
-// finishBuffer sends the terminal frame. It waits for room with the slot held, so
-// that one who sends and never reads is held at maxInFlight; the slot is free before the
-// frame can be read on the other side.
-func (in *Inbound) finishBuffer(b *session.Buffer) {
-	in.ended = true
-	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
-		in.release() // the session has ended; nobody is told
 	}
 }
 
@@ -182,7 +131,7 @@ func (in *Inbound) takeCredit() error {
 		select {
 		case <-wake:
 		case <-in.ctx.Done():
-			return context.Cause(in.ctx)
+			return context.Cause(&in.ctx)
 		}
 	}
 }
@@ -204,16 +153,5 @@ func (in *Inbound) addCredit(n int) {
 	}
 }
 
-// Handle serves the request with a handler.
-func (in *Inbound) Handle(h call.Handler) *call.Error {
-	err := h(in.ctx, &in.Request, func(e call.Envelope) error {
-		if e.Meta == nil {
-			e = call.Local(in.Request.Operation, e.Data, time.Now())
-		}
-		return in.Send(call.AppendEnvelope(nil, e))
-	})
-	return call.HandlerError(in.ctx, err)
-}
-
 // Context is the request's context.
-func (in *Inbound) Context() context.Context { return in.ctx }
+func (in *Inbound) Context() context.Context { return &in.ctx }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -34,6 +35,9 @@ func RunLocal(ctx context.Context, log zerolog.Logger, counters *Counters, req *
 			return errOver
 		}
 		answered = true
+		if e.Meta == nil {
+			e = call.Local(req.Operation, e.Data, time.Now())
+		}
 		refused = send(e)
 		return refused
 	})
@@ -43,7 +47,7 @@ func RunLocal(ctx context.Context, log zerolog.Logger, counters *Counters, req *
 	case answered && !req.Stream, herr == nil && req.Stream:
 		return nil
 	case herr == nil:
-		return send(call.Envelope{})
+		return send(call.Local(req.Operation, nil, time.Now()))
 	}
 	return call.HandlerError(ctx, herr)
 }

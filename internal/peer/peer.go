@@ -69,6 +69,7 @@ type Peer struct {
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
+	memo       identityMemo // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound

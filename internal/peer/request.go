@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -19,7 +20,29 @@ type wireRequest struct {
 	credit  int   // with metered: how many responses it takes at first
 	metered bool  // false: takes all
 	timeout time.Duration
+	memo    *identityMemo
 }
+
+// identityMemo keeps the last identity of a connection: a hub tells a spoke the
+// same few over and over. It is used by the reader alone; an Identity is shared and never changed.
+type identityMemo struct {
+	raw []byte
+	id  *call.Identity
+}
+
+func (m *identityMemo) parse(raw []byte) (*call.Identity, error) {
+	if m.id != nil && bytes.Equal(m.raw, raw) {
+		return m.id, nil
+	}
+	id, err := parseIdentity(raw)
+	if err == nil && len(raw) <= maxMemoBytes {
+		m.raw, m.id = bytes.Clone(raw), id
+	}
+	return id, err
+}
+
+// maxMemoBytes keeps an idle connection small.
+const maxMemoBytes = 512
 
 var errNoID = errors.New("no requestId")
 
@@ -33,12 +56,12 @@ func (s *seen) twice(bit int) bool {
 
 // parseRequest reads a call.requested. The error, if any, is for the caller;
 // it is errNoID when there is nobody to answer. payload is copied.
-func parseRequest(payload []byte, now time.Time) (*wireRequest, error) {
+func parseRequest(payload []byte, now time.Time, memo *identityMemo) (*wireRequest, error) {
 	if jsonscan.Kind(payload) != '{' {
 		return nil, errNoID
 	}
 	buf := append(make([]byte, 0, len(payload)), payload...)
-	w := &wireRequest{}
+	w := &wireRequest{memo: memo}
 	var s seen
 	var bad error
 	o := jsonscan.OpenValid(buf)
@@ -152,7 +175,7 @@ func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
 	case bitParent:
 		w.req.ParentID, err = shortString("parentRequestId", raw, maxIDBytes)
 	case bitIdentity:
-		w.req.Identity, err = parseIdentity(raw)
+		w.req.Identity, err = w.memo.parse(raw)
 	case bitMetadata:
 		if jsonscan.Kind(raw) != '{' {
 			return errors.New("metadata is not an object")

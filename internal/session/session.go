@@ -140,6 +140,7 @@ func (s *Session) Cause() error {
 // Wait returns when the session has ended and no goroutine of it is left.
 func (s *Session) Wait() {
 	<-s.done
+	_ = s.Cause() // under the lock: whoever ended the session may have been about to start OnSlow
 	s.wg.Wait()
 }
 

@@ -1,0 +1,114 @@
+package call_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+func ExampleRegistry() {
+	var r call.Registry
+	fmt.Println(call.Handle(&r, "math.add", add, call.Describe("adds two numbers")))
+	fmt.Println(call.HandleStream(&r, "math.count", countTo, call.Describe("counts up")))
+	for _, op := range r.Operations() {
+		fmt.Println(op.Name, op.Type, op.Description)
+	}
+
+	err := call.Handle(&r, "math.add", add)
+	fmt.Println(errors.Is(err, call.ErrDuplicateOperation))
+	fmt.Println(r.Remove("math.add"), r.Remove("math.add"))
+	// Output:
+	// <nil>
+	// <nil>
+	// math.add query adds two numbers
+	// math.count subscription counts up
+	// true
+	// true false
+}
+
+func ExampleHandle() {
+	var r call.Registry
+	err := call.Handle(&r, "account.close",
+		func(_ context.Context, id string) (bool, error) { return id != "", nil },
+		call.OfType(call.Mutation),
+		call.Access(call.AccessControl{RequiredScopes: []string{"accounts"}}))
+	fmt.Println(err)
+	fmt.Println(call.Handle(&r, "close", add))
+	// Output:
+	// <nil>
+	// invalid operation "close": the name must be dotted (namespace.name), without white space, 256 bytes at most
+}
+
+func ExampleHandleStream() {
+	ctx := context.Background()
+	h := exampleHub()
+	defer h.Close()
+	err := call.HandleStream(h.Operations(), "math.squares", func(ctx context.Context, n int, send func(int) error) error {
+		for i := range n {
+			if err := send(i * i); err != nil {
+				return err // the call is over
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for n, err := range call.Stream[int](ctx, h, "math.squares", 3) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+	// 4 <nil>
+}
+
+// Interceptors go around the making of calls (Options.Interceptors) and around
+// handlers (Registry.Use); they have one shape.
+func ExampleInterceptor() {
+	ctx := context.Background()
+	note := func(side string) call.Interceptor {
+		return func(next call.Handler) call.Handler {
+			return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+				fmt.Println(side, "before", req.Operation)
+				err := next(ctx, req, send)
+				fmt.Println(side, "after", err)
+				return err
+			}
+		}
+	}
+	h := exampleHub(note("caller"))
+	defer h.Close()
+	h.Operations().Use(note("handler"))
+
+	fmt.Println(call.Invoke[int](ctx, h, "math.add", Numbers{1, 2}))
+	// Output:
+	// caller before math.add
+	// handler before math.add
+	// handler after <nil>
+	// caller after <nil>
+	// 3 <nil>
+}
+
+// An interceptor that refuses says that the handler has not run.
+func ExampleRefuse() {
+	ctx := context.Background()
+	h := exampleHub()
+	defer h.Close()
+	h.Operations().Use(func(next call.Handler) call.Handler {
+		return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+			if len(req.Metadata) == 0 {
+				return call.Refuse(&call.Error{Code: call.CodeValidation, Message: "metadata is needed"})
+			}
+			return next(ctx, req, send)
+		}
+	})
+	_, err := call.Invoke[int](ctx, h, "math.add", Numbers{1, 2})
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		fmt.Println(e, e.Sent)
+	}
+	// Output: VALIDATION_ERROR: metadata is needed false
+}

@@ -1,0 +1,90 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/spoke"
+)
+
+// Who has which token is who it is; a spoke whose token is refused stays away.
+func ExampleBearerTokens() {
+	ctx := context.Background()
+	h, err := hub.New(&hub.Options{Authenticate: hub.BearerTokens([]hub.Token{
+		{Secret: "worker's", Identity: call.Identity{ID: "worker", Scopes: []string{"text"}}},
+		{Secret: "admin's", Identity: call.Identity{ID: "admin", Resources: map[string][]string{"node": {"read"}}}},
+	})})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer h.Close()
+	server := httptest.NewServer(h)
+	defer server.Close()
+
+	refused, _ := spoke.New(server.URL, &spoke.Options{Token: spoke.StaticToken("a guess")})
+	err = refused.Run(ctx)
+	fmt.Println(strings.Contains(err.Error(), "401"))
+
+	request, _ := http.NewRequest(http.MethodGet, "/", nil)
+	request.Header.Set("Authorization", "Bearer admin's")
+	fmt.Println(hub.BearerToken(request))
+	// Output:
+	// true
+	// admin's
+}
+
+// Access rules of an operation hold for whoever calls it through the hub.
+func ExampleHub_access() {
+	ctx := context.Background()
+	h := newExampleHub()
+	defer h.Close()
+	s, stop := startExampleSpoke(h, "worker-7", nil)
+	defer stop()
+
+	err := call.Handle(h.Operations(), "log.read", func(context.Context, any) (string, error) { return "all is well", nil },
+		call.Access(call.AccessControl{RequiredScopes: []string{"logs"}}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = call.Invoke[string](ctx, s, "log.read", nil)
+	fmt.Println(errors.Is(err, call.CodeAccessDenied), err)
+
+	reader := &call.Identity{ID: "anna", Scopes: []string{"logs"}}
+	fmt.Println(call.Invoke[string](ctx, h, "log.read", nil, call.As(reader)))
+	// Output:
+	// true ACCESS_DENIED: worker-7 may not call log.read
+	// all is well <nil>
+}
+
+// An Authorizer decides who may hold an id, serve, call, publish, subscribe and list.
+func ExampleAuthorizer() {
+	ctx := context.Background()
+	onlyOwnID := func(a hub.Action) error {
+		if a.Verb == hub.Hold && a.Name != a.Identity.ID {
+			return errors.New(a.Identity.ID + " may not be " + a.Name)
+		}
+		return nil
+	}
+	h, err := hub.New(&hub.Options{AllowAnonymous: true, Authorize: onlyOwnID})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer h.Close()
+
+	dialer := memoryDialer{h, &call.Identity{ID: "worker-7"}}
+	s, _ := spoke.New("ws://hub", &spoke.Options{ID: "worker-8", Dialer: dialer})
+	err = s.Run(ctx) // the hub says stop
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		fmt.Println(e)
+	}
+	// Output: ACCESS_DENIED: worker-7 may not be worker-8
+}

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/alkdev/hubspoke/hub"
+)
+
+// Options configure a Handler. They are copied by [New]. What is zero has its default.
+type Options struct {
+	// Authenticate says who makes a request; nil is the hub's own authenticator.
+	Authenticate hub.Authenticator
+	// AllowAnonymous lets everybody in as the identity call.Anonymous. It goes without Authenticate.
+	AllowAnonymous bool
+	// Origins are the origins from which browsers may come besides the gateway's own host, as in
+	// hub.Options; nil is what the hub allows, an empty list is none.
+	Origins []string
+	// MaxMessageBytes is the largest body; 0 is what the hub takes from a spoke.
+	MaxMessageBytes int64
+	// KeepAlive is how often an event stream gets a comment line; 0 is 15 s.
+	KeepAlive time.Duration
+	// WriteTimeout is how long a write to an event stream may take; 0 is 30 s.
+	WriteTimeout time.Duration
+}
+
+// ErrOptions is what [New] wraps when the options are wrong.
+var ErrOptions = errors.New("gateway: options")
+
+// Handler serves the routes of the package comment. It is safe for concurrent use and needs no
+// closing: it ends with its requests. Make one with [New].
+type Handler struct {
+	hub     *hub.Hub
+	opts    Options
+	refused func(r *http.Request, err error) // logs what the client is not told
+	drain   drainWatch
+}
+
+var _ http.Handler = (*Handler)(nil)
+
+// New makes a gateway to the hub. A nil o is all defaults. It fails with [ErrOptions].
+func New(h *hub.Hub, o *Options) (*Handler, error) {
+	if h == nil {
+		return nil, fmt.Errorf("%w: no hub", ErrOptions)
+	}
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	from := h.Options()
+	if err := c.complete(&from); err != nil {
+		return nil, err
+	}
+	log := from.Logger.With().Str("hub", from.ID).Logger()
+	g := &Handler{hub: h, opts: c, refused: func(r *http.Request, err error) {
+		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
+	}}
+	g.drain.draining = h.Draining
+	return g, nil
+}
+
+// complete checks the options and fills in what is zero from the hub's.
+func (o *Options) complete(from *hub.Options) error {
+	switch {
+	case o.Authenticate != nil && o.AllowAnonymous:
+		return fmt.Errorf("%w: Authenticate and AllowAnonymous exclude each other", ErrOptions)
+	case o.MaxMessageBytes < 0 || o.KeepAlive < 0 || o.WriteTimeout < 0:
+		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
+	}
+	if o.AllowAnonymous {
+		o.Authenticate = anonymous
+	}
+	if o.Authenticate == nil {
+		o.Authenticate = from.Authenticate
+	}
+	if o.Origins == nil {
+		o.Origins = from.Origins
+	}
+	o.Origins = append([]string(nil), o.Origins...)
+	for _, p := range o.Origins {
+		if _, err := path.Match(strings.ToLower(p), ""); err != nil || p == "" {
+			return fmt.Errorf("%w: origin pattern %q is malformed", ErrOptions, p)
+		}
+	}
+	if o.MaxMessageBytes == 0 {
+		o.MaxMessageBytes = from.MaxMessageBytes
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 15 * time.Second
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	return nil
+}
+
+// ServeHTTP serves one request.
+func (g *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	if err := g.admitOrigin(w, r); err != nil {
+		g.refused(r, err)
+		fail(w, denied("the origin is not allowed"))
+		return
+	}
+	to, found := g.find(r.URL.EscapedPath())
+	switch {
+	case !found:
+		failWith(w, http.StatusNotFound, "NOT_FOUND", "there is no such route")
+	case isPreflight(r):
+		preflight(w, to.method)
+	case r.Method != to.method && (r.Method != http.MethodHead || !to.head):
+		w.Header().Set("Allow", to.allow())
+		failWith(w, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "the route takes "+to.allow())
+	case to.open != nil:
+		to.open(w, r)
+	default:
+		if id := g.authenticate(w, r); id != nil {
+			to.serve(w, r, id)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+// spokes lists what hub.spokes lists.
+func (g *Handler) spokes(w http.ResponseWriter, _ *http.Request, id *call.Identity) {
+	answerValue(w, http.StatusOK, g.hub.Spokes(id))
+}
+
+func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, _ *call.Identity) {
+	answerValue(w, http.StatusOK, g.hub.Stats())
+}
+
+// health is for load balancers, which have no credentials: it tells nothing else.
+func (g *Handler) health(w http.ResponseWriter, _ *http.Request) {
+	if g.hub.Draining() {
+		w.Header().Set("Retry-After", "1")
+		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
+		return
+	}
+	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
+}

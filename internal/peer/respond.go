@@ -1,0 +1,94 @@
+package peer
+
+import (
+	"context"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+)
+
+// Handle serves the request with a handler of this program.
+func (in *Inbound) Handle(h call.Handler) *call.Error {
+	err := h(&in.ctx, &in.Request, func(e call.Envelope) error {
+		b := session.NewBuffer()
+		b.B = appendLocal(b.B, &in.Request, e, time.Now())
+		return in.send(b)
+	})
+	return call.HandlerError(&in.ctx, err)
+}
+
+// Send answers with an output as it stands on the wire. It ends a unary request;
+// for a stream it waits while the reader has given no credit, and while the log has no room.
+func (in *Inbound) Send(output []byte) error {
+	b := session.NewBuffer()
+	b.B = appendResponded(b.B, in.Request.ID, output)
+	return in.send(b)
+}
+
+func (in *Inbound) send(b *session.Buffer) error {
+	if in.ended.Load() {
+		b.Free()
+		return errOver
+	}
+	if !in.Request.Stream {
+		return in.respond(b)
+	}
+	if err := in.takeCredit(); err != nil {
+		b.Free()
+		return err
+	}
+	return in.push(b)
+}
+
+// pass sends one response of a stream whose credit somebody else looks after.
+func (in *Inbound) pass(output []byte) error {
+	b := session.NewBuffer()
+	b.B = appendResponded(b.B, in.Request.ID, output)
+	return in.push(b)
+}
+
+func (in *Inbound) push(b *session.Buffer) error {
+	if e := in.peer.oversize(b); e != nil {
+		e.Sent = true
+		return e
+	}
+	_, err := in.peer.sess.Send(&in.ctx, b, 0, nil)
+	if err != nil && in.ctx.Err() != nil {
+		return context.Cause(&in.ctx)
+	}
+	return err
+}
+
+func (in *Inbound) respond(b *session.Buffer) error {
+	if e := in.peer.oversize(b); e != nil {
+		e.Sent = true
+		in.fail(e)
+		return e
+	}
+	in.finish(b)
+	return nil
+}
+
+func (in *Inbound) fail(e *call.Error) {
+	b := session.NewBuffer()
+	b.B = appendError(b.B, in.Request.ID, e)
+	if limit := in.peer.maxMessage.Load(); limit > 0 && int64(len(b.B)) > limit {
+		b.B = appendError(b.B[:0], in.Request.ID, &call.Error{Code: e.Code, Sent: e.Sent, Retryable: e.Retryable,
+			Message: "the error was too large to send"})
+	}
+	in.finish(b)
+}
+
+// finish sends the terminal frame, once. It waits for room with the slot held, so
+// that one who sends and never reads is held at maxInFlight; the slot is free before the
+// frame can be read on the other side.
+func (in *Inbound) finish(b *session.Buffer) {
+	if in.ended.Swap(true) {
+		b.Free()
+		return
+	}
+	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
+		in.release() // the session has ended; nobody is told
+	}
+}
