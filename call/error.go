@@ -87,7 +87,7 @@ func HandlerError(ctx context.Context, err error) *Error {
 		if !out.Code.Valid() {
 			out.Code = CodeExecution
 		}
-		if error(e) != err {
+		if _, direct := err.(*Error); !direct { //nolint:errorlint // whether something is wrapped around it
 			out.Message = err.Error()
 		}
 		return &out

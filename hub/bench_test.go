@@ -129,7 +129,7 @@ func BenchmarkFloor(b *testing.B) {
 	defer srv.Close()
 	for _, z := range benchSizes {
 		b.Run(z.name, func(b *testing.B) {
-			c, _, err := websocket.Dial(b.Context(), srv.URL, nil)
+			c, _, err := websocket.Dial(b.Context(), srv.URL, nil) //nolint:bodyclose // the library closes it
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -178,7 +178,7 @@ func BenchmarkFanout(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer stop()
+				b.Cleanup(stop)
 			}
 			ev := pubsub.Event{Topic: "bench.topic", Payload: benchInput(128)}
 			b.ReportAllocs()

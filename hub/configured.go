@@ -12,4 +12,4 @@ func (h *Hub) Options() Options {
 }
 
 // Draining reports whether Shutdown or Close has begun.
-func (h *Hub) Draining() bool { return h.isDraining() }
+func (h *Hub) Draining() bool { return h.draining.Load() }

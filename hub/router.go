@@ -112,7 +112,7 @@ func nextMayHelp(e *call.Error) bool {
 }
 
 func (h *Hub) tryOne(req, leg *call.Request, try attempt) *call.Error {
-	c, _, ok := h.table.spoke(req.To)
+	c, ok := h.table.spoke(req.To)
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
 	}

@@ -89,7 +89,7 @@ func (h *Hub) cut() {
 // Disconnect closes a spoke's connection with 4503: it will not come back by
 // itself. It reports whether the spoke was connected to this hub.
 func (h *Hub) Disconnect(spokeID, reason string) bool {
-	c, _, ok := h.table.spoke(spokeID)
+	c, ok := h.table.spoke(spokeID)
 	if ok {
 		c.transport.Close(transport.CloseKicked, reason)
 	}

@@ -158,15 +158,15 @@ func (t *table) unserved(ops []string) (out []string) {
 	return out
 }
 
-// spoke gives the spoke with the id and what it offers.
-func (t *table) spoke(id string) (*conn, profile, bool) {
+// spoke gives the spoke with the id.
+func (t *table) spoke(id string) (*conn, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	c := t.spokes[id]
 	if c == nil || c.generation == 0 {
-		return nil, profile{}, false
+		return nil, false
 	}
-	return c, c.profile, true
+	return c, true
 }
 
 // serving gives those who serve the operation; the slice must not be changed.

@@ -40,7 +40,7 @@ func (r *Request) ID() string { return r.id }
 // end of ctx. After any failure but the context's the request is over here; after a time-out, and after the
 // context's end when the caller gives up, call [Request.Leave].
 func (r *Request) Next(ctx context.Context) ([]byte, error) {
-	if v, err, ok := r.poll(); ok {
+	if v, ok, err := r.poll(); ok {
 		return v, err
 	}
 	timer := r.timer()
@@ -62,29 +62,29 @@ func (r *Request) Next(ctx context.Context) ([]byte, error) {
 			}
 			timer.Reset(r.remaining())
 		}
-		if v, err, ok := r.poll(); ok {
+		if v, ok, err := r.poll(); ok {
 			return v, err
 		}
 	}
 }
 
-func (r *Request) poll() (value []byte, err error, ok bool) {
+func (r *Request) poll() (value []byte, ok bool, err error) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	if len(r.values) > 0 {
 		value, r.values[0] = r.values[0], nil
 		r.values = r.values[1:]
 		r.bytes -= len(value)
-		return value, nil, true
+		return value, true, nil
 	}
 	r.values = nil
 	if !r.over {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	if r.err == nil {
-		return nil, io.EOF, true
+		return nil, true, io.EOF
 	}
-	return nil, r.err, true
+	return nil, true, r.err
 }
 
 // timer runs until the nearer of the deadline and the idle time-out.

@@ -113,7 +113,7 @@ func (s *socket) finish(err error) {
 
 func (s *socket) Write(frames [][]byte) error { return s.link.writeFrames(frames) }
 
-func (s *socket) Close(code CloseCode, reason string) { s.link.startClose(code, reason) }
+func (s *socket) Close(code CloseCode, reason string) { _ = s.link.startClose(code, reason) }
 
 func (s *socket) Abort() { s.link.drop(lost(errAborted)) }
 

@@ -44,7 +44,7 @@ func Int(raw []byte) (int64, bool) {
 	}
 	whole := digits(raw, 0)
 	var n uint64
-	ok := true
+	var ok bool
 	if whole == len(raw) {
 		n, ok = shift(0, raw, len(raw))
 	} else {

@@ -18,7 +18,12 @@ var ErrNoRoom = errors.New("session: no room in the log in time")
 // appending, before the frame can leave; it must not wait nor call the session. The error is
 // ErrNoRoom, the context's, or the session's cause.
 func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appended func()) (Position, error) {
-	var over <-chan time.Time
+	var timer *time.Timer // from the first wait on
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
 	for {
 		s.mu.Lock()
 		if s.cause != nil {
@@ -40,19 +45,21 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 		}
 		room := s.room
 		s.mu.Unlock()
-		if over == nil && wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			over = t.C
+		if timer == nil && wait > 0 {
+			timer = time.NewTimer(wait)
 		}
-		if err := awaitRoom(ctx, room, over); err != nil {
+		if err := awaitRoom(ctx, room, timer); err != nil {
 			b.Free()
 			return 0, err
 		}
 	}
 }
 
-func awaitRoom(ctx context.Context, room <-chan struct{}, over <-chan time.Time) error {
+func awaitRoom(ctx context.Context, room <-chan struct{}, timer *time.Timer) error {
+	var over <-chan time.Time
+	if timer != nil {
+		over = timer.C
+	}
 	select {
 	case <-room:
 		return nil

@@ -148,7 +148,7 @@ func testFinal(t *testing.T, a, b transport.Conn) {
 	end := ending(b)
 	a.Close(transport.CloseIDTaken, "taken")
 	first := readEnd(a)
-	if again := readEnd(a); again != first {
+	if again := readEnd(a); !errors.Is(again, first) {
 		t.Errorf("first %v, then %v", first, again)
 	}
 	theirs := <-end
@@ -159,7 +159,7 @@ func testFinal(t *testing.T, a, b transport.Conn) {
 	}
 	b.Close(transport.CloseNormal, "")
 	b.Abort()
-	if again := readEnd(b); again != theirs {
+	if again := readEnd(b); !errors.Is(again, theirs) {
 		t.Errorf("first %v, then %v", theirs, again)
 	}
 }

@@ -1,0 +1,191 @@
+package hub_test
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// traceRun is one run of a trace.
+type traceRun struct {
+	t     *testing.T
+	hub   *traceHub
+	conns map[string]*traceConn
+	names *traceNames
+	wg    sync.WaitGroup
+	size  int64
+}
+
+// traceConn is a raw spoke.
+type traceConn struct {
+	t     *testing.T
+	inner transport.Conn
+	gate  sync.Mutex // held while it does not read
+
+	mu    sync.Mutex
+	lines []string // read, not yet told; guarded by mu
+	wg    sync.WaitGroup
+}
+
+func newTraceRun(t *testing.T, text string) *traceRun {
+	o := &hub.Options{AllowAnonymous: true, ID: "hub"}
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "option" {
+			setTraceOption(t, o, f[1], f[2:])
+		}
+	}
+	h, err := hub.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &traceRun{t: t, hub: &traceHub{Hub: h}, conns: map[string]*traceConn{}, names: newTraceNames(), size: o.MaxMessageBytes}
+}
+
+func setTraceOption(t *testing.T, o *hub.Options, name string, args []string) {
+	n, _ := strconv.Atoi(args[0])
+	switch name {
+	case "maxInFlight":
+		o.MaxInFlight = n
+	case "maxMessageBytes":
+		o.MaxMessageBytes = int64(n)
+	case "maxOperations":
+		o.MaxOperations = n
+	case "maxTopics":
+		o.MaxTopics = n
+	case "eventBytes":
+		o.EventBytes = n
+	case "logBytes":
+		o.LogBytes = n
+	case "closeSlowReaders":
+		o.CloseSlowReaders = true
+	case "deny": // deny VERB NAME, for everyone
+		verb, denied := hub.Verb(args[0]), args[1]
+		o.Authorize = func(a hub.Action) error {
+			if a.Verb == verb && a.Name == denied {
+				return errors.New("not for " + a.Identity.ID)
+			}
+			return nil
+		}
+	default:
+		t.Fatalf("option %s?", name)
+	}
+}
+
+func (r *traceRun) connect(name, identity string) {
+	if identity == "" {
+		identity = call.Anonymous
+	}
+	a, b := transport.Pipe(&transport.PipeOptions{MaxMessageBytes: r.size, BufferBytes: 4 << 10})
+	c := &traceConn{t: r.t, inner: a}
+	r.conns[name] = c
+	scope := "scope-of-" + identity
+	r.wg.Go(func() { r.hub.Accept(b, &call.Identity{ID: identity, Scopes: []string{scope}}) })
+	r.wg.Go(c.read)
+}
+
+func (r *traceRun) conn(name string) *traceConn {
+	c := r.conns[name]
+	if c == nil {
+		r.t.Fatalf("%s is not connected", name)
+	}
+	return c
+}
+
+func (c *traceConn) read() {
+	for {
+		c.gate.Lock()
+		c.gate.Unlock() //nolint:staticcheck // a gate, not a critical section
+		data, err := c.inner.Read()
+		line := string(data)
+		if err != nil {
+			line = "end: " + err.Error()
+			if ce, ok := errors.AsType[*transport.CloseError](err); ok {
+				line = "close " + itoa(int(ce.Code)) + " " + ce.Reason
+			} else if errors.Is(err, transport.ErrLost) {
+				line = "lost"
+			}
+		}
+		c.mu.Lock()
+		c.lines = append(c.lines, strings.TrimRight(line, " "))
+		c.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *traceConn) send(text string) {
+	c.wg.Go(func() { _ = c.inner.Write([][]byte{[]byte(text)}) }) // what becomes of it shows in what is read
+}
+
+func (c *traceConn) close(code string) {
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.inner.Close(transport.CloseCode(n), "bye")
+}
+
+func (c *traceConn) ping() { _ = c.inner.(transport.Pinger).Ping() }
+
+// pause makes the reader stop after the message that it is waiting for.
+func (c *traceConn) pause(on bool) {
+	if on {
+		c.gate.Lock()
+	} else {
+		c.gate.Unlock()
+	}
+}
+
+var outputLine = regexp.MustCompile(`^[a-z]+< `)
+
+func (r *traceRun) isOutput(line string) bool { return outputLine.MatchString(line) }
+
+// said gives what everyone was told since the last time.
+func (r *traceRun) said() (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.conns)) {
+		c := r.conns[name]
+		c.mu.Lock()
+		for _, l := range c.lines {
+			out = append(out, name+"< "+r.names.shorten(l))
+		}
+		c.lines = nil
+		c.mu.Unlock()
+	}
+	for _, l := range r.hub.take() {
+		out = append(out, "hub< "+r.names.shorten(l))
+	}
+	return out
+}
+
+// end drops all connections and joins everything; what is left fails the bubble.
+func (r *traceRun) end() {
+	for _, c := range r.conns {
+		if !c.gate.TryLock() {
+			c.gate.Unlock() // it does not read
+		} else {
+			c.gate.Unlock()
+		}
+		c.inner.Abort()
+		c.wg.Wait()
+	}
+	r.hub.Close()
+	r.wg.Wait()
+	r.hub.wg.Wait()
+	<-time.After(time.Minute)
+	if s := r.hub.Stats(); s.Connections != 0 || s.Spokes != 0 || s.InFlight != 0 || s.Topics != 0 {
+		r.t.Errorf("left at the hub: %+v", s)
+	}
+}
