@@ -32,11 +32,11 @@ type traceRun struct {
 type traceConn struct {
 	t     *testing.T
 	inner transport.Conn
-	gate  sync.Mutex // held while it does not read
-
-	mu    sync.Mutex
-	lines []string // read, not yet told; guarded by mu
 	wg    sync.WaitGroup
+
+	mu    sync.Mutex    // guards the fields below
+	lines []string      // read, not yet told
+	gate  chan struct{} // closed when it reads again; nil while it does
 }
 
 func newTraceRun(t *testing.T, text string) *traceRun {
@@ -105,8 +105,12 @@ func (r *traceRun) conn(name string) *traceConn {
 
 func (c *traceConn) read() {
 	for {
-		c.gate.Lock()
-		c.gate.Unlock() //nolint:staticcheck // a gate, not a critical section
+		c.mu.Lock()
+		gate := c.gate
+		c.mu.Unlock()
+		if gate != nil {
+			<-gate
+		}
 		data, err := c.inner.Read()
 		line := string(data)
 		if err != nil {
@@ -142,10 +146,13 @@ func (c *traceConn) ping() { _ = c.inner.(transport.Pinger).Ping() }
 
 // pause makes the reader stop after the message that it is waiting for.
 func (c *traceConn) pause(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if on {
-		c.gate.Lock()
-	} else {
-		c.gate.Unlock()
+		c.gate = make(chan struct{})
+	} else if c.gate != nil {
+		close(c.gate)
+		c.gate = nil
 	}
 }
 
@@ -173,12 +180,8 @@ func (r *traceRun) said() (out []string) {
 // end drops all connections and joins everything; what is left fails the bubble.
 func (r *traceRun) end() {
 	for _, c := range r.conns {
-		if !c.gate.TryLock() {
-			c.gate.Unlock() // it does not read
-		} else {
-			c.gate.Unlock()
-		}
 		c.inner.Abort()
+		c.pause(false)
 		c.wg.Wait()
 	}
 	r.hub.Close()
