@@ -2,49 +2,58 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Record says where a spoke is.
-type Record struct {
-	SpokeID    string
-	HubID      string
-	Generation int64
-	// IdentityID is who holds the spoke id.
-	IdentityID string
-}
-
-// Directory says which hub holds a spoke and which hubs serve an operation. All
-// methods may be called concurrently; ctx bounds them.
-type Directory interface {
-	// Claim records that the hub rec.HubID holds the spoke from now on and gives
-	// the registration its generation, higher than any before it for that id
-	// (rec.Generation is not looked at).
-	Claim(ctx context.Context, rec Record) (generation int64, err error)
-	// Release removes the record if its generation is still the one given;
-	// otherwise it does nothing.
-	Release(ctx context.Context, spokeID string, generation int64) error
-	// Spoke gives the record of a spoke, and whether there is one.
-	Spoke(ctx context.Context, spokeID string) (Record, bool, error)
-	// Provide and Withdraw say that a hub has its first, or lost its last,
-	// provider of an operation. Both are idempotent.
-	Provide(ctx context.Context, hubID, operation string) error
-	Withdraw(ctx context.Context, hubID, operation string) error
-	// Providers gives the ids of the hubs that serve the operation.
-	Providers(ctx context.Context, operation string) ([]string, error)
-}
-
 // MemoryDirectory is the Directory of hubs in one process. The zero value is
-// empty and ready; it never fails.
+// empty and ready.
 type MemoryDirectory struct {
 	mu         sync.Mutex // guards the fields below
+	hubs       map[string]*memoryHub
 	records    map[string]Record
 	generation int64 // the highest that was given; the clock may stand still
 	providers  map[string]map[string]struct{}
 }
 
+type memoryHub struct {
+	lost func(Record)
+	wg   sync.WaitGroup // calls of lost
+}
+
 var _ Directory = (*MemoryDirectory)(nil)
+
+// Join implements [Directory].
+func (d *MemoryDirectory) Join(_ context.Context, hubID string, lost func(Record)) (func(context.Context), error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hubs[hubID] != nil {
+		return nil, ErrHubIDInUse
+	}
+	if d.hubs == nil {
+		d.hubs = make(map[string]*memoryHub)
+		d.records = make(map[string]Record)
+		d.providers = make(map[string]map[string]struct{})
+	}
+	m := &memoryHub{lost: lost}
+	d.hubs[hubID] = m
+	return func(context.Context) { d.leave(hubID, m) }, nil
+}
+
+func (d *MemoryDirectory) leave(hubID string, m *memoryHub) {
+	d.mu.Lock()
+	if d.hubs[hubID] == m {
+		delete(d.hubs, hubID)
+		maps.DeleteFunc(d.records, func(_ string, r Record) bool { return r.HubID == hubID })
+		for op := range d.providers {
+			d.withdrawLocked(hubID, op)
+		}
+	}
+	d.mu.Unlock()
+	m.wg.Wait()
+}
 
 // Claim implements [Directory]. A generation is the larger of the last one + 1
 // and the clock in milliseconds, as in the shared directory, so that a hub that changes over
@@ -52,20 +61,31 @@ var _ Directory = (*MemoryDirectory)(nil)
 func (d *MemoryDirectory) Claim(_ context.Context, rec Record) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.records == nil {
-		d.records = make(map[string]Record)
+	old, held := d.records[rec.SpokeID]
+	elsewhere := held && old.HubID != rec.HubID
+	switch {
+	case elsewhere && old.IdentityID != rec.IdentityID:
+		return 0, ErrHeld
+	case elsewhere && rec.InstanceID != "" && old.InstanceID == rec.InstanceID && rec.Attempt <= old.Attempt:
+		return 0, ErrSuperseded
 	}
 	d.generation = max(d.generation+1, time.Now().UnixMilli())
 	rec.Generation = d.generation
+	if d.records == nil {
+		d.records = make(map[string]Record)
+	}
 	d.records[rec.SpokeID] = rec
+	if m := d.hubs[old.HubID]; elsewhere && m != nil {
+		m.wg.Go(func() { m.lost(rec) })
+	}
 	return rec.Generation, nil
 }
 
 // Release implements [Directory].
-func (d *MemoryDirectory) Release(_ context.Context, spokeID string, generation int64) error {
+func (d *MemoryDirectory) Release(_ context.Context, hubID, spokeID string, generation int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.records[spokeID].Generation == generation {
+	if r := d.records[spokeID]; r.Generation == generation && r.HubID == hubID {
 		delete(d.records, spokeID)
 	}
 	return nil
@@ -97,20 +117,27 @@ func (d *MemoryDirectory) Provide(_ context.Context, hubID, operation string) er
 func (d *MemoryDirectory) Withdraw(_ context.Context, hubID, operation string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.withdrawLocked(hubID, operation)
+	return nil
+}
+
+func (d *MemoryDirectory) withdrawLocked(hubID, operation string) {
 	delete(d.providers[operation], hubID)
 	if len(d.providers[operation]) == 0 {
 		delete(d.providers, operation)
 	}
-	return nil
 }
 
 // Providers implements [Directory].
 func (d *MemoryDirectory) Providers(_ context.Context, operation string) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ids := make([]string, 0, len(d.providers[operation]))
-	for id := range d.providers[operation] {
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return slices.Sorted(maps.Keys(d.providers[operation])), nil
+}
+
+// Hubs implements [Directory].
+func (d *MemoryDirectory) Hubs(context.Context) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.hubs)), nil
 }

@@ -71,15 +71,15 @@ func ExampleHub_Disconnect() {
 		return
 	}
 
-	fmt.Println(h.Disconnect("worker-7", "it misbehaves"))
+	fmt.Println(h.Disconnect(ctx, "worker-7", "it misbehaves"))
 	if ce, ok := errors.AsType[*transport.CloseError](<-ran); ok {
 		fmt.Println(int(ce.Code), ce.Reason, ce.Code.Terminal())
 	}
-	fmt.Println(h.Disconnect("worker-9", "not there"))
+	fmt.Println(h.Disconnect(ctx, "worker-9", "not there"))
 	// Output:
-	// true
+	// true <nil>
 	// 4503 it misbehaves true
-	// false
+	// false <nil>
 }
 
 // A connection need not be a WebSocket: Accept takes any that has been authenticated.

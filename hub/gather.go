@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -40,9 +41,35 @@ func parseGather(in json.RawMessage) (g gatherRequest, err error) {
 	return g, err
 }
 
-// gather calls every spoke that serves the operation and lets the identity call
-// it, and sends each answer as it comes.
+// elsewhere is the input for other hubs: they answer a little earlier, so that
+// what they say of spokes that are too slow still arrives.
+func (g gatherRequest) elsewhere() json.RawMessage {
+	b := jsonscan.AppendString([]byte(`{"operationId":`), g.operation)
+	b = append(b, `,"input":`...)
+	if len(g.input) == 0 {
+		b = append(b, "null"...)
+	}
+	b = append(b, g.input...)
+	if len(g.selector) > 0 {
+		labels, _ := json.Marshal(g.selector) // a map of strings always marshals
+		b = append(append(b, `,"selector":`...), labels...)
+	}
+	ms := max(1, (g.timeout - min(g.timeout/10, 500*time.Millisecond)).Milliseconds())
+	return append(strconv.AppendInt(append(b, `,"timeout":`...), ms, 10), '}')
+}
+
+// gather calls every spoke, on all hubs, that serves the operation and lets the
+// identity call it, and sends each answer as it comes.
 func (h *Hub) gather(ctx context.Context, in json.RawMessage, send func(json.RawMessage) error) error {
+	return h.gatherAll(ctx, in, send, true)
+}
+
+// gatherHere does the same for the spokes of this hub, for another hub.
+func (h *Hub) gatherHere(ctx context.Context, in json.RawMessage, send func(json.RawMessage) error) error {
+	return h.gatherAll(ctx, in, send, false)
+}
+
+func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.RawMessage) error, everywhere bool) error {
 	g, err := parseGather(in)
 	if err != nil {
 		return call.Refuse(&call.Error{Code: call.CodeValidation, Message: "hub.gather: " + err.Error()})
@@ -58,16 +85,12 @@ func (h *Hub) gather(ctx context.Context, in json.RawMessage, send func(json.Raw
 	results := make(chan json.RawMessage)
 	var wg sync.WaitGroup
 	for _, c := range h.table.serving(g.operation) {
-		if h.suits(c, req) != suitable {
-			continue
+		if h.suits(c, req) == suitable {
+			wg.Go(func() { results <- h.gatherOne(ctx, c.peer, c.id, req) })
 		}
-		wg.Go(func() {
-			r := h.gatherOne(ctx, c.peer, c.id, req)
-			select {
-			case results <- r:
-			case <-h.ctx.Done():
-			}
-		})
+	}
+	if everywhere {
+		h.gatherElsewhere(ctx, g.elsewhere(), req, &wg, results)
 	}
 	go func() { wg.Wait(); close(results) }() // ends with the calls, which end with ctx; results is read to its end below
 	var failed error
@@ -79,6 +102,31 @@ func (h *Hub) gather(ctx context.Context, in json.RawMessage, send func(json.Raw
 		}
 	}
 	return failed
+}
+
+// gatherElsewhere asks the other hubs for what their spokes answer. A hub that
+// cannot be asked is left out and logged: nobody knows which spokes it has.
+func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call.Request, wg *sync.WaitGroup, results chan<- json.RawMessage) {
+	if h.alone() {
+		return
+	}
+	hubs, e := h.hubsFor(ctx, req)
+	if e != nil {
+		h.log.Warn().Err(e).Msg("gather: the directory does not say who serves the operation elsewhere")
+	}
+	for _, id := range hubs {
+		wg.Go(func() {
+			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true,
+				Identity: req.Identity, Metadata: req.Metadata, ParentID: req.ParentID}
+			e := h.tryHub(ctx, id, ask, func(p *peer.Peer, leg *call.Request) *call.Error {
+				e, _ := read(ctx, p, leg, func(env call.Envelope) error { results <- env.Data; return nil })
+				return e
+			})
+			if e != nil {
+				h.log.Warn().Err(e).Str("link", id).Msg("gather: the answers of another hub are not complete")
+			}
+		})
+	}
 }
 
 func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *call.Request) json.RawMessage {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,15 +32,18 @@ type Hub struct {
 	directory      Directory
 	publisher      *publisher
 
-	operations  call.Registry
-	table       table
-	fanout      fanout
-	counters    peer.Counters
-	turn        atomic.Uint64
-	refused     atomic.Uint64
-	published   atomic.Uint64
-	draining    atomic.Bool // set under mu
-	connections atomic.Int64
+	operations     call.Registry
+	linkOperations call.Registry // what other hubs call: of this hub alone
+	table          table
+	fanout         fanout
+	links          links
+	leaveDirectory func(context.Context)
+	counters       peer.Counters
+	turn           atomic.Uint64
+	refused        atomic.Uint64
+	published      atomic.Uint64
+	draining       atomic.Bool // set under mu
+	connections    atomic.Int64
 
 	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains
 	entered  sync.WaitGroup // one for each connection from its handshake to its end
@@ -76,10 +80,31 @@ func New(o *Options) (*Hub, error) {
 	h.fanout.core = h.core
 	h.publisher = newPublisher(h.core)
 	h.registerOperations()
+	h.registerLinkOperations()
+	h.links.hub = h
+	if err := h.joinBackplane(); err != nil {
+		h.cancel()
+		return nil, err
+	}
 	beatCtx, stop := context.WithCancel(context.Background())
 	h.stopBeat = stop
 	h.beat.Go(func() { h.heartbeat(beatCtx) })
 	return h, nil
+}
+
+// joinBackplane enters the hub into the directory and the links. It may wait for
+// a predecessor with the same id to be gone.
+func (h *Hub) joinBackplane() error {
+	leave, err := h.directory.Join(h.ctx, h.opts.ID, h.taken)
+	if err != nil {
+		return fmt.Errorf("hub: the directory: %w", err)
+	}
+	h.leaveDirectory = leave
+	if err := h.links.join(); err != nil {
+		leave(h.ctx)
+		return fmt.Errorf("hub: the links: %w", err)
+	}
+	return nil
 }
 
 // ID is the hub's id.

@@ -47,20 +47,15 @@ type OperationInfo struct {
 
 // registerOperations puts the hub's own operations into its registry.
 func (h *Hub) registerOperations() {
-	must := func(err error) {
-		if err != nil {
-			panic("hub: its own operations do not register: " + err.Error()) // cannot happen: they are fixed
-		}
-	}
 	r := &h.operations
 	must(call.Handle(r, "hub.info", func(context.Context, json.RawMessage) (Info, error) {
 		return Info{h.opts.ID, Subprotocol, h.startedAt, h.table.len(), h.draining.Load()}, nil
 	}, call.Describe("what this hub is")))
 	must(call.Handle(r, "hub.spokes", func(ctx context.Context, _ json.RawMessage) ([]SpokeInfo, error) {
-		return h.Spokes(call.IdentityFrom(ctx)), nil
+		return h.AllSpokes(ctx, call.IdentityFrom(ctx)), nil
 	}, call.Describe("the spokes that are connected")))
 	must(call.Handle(r, "hub.operations", func(ctx context.Context, _ json.RawMessage) ([]OperationInfo, error) {
-		return h.ListOperations(call.IdentityFrom(ctx)), nil
+		return h.AllOperations(ctx, call.IdentityFrom(ctx)), nil
 	}, call.Describe("the operations that can be called")))
 	must(call.Handle(r, "hub.publish", h.publishOperation, call.OfType(call.Mutation),
 		call.Describe("publish {topic, payload}; answered when published")))
@@ -99,33 +94,42 @@ func (h *Hub) describe(c *conn) SpokeInfo {
 // ListOperations lists what can be called on this hub, its own operations
 // included, sorted by name, as far as the identity may call it; nil sees all.
 func (h *Hub) ListOperations(id *call.Identity) []OperationInfo {
-	found := map[string]OperationInfo{}
+	var out []OperationInfo
 	for _, op := range h.operations.Operations() {
 		if h.mayCall(id, op) == nil {
-			found[op.Name] = OperationInfo{Operation: op}
+			out = append(out, OperationInfo{Operation: op})
 		}
 	}
+	return mergeOperations(append(out, h.spokeOperations(id)...))
+}
+
+// spokeOperations lists what the spokes of this hub serve.
+func (h *Hub) spokeOperations(id *call.Identity) []OperationInfo {
+	out := []OperationInfo{}
 	for _, c := range h.table.all() {
 		if h.allow(id, List, c.id) != nil {
 			continue
 		}
-		for name, op := range h.table.profileOf(c).operations {
-			if h.mayCall(id, op) != nil {
-				continue
+		for _, op := range h.table.profileOf(c).operations {
+			if h.mayCall(id, op) == nil {
+				out = append(out, OperationInfo{Operation: op, Spokes: 1})
 			}
-			info, ok := found[name]
-			if !ok {
-				info = OperationInfo{Operation: op}
-			}
-			info.Spokes++
-			found[name] = info
 		}
 	}
-	out := make([]OperationInfo, 0, len(found))
-	for _, info := range found {
-		out = append(out, info)
+	return mergeOperations(out)
+}
+
+// mergeOperations sorts by name and adds up who serves the same.
+func mergeOperations(list []OperationInfo) []OperationInfo {
+	slices.SortStableFunc(list, func(a, b OperationInfo) int { return strings.Compare(a.Name, b.Name) })
+	out := list[:0]
+	for _, o := range list {
+		if n := len(out); n > 0 && out[n-1].Name == o.Name {
+			out[n-1].Spokes += o.Spokes
+			continue
+		}
+		out = append(out, o)
 	}
-	slices.SortFunc(out, func(a, b OperationInfo) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

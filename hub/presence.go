@@ -55,7 +55,7 @@ func (h *Hub) departed(c *conn, reason string) {
 	if generation := h.table.generationOf(c); generation != 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
 		defer cancel()
-		if err := h.directory.Release(ctx, c.id, generation); err != nil {
+		if err := h.directory.Release(ctx, h.opts.ID, c.id, generation); err != nil {
 			c.log.Warn().Err(err).Msg("the directory was not told that the spoke has gone")
 		}
 	}

@@ -85,7 +85,10 @@ func inFlightLimit(reg *peer.Registration) int {
 // admit gives the registration its generation, makes it a candidate, and answers.
 func (h *Hub) admit(c *conn, requestID string, reg *peer.Registration) error {
 	generation, err := h.claimRecord(c)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrHeld), errors.Is(err, ErrSuperseded):
+		return c.refuseElsewhere(requestID, err)
+	case err != nil:
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
 	first, ok := h.table.insert(c, generation, profileOf(reg))
@@ -103,6 +106,18 @@ func (h *Hub) admit(c *conn, requestID string, reg *peer.Registration) error {
 	h.arrived(c)
 	c.log.Info().Int64("generation", generation).Int("operations", len(reg.Operations)).Msg("spoke registered")
 	return nil
+}
+
+// refuseElsewhere answers a registration that another hub stands against.
+func (c *conn) refuseElsewhere(requestID string, err error) error {
+	code := transport.CloseIDTaken
+	if errors.Is(err, ErrSuperseded) {
+		code = transport.CloseSuperseded
+	}
+	e := &call.Error{Code: call.CodeUnavailable, Message: err.Error(), Retryable: true}
+	_ = peer.WriteRefused(c.transport, requestID, e)
+	c.transport.Close(code, err.Error())
+	return err
 }
 
 func (h *Hub) registered(c *conn, generation int64) *peer.Registered {
@@ -182,7 +197,8 @@ const directoryTimeout = 3 * time.Second
 func (h *Hub) claimRecord(c *conn) (int64, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, directoryTimeout)
 	defer cancel()
-	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.identity.ID})
+	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.identity.ID,
+		InstanceID: c.instanceID, Attempt: c.attempt})
 	if err != nil {
 		return time.Now().UnixMilli(), err
 	}

@@ -20,17 +20,34 @@ func (h *Hub) route(ctx context.Context, req *call.Request, originID string, try
 		return e
 	}
 	leg := h.leg(req, originID)
+	if !req.WaitForSpoke {
+		return h.tryAll(ctx, req, leg, try)
+	}
+	return h.tryUntil(ctx, req, leg, try)
+}
+
+// tryAll tries the candidates here, then those of another hub.
+func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
+	e := h.tryHere(req, leg, try)
+	if e == nil || e.Sent || h.alone() || !nextHubMayHelp(e) && e.Code != call.CodeAccessDenied {
+		return e
+	}
+	return h.tryElsewhere(ctx, req, leg, e, try)
+}
+
+// tryUntil tries whenever a spoke has come, as long as the call has time.
+func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
 	var deadline time.Time
 	for {
 		change := h.table.wait()
-		e := h.tryAll(req, leg, try)
-		if e == nil || !req.WaitForSpoke || !nobodyThere(e) {
+		e := h.tryAll(ctx, req, leg, try)
+		if e == nil || !nobodyThere(e) {
 			return e
 		}
 		if deadline.IsZero() && !req.Stream && req.Timeout == 0 {
 			deadline = time.Now().Add(call.DefaultTimeout)
 		}
-		if e := awaitChange(ctx, change, deadline, e); e != nil {
+		if e := h.awaitChange(ctx, change, deadline, e); e != nil {
 			return e
 		}
 	}
@@ -42,8 +59,17 @@ func nobodyThere(e *call.Error) bool {
 	return !e.Sent && (e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound || e.Code == call.CodeUnavailable)
 }
 
-func awaitChange(ctx context.Context, change <-chan struct{}, deadline time.Time, last *call.Error) *call.Error {
-	var over <-chan time.Time
+// elsewherePeriod is how often a call that waits looks at the other hubs, which
+// do not tell of every change.
+const elsewherePeriod = 500 * time.Millisecond
+
+func (h *Hub) awaitChange(ctx context.Context, change <-chan struct{}, deadline time.Time, last *call.Error) *call.Error {
+	var over, look <-chan time.Time
+	if !h.alone() {
+		t := time.NewTimer(elsewherePeriod)
+		defer t.Stop()
+		look = t.C
+	}
 	if !deadline.IsZero() {
 		t := time.NewTimer(time.Until(deadline))
 		defer t.Stop()
@@ -51,6 +77,8 @@ func awaitChange(ctx context.Context, change <-chan struct{}, deadline time.Time
 	}
 	select {
 	case <-change:
+		return nil
+	case <-look:
 		return nil
 	case <-ctx.Done():
 		e := call.ContextError(ctx, false)
@@ -76,7 +104,8 @@ func (h *Hub) leg(req *call.Request, originID string) *call.Request {
 	return leg
 }
 
-func (h *Hub) tryAll(req, leg *call.Request, try attempt) *call.Error {
+// tryHere tries the candidates of this hub.
+func (h *Hub) tryHere(req, leg *call.Request, try attempt) *call.Error {
 	if req.To != "" {
 		return h.tryOne(req, leg, try)
 	}

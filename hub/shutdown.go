@@ -28,10 +28,13 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		wg.Go(func() { c.drain(ctx) })
 	}
 	wg.Wait()
+	h.links.idle(ctx)
 	gone := make(chan struct{})
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
 		h.wg.Wait()
+		h.links.close()
+		h.leaveBackplane()
 		h.stopBeat()
 		h.beat.Wait()
 		h.publisher.wait()
@@ -76,6 +79,12 @@ func (c *conn) drain(ctx context.Context) {
 	c.transport.Close(transport.CloseServiceRestart, "the hub goes away")
 }
 
+func (h *Hub) leaveBackplane() {
+	ctx, cancel := context.WithTimeout(context.Background(), directoryTimeout)
+	defer cancel()
+	h.leaveDirectory(ctx)
+}
+
 // cut ends everything that is left.
 func (h *Hub) cut() {
 	h.cancel()
@@ -84,14 +93,4 @@ func (h *Hub) cut() {
 		c.peer.End(context.Canceled)
 		c.transport.Close(transport.CloseServiceRestart, "the hub goes away")
 	}
-}
-
-// Disconnect closes a spoke's connection with 4503: it will not come back by
-// itself. It reports whether the spoke was connected to this hub.
-func (h *Hub) Disconnect(spokeID, reason string) bool {
-	c, ok := h.table.spoke(spokeID)
-	if ok {
-		c.transport.Close(transport.CloseKicked, reason)
-	}
-	return ok
 }

@@ -98,6 +98,18 @@ func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
 	return first, last, true
 }
 
+// retire takes c out for a newer connection elsewhere; it is false when c is out already.
+func (t *table) retire(c *conn, reason string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.retired != "" || t.spokes[c.id] != c {
+		return false
+	}
+	t.removeLocked(c)
+	c.retired = reason
+	return true
+}
+
 // remove takes c out and gives why it had been taken out before, "" if it had not.
 func (t *table) remove(c *conn) (retired string) {
 	t.mu.Lock()

@@ -69,7 +69,11 @@ func (h *traceHub) do(r *traceRun, line string) {
 			h.say("%v", err)
 		}
 	case "disconnect":
-		h.say("%v", h.Disconnect(arg(1), "by the operator"))
+		done, err := h.Disconnect(ctx, arg(1), "by the operator")
+		if err != nil {
+			h.say("%v", err)
+		}
+		h.say("%v", done)
 	case "shutdown":
 		d, _ := time.ParseDuration(arg(1))
 		h.wg.Go(func() {

@@ -52,7 +52,10 @@ type Options struct {
 // limit, or with the cause that Close was given.
 func (m *Map) Add(id string, o Options) (*Request, error) {
 	r := &Request{m: m, id: id, stream: o.Stream, credit: o.Credit, metered: o.Stream && o.Credit >= 0,
-		idle: o.IdleTimeout, wake: make(chan struct{}, 1)}
+		wake: make(chan struct{}, 1)}
+	if o.Stream {
+		r.idle = o.IdleTimeout
+	}
 	if o.Timeout > 0 {
 		r.deadline = time.Now().Add(o.Timeout)
 	}
@@ -105,6 +108,9 @@ func (m *Map) Respond(id []byte, value []byte) Outcome {
 	if !r.stream {
 		m.removeLocked(r)
 		m.answeredLocked(r.id)
+	}
+	if r.stream && r.lateLocked() { // or a quick producer would never let the reader see the deadline
+		r.endLocked(ErrTimeout)
 	}
 	if r.over {
 		m.unknown++

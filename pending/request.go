@@ -36,8 +36,8 @@ func (r *Request) ID() string { return r.id }
 //   - [ErrTimeout], [ErrIdleTimeout] or [ErrOverrun];
 //   - the context's error.
 //
-// Values that came before the end are given first, but for a time-out or the
-// end of ctx. After any failure but the context's the request is over here; after a time-out, and after the
+// Values that came before the end are given first; a stream's that come after its
+// time are not taken. After any failure but the context's the request is over here; after a time-out, and after the
 // context's end when the caller gives up, call [Request.Leave].
 func (r *Request) Next(ctx context.Context) ([]byte, error) {
 	if v, ok, err := r.poll(); ok {
@@ -164,6 +164,10 @@ func (r *Request) roomLocked(n int) bool {
 		return r.credit > 0
 	}
 	return len(r.values) < MaxBuffered && (r.bytes+n <= MaxBufferedBytes || len(r.values) == 0)
+}
+
+func (r *Request) lateLocked() bool {
+	return !r.over && !r.deadline.IsZero() && !time.Now().Before(r.deadline)
 }
 
 func (r *Request) endLocked(err error) {

@@ -7,19 +7,21 @@ import (
 )
 
 // drainWatch ends the event streams when the hub begins to drain: the server that the gateway is
-// mounted on would wait for them for ever. One goroutine looks for all of them and lives only
-// while there are any; it looks, since the hub does not tell.
+// mounted on would wait for them for ever. One goroutine looks for all of them, since the hub does
+// not tell, and lives only while there are any; whoever removes the last stream joins it.
 type drainWatch struct {
 	draining func() bool
 
 	mu      sync.Mutex // guards the fields below
 	streams map[*context.CancelFunc]struct{}
 	stop    context.CancelFunc // of the goroutine; nil while there is none
+	done    chan struct{}      // closed when it has ended
 }
 
 const drainLook = 200 * time.Millisecond
 
-// add has cancel called when the hub drains, until remove is called.
+// add has cancel called when the hub drains, until remove is called. A hub that drains already is
+// for the caller to find out, after add.
 func (d *drainWatch) add(cancel context.CancelFunc) (remove func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,20 +31,29 @@ func (d *drainWatch) add(cancel context.CancelFunc) (remove func()) {
 	key := &cancel
 	d.streams[key] = struct{}{}
 	if d.stop == nil {
-		var ctx context.Context
-		ctx, d.stop = context.WithCancel(context.Background())
-		go d.watch(ctx) // ends when the last stream is removed, or the hub drains
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		d.stop, d.done = stop, done
+		go func() {
+			defer close(done)
+			d.watch(ctx)
+		}()
 	}
 	return func() { d.remove(key) }
 }
 
 func (d *drainWatch) remove(key *context.CancelFunc) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	delete(d.streams, key)
+	var done chan struct{}
 	if len(d.streams) == 0 && d.stop != nil {
 		d.stop()
-		d.stop = nil
+		done = d.done
+		d.stop, d.done = nil, nil
+	}
+	d.mu.Unlock()
+	if done != nil {
+		<-done
 	}
 }
 
@@ -59,10 +70,6 @@ func (d *drainWatch) watch(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for cancel := range d.streams {
-		(*cancel)() // takes no lock of ours: what waits on the context runs on goroutines of its own
-	}
-	if ctx.Err() == nil {
-		d.stop()
-		d.stop = nil
+		(*cancel)() // calls nothing of ours: what follows runs on the streams' own goroutines
 	}
 }

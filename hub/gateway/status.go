@@ -7,8 +7,8 @@ import (
 )
 
 // spokes lists what hub.spokes lists.
-func (g *Handler) spokes(w http.ResponseWriter, _ *http.Request, id *call.Identity) {
-	answerValue(w, http.StatusOK, g.hub.Spokes(id))
+func (g *Handler) spokes(w http.ResponseWriter, r *http.Request, id *call.Identity) {
+	answerValue(w, http.StatusOK, g.hub.AllSpokes(r.Context(), id))
 }
 
 func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, _ *call.Identity) {

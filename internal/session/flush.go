@@ -51,13 +51,17 @@ func (s *Session) flush() {
 		if len(*batch) > 0 { // all of it may have been withdrawn
 			err = conn.Write(*batch)
 		}
+		if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
+			s.opts.Log.Debug().Err(err).Msg("write failed")
+		}
 		s.mu.Lock()
 		if s.cause != nil {
 			break
 		}
-		if err != nil {
-			s.opts.Log.Debug().Err(err).Msg("write failed; connection dropped")
-			conn.Abort() // its reader sees it and ends the session
+		if err != nil { // its reader sees it too and ends the session
+			if s.conn != conn {
+				continue // another has been attached meanwhile
+			}
 			s.conn = nil
 			break
 		}

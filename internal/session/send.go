@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -80,7 +81,7 @@ func (s *Session) Post(b *Buffer) error {
 		b.Free()
 		return s.cause
 	}
-	if s.log.bytes > 2*s.opts.LimitBytes {
+	if s.log.bytes-s.log.eventBytes > 2*s.opts.LimitBytes { // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow
@@ -185,6 +186,9 @@ func (s *Session) appendLocked(b *Buffer, event bool) Position {
 func (s *Session) tellGapLocked(topic string) {
 	n := s.gaps[topic]
 	delete(s.gaps, topic)
+	if i := slices.Index(s.gapTopics, topic); i >= 0 {
+		s.gapTopics = slices.Delete(s.gapTopics, i, i+1)
+	}
 	if s.opts.GapFrame != nil {
 		s.appendLocked(&Buffer{B: s.opts.GapFrame(topic, n)}, false)
 	}
@@ -196,19 +200,17 @@ func (s *Session) tellGapsLocked() {
 	if len(s.gapTopics) == 0 || s.log.eventBytes > s.opts.EventBytes/2 {
 		return
 	}
-	for _, t := range s.gapTopics {
-		if s.gaps[t] > 0 {
-			s.tellGapLocked(t)
-		}
+	topics := s.gapTopics
+	s.gapTopics = nil
+	for _, t := range topics {
+		s.tellGapLocked(t)
 	}
-	s.gaps, s.gapTopics = nil, nil
+	s.gaps = nil
 }
 
 func (s *Session) slowLocked() {
-	s.endLocked(ErrSlow)
-	if s.slow || s.opts.OnSlow == nil {
-		return
+	if s.opts.OnSlow != nil {
+		s.wg.Go(s.opts.OnSlow) // before the end, or Wait could return without it
 	}
-	s.slow = true
-	s.wg.Go(s.opts.OnSlow)
+	s.endLocked(ErrSlow)
 }

@@ -73,7 +73,6 @@ type Session struct {
 	gaps      map[string]int
 	gapTopics []string
 	cause     error
-	slow      bool
 
 	withdrawn     uint64
 	eventsDropped uint64

@@ -1,0 +1,185 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// link is a hub's way to another hub. The same engine runs on it as on a spoke's
+// connection; the backplane is trusted, so identities on it are believed.
+type link struct {
+	hubID string
+	conn  transport.Conn
+	peer  *peer.Peer
+}
+
+// linkInFlight bounds what other hubs have in flight here. Each call there holds
+// a slot of its own caller, so that this bound is for accidents only.
+const linkInFlight = 1 << 20
+
+// links holds the link to each other hub.
+type links struct {
+	hub   *Hub
+	leave func()
+
+	mu     sync.Mutex               // guards the fields below
+	byHub  map[string]*link         // the one that calls go over
+	all    map[*link]struct{}       // where both sides dialled there are two
+	dials  map[string]chan struct{} // closed when a dial has ended
+	closed bool
+	wg     sync.WaitGroup // readers
+}
+
+var errNoLinks = errors.New("the hub has no links to other hubs")
+
+func (ls *links) join() error {
+	if ls.hub.opts.Backplane == nil || ls.hub.opts.Backplane.Links == nil {
+		return nil
+	}
+	leave, err := ls.hub.opts.Backplane.Links.Join(ls.hub.opts.ID, ls.accept)
+	ls.leave = leave
+	return err
+}
+
+// to gives the link to a hub and dials where there is none. Who comes while
+// somebody dials waits for that.
+func (ls *links) to(ctx context.Context, hubID string) (*link, error) {
+	if ls.leave == nil {
+		return nil, errNoLinks
+	}
+	for {
+		ls.mu.Lock()
+		l, dial, closed := ls.byHub[hubID], ls.dials[hubID], ls.closed
+		switch {
+		case closed:
+			ls.mu.Unlock()
+			return nil, errNoLinks
+		case l != nil:
+			ls.mu.Unlock()
+			return l, nil
+		case dial == nil:
+			return ls.dialLocked(ctx, hubID)
+		}
+		ls.mu.Unlock()
+		select {
+		case <-dial:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// dialLocked dials and unlocks.
+func (ls *links) dialLocked(ctx context.Context, hubID string) (*link, error) {
+	done := make(chan struct{})
+	if ls.dials == nil {
+		ls.dials = make(map[string]chan struct{})
+	}
+	ls.dials[hubID] = done
+	ls.mu.Unlock()
+	conn, err := ls.hub.opts.Backplane.Links.Dial(ctx, ls.hub.opts.ID, hubID)
+	var l *link
+	if err == nil {
+		l = ls.start(hubID, conn)
+	}
+	ls.mu.Lock()
+	delete(ls.dials, hubID)
+	ls.mu.Unlock()
+	close(done)
+	if l == nil && err == nil {
+		err = errNoLinks
+	}
+	return l, err
+}
+
+// accept takes a link that another hub has opened.
+func (ls *links) accept(hubID string, conn transport.Conn) { ls.start(hubID, conn) }
+
+// start runs the engine on a link. It gives nil when the hub is closing.
+func (ls *links) start(hubID string, conn transport.Conn) *link {
+	h := ls.hub
+	log := h.log.With().Str("link", hubID).Logger()
+	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: log, OnSlow: conn.Abort})
+	l := &link{hubID: hubID, conn: conn}
+	l.peer = peer.New(h.ctx, peer.Config{
+		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: h.serveLink, Streams: h.streams,
+		MaxInFlight: linkInFlight, Counters: &h.counters,
+	})
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.closed || sess.Attach(conn) != nil {
+		conn.Abort()
+		return nil
+	}
+	if ls.byHub == nil {
+		ls.byHub = make(map[string]*link)
+		ls.all = make(map[*link]struct{})
+	}
+	ls.all[l] = struct{}{}
+	if ls.byHub[hubID] == nil {
+		ls.byHub[hubID] = l
+	}
+	ls.wg.Go(func() { ls.run(l) })
+	log.Info().Msg("link opened")
+	return l
+}
+
+func (ls *links) run(l *link) {
+	err := l.peer.Run(l.conn)
+	ls.mu.Lock()
+	if ls.byHub[l.hubID] == l {
+		delete(ls.byHub, l.hubID)
+	}
+	delete(ls.all, l)
+	ls.mu.Unlock()
+	l.peer.End(err)
+	l.conn.Abort()
+	l.peer.Wait()
+	ls.hub.log.Info().Err(err).Str("link", l.hubID).Msg("link ended")
+}
+
+// idle waits until nothing is in flight on any link, or ctx ends.
+func (ls *links) idle(ctx context.Context) {
+	ls.mu.Lock()
+	all := slices.Collect(maps.Keys(ls.all))
+	ls.mu.Unlock()
+	for _, l := range all {
+		_ = l.peer.Idle(ctx) // when ctx is over the rest is cut off
+	}
+}
+
+// close ends all links and waits for their readers.
+func (ls *links) close() {
+	ls.mu.Lock()
+	ls.closed = true
+	for l := range ls.all {
+		l.conn.Close(transport.CloseGoingAway, "the hub goes away")
+	}
+	ls.mu.Unlock()
+	if ls.leave != nil {
+		ls.leave()
+	}
+	ls.wg.Wait()
+}
+
+// serveLink answers a request that came from another hub: here, or not at all.
+func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
+	req := &in.Request
+	if h.draining.Load() && req.ParentID == "" {
+		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
+	}
+	if _, handler, ok := h.linkOperations.Lookup(req.Operation); ok {
+		return in.Handle(handler)
+	}
+	return h.tryHere(req, h.leg(req, req.OriginID), func(p *peer.Peer, leg *call.Request) *call.Error {
+		return in.Forward(p, leg)
+	})
+}

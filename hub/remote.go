@@ -1,0 +1,102 @@
+package hub
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// staleRetries is how many other hubs are tried after one that no longer has
+// what the directory says it has.
+const staleRetries = 1
+
+// tryElsewhere makes the attempt at another hub that has a candidate (protocol
+// section 6): that hub chooses the spoke. here is why this hub has none.
+func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *call.Error, try attempt) *call.Error {
+	hubs, e := h.hubsFor(ctx, req)
+	if e != nil {
+		return e
+	}
+	far := *leg
+	far.To, far.Selector = req.To, req.Selector
+	last := here
+	for i, hubID := range hubs {
+		if i > staleRetries {
+			break
+		}
+		e := h.tryHub(ctx, hubID, &far, try)
+		if e == nil || e.Sent || !nextHubMayHelp(e) {
+			return e
+		}
+		if e.Code != call.CodeOperationNotFound && e.Code != call.CodeSpokeNotFound {
+			last = e // the hub has a candidate, if none that can now: that tells more
+		}
+	}
+	return last
+}
+
+func nextHubMayHelp(e *call.Error) bool {
+	return nextMayHelp(e) || e.Code == call.CodeSpokeNotFound
+}
+
+func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, try attempt) *call.Error {
+	l, err := h.links.to(ctx, hubID)
+	if err != nil {
+		if ctx.Err() != nil {
+			return call.ContextError(ctx, false)
+		}
+		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "hub " + hubID + " cannot be reached: " + err.Error(), Cause: err}
+	}
+	return try(l.peer, far)
+}
+
+// hubsFor gives the other hubs that have a candidate, in random order.
+func (h *Hub) hubsFor(ctx context.Context, req *call.Request) ([]string, *call.Error) {
+	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
+	defer cancel()
+	var hubs []string
+	var err error
+	if req.To != "" {
+		var rec Record
+		var ok bool
+		if rec, ok, err = h.directory.Spoke(ctx, req.To); ok {
+			hubs = []string{rec.HubID}
+		}
+	} else {
+		hubs, err = h.directory.Providers(ctx, req.Operation)
+	}
+	if err != nil {
+		return nil, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the directory cannot be reached", Cause: err}
+	}
+	others := make([]string, 0, len(hubs))
+	for _, id := range hubs {
+		if id != h.opts.ID {
+			others = append(others, id)
+		}
+	}
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	return others, nil
+}
+
+// alone reports whether there can be no other hub.
+func (h *Hub) alone() bool { return h.links.leave == nil }
+
+// taken is called by the directory: another hub has taken over a spoke of this
+// one. The loser is closed; which code depends on whether it is the same process.
+func (h *Hub) taken(newer Record) {
+	c, ok := h.table.spoke(newer.SpokeID)
+	if !ok || h.table.generationOf(c) >= newer.Generation {
+		return
+	}
+	code, reason := transport.CloseReplaced, "replaced by another instance"
+	if c.instanceID != "" && c.instanceID == newer.InstanceID {
+		code, reason = transport.CloseSuperseded, "superseded by a newer connection"
+	}
+	if h.table.retire(c, reason) {
+		c.retire(code, reason)
+		h.departed(c, reason)
+		h.withdraw(c.offered())
+	}
+}

@@ -1,0 +1,53 @@
+package session
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// nullConn takes everything.
+type nullConn struct{}
+
+func (nullConn) Read() ([]byte, error)             { return nil, transport.ErrLost }
+func (nullConn) Write([][]byte) error              { return nil }
+func (nullConn) Close(transport.CloseCode, string) {}
+func (nullConn) Abort()                            {}
+func (nullConn) LastReceived() time.Time           { return time.Time{} }
+func (nullConn) RemoteAddr() string                { return "null" }
+
+func benchmarkSend(b *testing.B, send func(s *Session, frame []byte) error) {
+	s := New(Options{})
+	if err := s.Attach(nullConn{}); err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, 200)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := send(s, data); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	s.End(nil)
+	s.Wait()
+}
+
+func BenchmarkSend(b *testing.B) {
+	benchmarkSend(b, func(s *Session, data []byte) error {
+		f := NewBuffer()
+		f.B = append(f.B, data...)
+		_, err := s.Send(context.Background(), f, 0, nil)
+		return err
+	})
+}
+
+func BenchmarkPostSharedEvent(b *testing.B) {
+	benchmarkSend(b, func(s *Session, data []byte) error {
+		s.PostEvent("topic", Shared(data))
+		return nil
+	})
+}

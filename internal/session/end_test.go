@@ -1,0 +1,211 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// After the end Written says what the flusher had taken, no more and no less.
+func TestWrittenAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{})
+		release()
+		synctest.Wait()
+		release = c.hold()
+		p := mustSend(t, s, "being written")
+		synctest.Wait()
+		q := mustSend(t, s, "waiting")
+		r := mustSend(t, s, "withdrawn")
+		s.Withdraw(r)
+		s.End(errWrite)
+		if !s.Written(0) || !s.Written(p) {
+			t.Error("what was taken is said not to be")
+		}
+		if s.Written(q) || s.Written(r) || s.Withdraw(q) {
+			t.Error("what was never taken is said to be")
+		}
+		release()
+		s.Wait()
+		if !s.Written(p) || s.Written(q) {
+			t.Error("the truth changed")
+		}
+		c.want(t, "first", "being written")
+	})
+}
+
+func TestEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		select {
+		case <-s.Done():
+			t.Error("done from the start")
+		default:
+		}
+		if s.Cause() != nil {
+			t.Error("a cause without an end")
+		}
+		mustSend(t, s, "x")
+		flushed := make(chan error, 1)
+		go func() { flushed <- s.Flush(t.Context()) }()
+		synctest.Wait()
+		s.End(nil)
+		s.End(errWrite) // only the first counts
+		<-s.Done()
+		for name, err := range map[string]error{"Cause": s.Cause(), "Flush": <-flushed, "Post": s.Post(frame("x")), "Flush after": s.Flush(t.Context())} {
+			if !errors.Is(err, ErrEnded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		s.PostEvent("t", frame("x"))
+		if st := s.Stats(); st != (Stats{}) {
+			t.Errorf("stats %+v", st)
+		}
+		s.Wait()
+	})
+}
+
+// A failed write leaves the connection to its reader: a close frame may be on its way.
+func TestWriteFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{LimitBytes: 6})
+		c.failWith(errWrite)
+		release()
+		synctest.Wait()
+		if c.aborted || s.Cause() != nil {
+			t.Errorf("aborted %v, cause %v", c.aborted, s.Cause())
+		}
+		p := mustSend(t, s, "second")
+		synctest.Wait()
+		if !s.Written(0) || s.Written(p) || c.writes != 1 {
+			t.Error("written to a connection that failed")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("flushed to nobody: %v", err)
+		}
+	})
+}
+
+// A write that fails late does not take a newer connection away.
+func TestWriteFailsAfterAnotherAttach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{})
+		d := &fakeConn{}
+		if err := s.Attach(d); err != nil {
+			t.Fatal(err)
+		}
+		c.failWith(errWrite)
+		release()
+		synctest.Wait()
+		mustSend(t, s, "second")
+		synctest.Wait()
+		d.want(t, "second")
+	})
+}
+
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{})
+		mustSend(t, s, "second")
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- s.Flush(t.Context()) }()
+		}
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Error("flushed while it is being written")
+		}
+		release()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		c.want(t, "first", "second")
+	})
+}
+
+// An idle session holds neither frames nor a large log, however much went through.
+func TestIdleHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, release := stuck(t, Options{})
+		for range 5000 {
+			mustSend(t, s, "x")
+		}
+		release()
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if cap(s.log.entries) > keepEntries || s.log.bytes != 0 || s.flushing || s.room != nil || s.gaps != nil || s.gapTopics != nil {
+			t.Errorf("an idle session holds %d entries and %d bytes", cap(s.log.entries), s.log.bytes)
+		}
+	})
+}
+
+func TestPostEndsASlowSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := 0
+		var s *Session
+		release := func() {}
+		o := Options{LimitBytes: 100, OnSlow: func() {
+			slow++
+			if !errors.Is(s.Cause(), ErrSlow) { // may call the session, which has ended
+				t.Errorf("cause %v", s.Cause())
+			}
+			release()
+		}}
+		s, _, release = stuck(t, o)
+		n := 0
+		for n = 0; n < 1000; n++ {
+			if err := s.Post(frame("ten bytes.")); err != nil {
+				if !errors.Is(err, ErrSlow) {
+					t.Errorf("Post: %v", err)
+				}
+				break
+			}
+		}
+		if n < 19 || n > 21 { // twice the limit in bytes
+			t.Errorf("ended after %d frames", n)
+		}
+		if err := s.Post(frame("x")); !errors.Is(err, ErrSlow) {
+			t.Errorf("Post after it: %v", err)
+		}
+		s.Wait()
+		if slow != 1 {
+			t.Errorf("OnSlow called %d times", slow)
+		}
+	})
+}
+
+// Events have a budget of their own: they do not make control frames end a session.
+func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := stuck(t, Options{LimitBytes: 100, EventBytes: 1000})
+		s.PostEvent("t", frame(strings.Repeat("e", 900)))
+		if err := s.Post(frame("terminal")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Wait returns after OnSlow, whoever ends the session at the same time.
+func TestWaitJoinsOnSlow(t *testing.T) {
+	for range 50 {
+		done := false
+		s := New(Options{LimitBytes: 1, OnSlow: func() { done = true }})
+		go func() {
+			for s.Post(Shared([]byte("xx"))) == nil {
+				continue
+			}
+		}()
+		s.Wait()
+		if !done {
+			t.Fatal("Wait returned before OnSlow did")
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+var errWrite = errors.New("the write failed")
+
+// fakeConn keeps what is written. While a Write is held up it watches that nobody
+// changes the frames that it was given.
+type fakeConn struct {
+	mu      sync.Mutex
+	frames  []string
+	writes  int
+	spoiled bool
+	aborted bool
+	fail    error
+	held    chan struct{} // Write waits until it is closed; nil: does not wait
+	yields  bool          // Write lets others run
+}
+
+var _ transport.Conn = (*fakeConn)(nil)
+
+func (c *fakeConn) Write(frames [][]byte) error {
+	c.mu.Lock()
+	held, yields := c.held, c.yields
+	c.writes++
+	before := text(frames)
+	c.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	if yields {
+		for range 3 {
+			<-time.After(time.Microsecond)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if strings.Join(before, "\n") != strings.Join(text(frames), "\n") {
+		c.spoiled = true
+	}
+	if c.fail != nil {
+		return c.fail
+	}
+	c.frames = append(c.frames, before...)
+	return nil
+}
+
+func text(frames [][]byte) []string {
+	out := make([]string, len(frames))
+	for i, f := range frames {
+		out[i] = string(f)
+	}
+	return out
+}
+
+func (c *fakeConn) Read() ([]byte, error)             { return nil, transport.ErrLost }
+func (c *fakeConn) Close(transport.CloseCode, string) {}
+func (c *fakeConn) LastReceived() time.Time           { return time.Time{} }
+func (c *fakeConn) RemoteAddr() string                { return "fake" }
+
+func (c *fakeConn) Abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aborted = true
+}
+
+// hold makes every Write wait from now on; release ends that.
+func (c *fakeConn) hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := make(chan struct{})
+	c.held = held
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		if c.held == held {
+			c.held = nil
+		}
+		c.mu.Unlock()
+		close(held)
+	})
+}
+
+func (c *fakeConn) failWith(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = err
+}
+
+func (c *fakeConn) written() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.frames...)
+}
+
+func (c *fakeConn) want(t *testing.T, frames ...string) {
+	t.Helper()
+	if got := c.written(); strings.Join(got, "|") != strings.Join(frames, "|") {
+		t.Errorf("written %q, want %q", got, frames)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spoiled {
+		t.Error("a frame was changed while it was being written")
+	}
+}
+
+func frame(s string) *Buffer {
+	b := NewBuffer()
+	b.B = append(b.B, s...)
+	return b
+}
+
+// attached gives a session on a fake connection, inside a bubble.
+func attached(t *testing.T, o Options) (*Session, *fakeConn) {
+	t.Helper()
+	s, c := New(o), &fakeConn{}
+	if err := s.Attach(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.End(nil); s.Wait() })
+	return s, c
+}
+
+// stuck gives a session whose connection is held up in the writing of one frame.
+func stuck(t *testing.T, o Options) (*Session, *fakeConn, func()) {
+	t.Helper()
+	s, c := attached(t, o)
+	release := c.hold()
+	mustSend(t, s, "first")
+	synctest.Wait()
+	t.Cleanup(release)
+	return s, c, release
+}
+
+func mustSend(t *testing.T, s *Session, text string) Position {
+	t.Helper()
+	p, err := s.Send(t.Context(), frame(text), 0, nil)
+	if err != nil {
+		t.Fatalf("Send: %v", err)
+	}
+	return p
+}
