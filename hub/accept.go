@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -70,8 +71,10 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
+	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
 	c := h.newConn(t, id, log)
 	err := h.register(c)
+	uncut()
 	if !timer.Stop() && err == nil {
 		err = errors.New("no registration in time")
 	}

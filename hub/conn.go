@@ -42,6 +42,7 @@ type conn struct {
 	generation int64
 	profile    profile
 	retired    string // why it was taken out of the table; "" while it is in
+	newer      Record // on another hub, known before this one had its generation
 
 	draining atomic.Bool // nothing new is routed to it
 	pinged   atomic.Bool // asked for a sign of life and not heard since

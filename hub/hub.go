@@ -24,6 +24,8 @@ type Hub struct {
 	log            zerolog.Logger
 	ctx            context.Context // the parent of every handler's
 	cancel         context.CancelFunc
+	open           context.Context // ends when the hub begins to drain; who has not registered by then is closed
+	shut           context.CancelFunc
 	originPatterns []string
 	anyOrigin      bool
 	idPrefix       string
@@ -61,6 +63,7 @@ func New(o *Options) (*Hub, error) {
 	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix()}
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.open, h.shut = context.WithCancel(h.ctx)
 	for _, p := range opts.Origins {
 		if p == "*" {
 			h.anyOrigin = true

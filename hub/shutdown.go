@@ -68,6 +68,7 @@ func (h *Hub) startDrain() {
 	h.draining.Store(true)
 	h.mu.Unlock()
 	h.table.close()
+	h.shut()
 }
 
 // drain asks the spoke to go, waits until nothing is in flight, and closes.
