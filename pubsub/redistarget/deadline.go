@@ -6,60 +6,86 @@ import (
 	"time"
 )
 
-// deadlines gives contexts that end after a time. A context and a timer for
-// every event would cost as much as a tenth of its publishing, so calls that begin within
-// an eighth of the length share one; it ends up to that much late.
+// sharedContexts is how many contexts of callers a window keeps.
+const sharedContexts = 1024
+
+// deadlines bounds the contexts of callers in time. A context with a timer of its own for
+// every event would cost a quarter of a publish, so what is published with the same
+// context within an eighth of the length, a window, shares one; it ends up to that much late.
 type deadlines struct {
 	length time.Duration
 
-	mu      sync.Mutex // guards the fields below
-	current *deadline
-	until   time.Time // for calls that begin before
+	mu     sync.Mutex // guards the fields below, and users and over of what is shared
+	until  time.Time  // when the window ends
+	shared map[<-chan struct{}]*bounded
 }
 
-// deadline is a context of which nothing can be asked but when it ends.
-type deadline struct {
-	at   time.Time
-	done chan struct{}
+// bounded is a context that ends with a caller's, or after the length.
+type bounded struct {
+	context.Context
+	owner  *deadlines
+	cancel context.CancelFunc
+	users  int
+	over   bool // nobody else may begin to use it
 }
 
-// bound returns a context that ends with ctx or, at the latest, after the
-// length. cancel must be called.
-func (d *deadlines) bound(ctx context.Context) (bounded context.Context, cancel context.CancelFunc) {
-	if ctx.Done() == nil {
-		return d.shared(), func() {}
-	}
-	return context.WithTimeout(ctx, d.length)
-}
-
-func (d *deadlines) shared() context.Context {
+// bound returns a context that ends with ctx or, at the latest, after the length
+// and a window. It must be released.
+func (d *deadlines) bound(ctx context.Context) *bounded {
 	now := time.Now()
+	if at, ok := ctx.Deadline(); ok && at.Sub(now) <= d.length {
+		return &bounded{Context: ctx}
+	}
+	window := d.length / 8
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.current == nil || !now.Before(d.until) {
-		step := d.length / 8
-		next := &deadline{at: now.Add(d.length + step), done: make(chan struct{})}
-		time.AfterFunc(d.length+step, func() { close(next.done) })
-		d.current, d.until = next, now.Add(step)
+	if !now.Before(d.until) {
+		d.endLocked()
+		d.until = now.Add(window)
 	}
-	return d.current
+	// By the channel: contexts need not be comparable, and those with the same channel end together.
+	b := d.shared[ctx.Done()]
+	if b == nil {
+		b = &bounded{owner: d}
+		b.Context, b.cancel = context.WithTimeout(ctx, d.length+window)
+		if len(d.shared) < sharedContexts {
+			if d.shared == nil {
+				d.shared = make(map[<-chan struct{}]*bounded)
+			}
+			d.shared[ctx.Done()] = b
+		} else {
+			b.over = true
+		}
+	}
+	b.users++
+	return b
 }
 
-// Deadline implements context.Context.
-func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
-
-// Done implements context.Context.
-func (d *deadline) Done() <-chan struct{} { return d.done }
-
-// Err implements context.Context.
-func (d *deadline) Err() error {
-	select {
-	case <-d.done:
-		return context.DeadlineExceeded
-	default:
-		return nil
+// release ends the use of a bounded context.
+func (b *bounded) release() {
+	if b.owner == nil {
+		return
+	}
+	b.owner.mu.Lock()
+	defer b.owner.mu.Unlock()
+	if b.users--; b.over && b.users == 0 {
+		b.cancel()
 	}
 }
 
-// Value implements context.Context.
-func (d *deadline) Value(any) any { return nil }
+// endLocked ends the window: what was shared in it goes with its last user.
+func (d *deadlines) endLocked() {
+	for _, b := range d.shared {
+		if b.over = true; b.users == 0 {
+			b.cancel()
+		}
+	}
+	clear(d.shared)
+}
+
+// end gives all timers back. It is called when nothing is published any more.
+func (d *deadlines) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.endLocked()
+}

@@ -41,9 +41,9 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := t.dispatchLocally(l, ev); err != nil {
 		return err
 	}
-	bounded, cancel := t.deadline.bound(ctx)
+	bounded := t.deadline.bound(ctx)
 	err = t.publisherOf(l).Do(bounded, command).Error()
-	cancel()
+	bounded.release()
 	return t.outcome(ctx, l, err)
 }
 

@@ -154,6 +154,7 @@ func (t *Target) Close() {
 	t.inbox.close()
 	if first {
 		t.local.Close()
+		t.deadline.end()
 	}
 	t.crew.close()
 }
