@@ -69,14 +69,6 @@ func (r refusal) Unwrap() error { return r.err }
 // as validation; a handler itself has run, and does not use it.
 func Refuse(e *Error) error { return refusal{e} }
 
-// ran keeps what a handler returned from being a refusal: it has run.
-func ran(err error) error {
-	if r, ok := errors.AsType[refusal](err); ok {
-		return r.err
-	}
-	return err
-}
-
 // HandlerError turns what a handler returned into what its caller is told: Sent
 // is true unless the error is a refusal, a context's end is ABORTED or TIMEOUT, and what
 // has no code, or one that is not upper snake case, is EXECUTION_ERROR. It gives nil for nil.

@@ -32,9 +32,10 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 			yield(Result[Out]{Err: err})
 			return
 		}
-		req := NewRequest(OperationGather, nil, opts...)
-		req.Input = gatherInput(operation, raw, req)
-		req.Selector = nil
+		asked := NewRequest(OperationGather, nil, opts...)
+		// The time is for each spoke: as the stream's own it would be up before the last answers of TIMEOUT.
+		req := &Request{Operation: OperationGather, Input: gatherInput(operation, raw, asked),
+			Metadata: asked.Metadata, Identity: asked.Identity}
 		for env, err := range c.Stream(ctx, req) {
 			if err != nil {
 				yield(Result[Out]{Err: err})
@@ -56,7 +57,8 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 		labels, _ := json.Marshal(req.Selector) // a map of strings always marshals
 		b = append(append(b, `,"selector":`...), labels...)
 	}
-	if ms := req.Timeout.Milliseconds(); ms > 0 {
+	if req.Timeout > 0 {
+		ms := max(1, req.Timeout.Milliseconds())
 		n, _ := json.Marshal(ms)
 		b = append(append(b, `,"timeout":`...), n...)
 	}

@@ -75,7 +75,7 @@ func Handle[In, Out any](r *Registry, name string, fn func(ctx context.Context, 
 		}
 		out, err := fn(ctx, in)
 		if err != nil {
-			return ran(err)
+			return err
 		}
 		return sendValue(req, out, send)
 	}
@@ -91,7 +91,7 @@ func HandleStream[In, Out any](r *Registry, name string, fn func(ctx context.Con
 		if err != nil {
 			return err
 		}
-		return ran(fn(ctx, in, func(out Out) error { return sendValue(req, out, send) }))
+		return fn(ctx, in, func(out Out) error { return sendValue(req, out, send) })
 	}
 	return register(r, Operation{Name: name, Type: Subscription}, h, opts)
 }
@@ -123,7 +123,7 @@ func decodeInput[In any](req *Request) (In, error) {
 func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error {
 	switch v := any(out).(type) {
 	case Envelope:
-		if !validOrNil(v.Data) || v.Meta != nil && !IsObject(v.Meta) {
+		if len(v.Data) > 0 && !jsonscan.Valid(v.Data) || len(v.Meta) > 0 && !IsObject(v.Meta) {
 			return Errorf(CodeExecution, "the output of %s is no envelope", req.Operation)
 		}
 		return send(v)

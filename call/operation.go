@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Type says what kind of operation it is.
@@ -48,7 +49,7 @@ func ValidName(name string) bool {
 	if len(name) > MaxNameBytes || !strings.Contains(name, ".") {
 		return false
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }) {
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\uFFFD' }) {
 		return false
 	}
 	return !slices.Contains(strings.Split(name, "."), "")

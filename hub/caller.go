@@ -95,13 +95,13 @@ func read(ctx context.Context, p *peer.Peer, leg *call.Request, send func(call.E
 	if err != nil {
 		return asError(err), false
 	}
-	for {
+	for begun := false; ; begun = true {
 		output, err := o.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 			return nil, false
 		}
 		if err != nil {
-			return asError(err), false
+			return peer.Begun(asError(err), begun), false
 		}
 		if err := send(call.ParseEnvelope(output)); err != nil {
 			o.Abort(err.Error())

@@ -66,6 +66,7 @@ var (
 	_ wstarget.Outlet = (*conn)(nil)
 
 	errReplaced = errors.New("replaced by a newer connection")
+	errKicked   = errors.New("disconnected by the operator")
 )
 
 // newConn makes the session of an accepted connection: its event target, and the

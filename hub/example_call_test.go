@@ -89,9 +89,10 @@ func ExampleHub_errors() {
 	h := newExampleHub()
 	defer h.Close()
 	_, stop := startExampleSpoke(h, "shop-1", func(r *call.Registry) error {
-		return call.Handle(r, "shop.order", func(_ context.Context, article string) (string, error) {
+		err := call.Handle(r, "shop.order", func(_ context.Context, article string) (string, error) {
 			return "", &call.Error{Code: codeOutOfStock, Message: article + " is sold out", Retryable: true}
 		})
+		return err
 	})
 	defer stop()
 

@@ -128,11 +128,13 @@ func (r *Request) expire() error {
 	return r.err
 }
 
-// Grant lets n more responses of a metered stream come.
-func (r *Request) Grant(n int) {
+// Grant lets n more responses of a metered stream come. It reports whether more
+// may come: the other side need not be told of credit for a stream that is over.
+func (r *Request) Grant(n int) (open bool) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	r.credit += n
+	return !r.over
 }
 
 // Leave says that nobody waits for the request any more. It reports whether the

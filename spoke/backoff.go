@@ -18,11 +18,8 @@ func (b *backoff) reset() { b.tries = 0 }
 // next gives the next delay, no shorter than atLeast.
 func (b *backoff) next(atLeast time.Duration) time.Duration {
 	bound := b.high
-	if b.tries < 32 {
-		bound = min(b.high, b.low<<b.tries)
-	}
-	if bound <= 0 { // the shift ran over
-		bound = b.high
+	if b.tries < 63 && b.low <= b.high>>b.tries {
+		bound = b.low << b.tries
 	}
 	b.tries++
 	return max(atLeast, rand.N(bound+1))

@@ -107,7 +107,7 @@ func askOnce(ctx context.Context, p *peer.Peer, req *call.Request, send func(cal
 	}
 	for {
 		output, err := o.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 			return nil
 		}
 		if err != nil {

@@ -39,6 +39,9 @@ func (s *Spoke) setLink(l *link) bool {
 
 func (s *Spoke) setLinkLocked(l *link) {
 	s.link = l
+	if l != nil {
+		s.id = l.registered.SpokeID
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

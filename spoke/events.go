@@ -132,20 +132,8 @@ func (e *events) leave(sub *subscription) {
 	}
 }
 
-// attach makes all subscriptions on a new session. Their listeners are told of
-// the gap first: nobody knows what was published meanwhile.
+// attach makes all subscriptions on a new session.
 func (e *events) attach(l *link) {
-	e.mu.Lock()
-	var again []string
-	for topic, sub := range e.topics {
-		if sub.settled {
-			again = append(again, topic)
-		}
-	}
-	e.mu.Unlock()
-	for _, topic := range again {
-		_ = e.local.Dispatch(context.Background(), pubsub.Event{Topic: topic, Gap: true}) // fails only when closed
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.link = l
@@ -161,14 +149,26 @@ func (e *events) detach() {
 	e.link = nil
 }
 
-// subscribeLocked subscribes on the session of the moment, if there is one.
+// subscribeLocked subscribes on the session of the moment, if there is one. When
+// that is done again, the listeners are told of the gap, since nobody knows what was published meanwhile:
+// once it is live, so that what they miss before they hear of the gap is all that they miss.
 func (e *events) subscribeLocked(sub *subscription) {
 	l := e.link
 	if l == nil {
 		return
 	}
+	gap := func() {}
+	if sub.settled {
+		gap = sync.OnceFunc(func() { e.deliver(pubsub.Event{Topic: sub.topic, Gap: true}) })
+	}
 	l.wg.Go(func() {
-		stop, err := l.target.Listen(context.Background(), sub.topic, e.deliver)
+		stop, err := l.target.Listen(context.Background(), sub.topic, func(ev pubsub.Event) {
+			gap()
+			e.deliver(ev)
+		})
+		if err == nil {
+			gap()
+		}
 		e.subscribed(sub, stop, err)
 	})
 }
@@ -186,7 +186,9 @@ func (e *events) subscribed(sub *subscription, stop func(), err error) {
 		sub.stop, stop = stop, nil
 		e.settleLocked(sub, nil)
 	case denied && !sub.settled:
-		delete(e.topics, sub.topic)
+		if current {
+			delete(e.topics, sub.topic)
+		}
 		e.settleLocked(sub, denial)
 	case denied:
 		e.spoke.log.Error().Err(denial).Msg("the hub does not take a subscription back; its listeners hear nothing")

@@ -62,7 +62,7 @@ func (s *Spoke) registration() *peer.Registration {
 	}
 }
 
-// stay serves until the connection ends, and joins all that belongs to it.
+// stay serves until the connection ends, and joins all that belongs to it but handlers.
 func (s *Spoke) stay(ctx context.Context, l *link) end {
 	start := time.Now()
 	if !s.setLink(l) { // Shutdown came meanwhile
@@ -74,14 +74,20 @@ func (s *Spoke) stay(ctx context.Context, l *link) end {
 	err := l.peer.Run(l.conn)
 	stop()
 	s.setLink(nil)
-	l.peer.End(err)
-	l.target.Close(err)
-	s.events.detach()
-	l.conn.Abort()
-	l.wg.Wait()
-	l.peer.Wait()
+	l.finish(err)
 	return end{err: err, registered: time.Since(start),
 		retryAfter: time.Duration(l.retryAfter.Load()) * time.Millisecond}
+}
+
+// finish ends the session. It does not wait for handlers: one that is slow to see
+// that its context has ended must not keep the spoke from coming back. Run joins them.
+func (l *link) finish(err error) {
+	l.peer.End(err)
+	l.target.Close(err)
+	l.spoke.events.detach()
+	l.conn.Abort()
+	l.wg.Wait()
+	l.spoke.handlers.Go(l.peer.Wait)
 }
 
 // Send implements [wstarget.Sender].
@@ -143,13 +149,17 @@ func (l *link) keep(changed <-chan struct{}) {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	asked := false
+	var again <-chan time.Time
 	for {
 		select {
 		case <-l.peer.Done():
 			return
 		case <-changed:
 			changed = l.spoke.operations.Changed()
-			l.registerAgain()
+			again = l.registerAgain()
+			continue
+		case <-again:
+			again = l.registerAgain()
 			continue
 		case <-timer.C:
 		}
@@ -172,9 +182,12 @@ func (l *link) keep(changed <-chan struct{}) {
 	}
 }
 
+// registerAgainAfter is when a hub that was too busy is told again.
+const registerAgainAfter = time.Second
+
 // registerAgain tells the hub what the spoke serves now. A hub that refuses
-// keeps the old registration; that is logged.
-func (l *link) registerAgain() {
+// keeps the old registration; that is logged. One that was too busy is to be told again when the channel gives.
+func (l *link) registerAgain() <-chan time.Time {
 	reg := l.spoke.registration()
 	reg.SpokeID = l.registered.SpokeID
 	req, err := peer.RegisterRequest(reg)
@@ -186,4 +199,8 @@ func (l *link) registerAgain() {
 	if err != nil && !errors.Is(err, call.CodeDisconnected) {
 		l.spoke.log.Error().Err(err).Msg("the hub did not take the changed operations")
 	}
+	if e, ok := errors.AsType[*call.Error](err); ok && (e.Retryable || e.Code == call.CodeTimeout) {
+		return time.After(registerAgainAfter)
+	}
+	return nil
 }

@@ -50,6 +50,7 @@ func (s *Spoke) stopped() {
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
 	s.events.close()
+	s.handlers.Wait()
 	s.state.set(Stopped)
 }
 
@@ -131,6 +132,9 @@ func (s *Spoke) connect(ctx context.Context, url string) end {
 	l, err := s.register(conn)
 	if !stop() && err == nil {
 		err = context.Cause(dialCtx)
+	}
+	if err != nil && l != nil { // the time was up just then
+		l.finish(err)
 	}
 	if err != nil {
 		return end{err: fmt.Errorf("register at %s: %w", url, withClose(conn, err))}

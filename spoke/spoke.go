@@ -39,10 +39,12 @@ type Spoke struct {
 	counters   peer.Counters
 	connects   atomic.Uint64
 	attempts   atomic.Int64
+	handlers   sync.WaitGroup // those of sessions that have ended; Run joins them
 
 	mu       sync.Mutex // guards the fields below
 	running  bool
 	stopping bool
+	id       string        // what ID gives
 	link     *link         // the session that is registered, nil between
 	changed  chan struct{} // closed when link or stopping changes
 	done     chan struct{} // closed when Run has returned
@@ -56,7 +58,7 @@ func New(url string, o *Options) (*Spoke, error) {
 		return nil, err
 	}
 	opts.Labels = maps.Clone(opts.Labels)
-	s := &Spoke{opts: opts, instanceID: uuid.NewString(), changed: make(chan struct{}),
+	s := &Spoke{opts: opts, id: opts.ID, instanceID: uuid.NewString(), changed: make(chan struct{}),
 		done: make(chan struct{})}
 	s.quit, s.sayQuit = context.WithCancel(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
@@ -80,10 +82,7 @@ func (s *Spoke) Events() pubsub.EventTarget { return s.events }
 func (s *Spoke) ID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.link != nil {
-		return s.link.registered.SpokeID
-	}
-	return s.opts.ID
+	return s.id
 }
 
 // Stats counts what a spoke has seen since it was made.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -64,6 +63,9 @@ func runDemo(ctx context.Context, args []string, std streams) (err error) {
 	j := newJob(files, f.inFlight, newProgress(std.err, len(files)))
 	begin := time.Now()
 	if err := runJob(ctx, sys, j); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted; the processes are gone")
+		}
 		return err
 	}
 	report(std.out, j, sys.killed, time.Since(begin))
@@ -78,40 +80,25 @@ func (f *demoFlags) directory(ctx context.Context) (string, error) {
 		root := strings.TrimSpace(string(out))
 		if err != nil || root == "" {
 			return "", fmt.Errorf("the demo counts Go's own sources, and `go env GOROOT` did not say where they are "+
-				"(is go installed and in PATH?); -src DIR names others: %w", errors.Join(err))
+				"(is go installed and in PATH? -src DIR names others): %v", err)
 		}
 		dir = filepath.Join(root, "src")
 	}
 	// Some distributions have a link there, which a walk would not follow.
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return "", fmt.Errorf("the sources: %w", err)
 	}
-	return real, nil
+	return resolved, nil
 }
 
 // runJob does the job on a connection of its own.
 func runJob(ctx context.Context, sys *system, j *job) error {
-	s, err := spoke.New(sys.spokeURL(), &spoke.Options{ID: "demo", Token: spoke.StaticToken(sys.token),
+	s, leave, err := connect(ctx, sys.spokeURL(), &spoke.Options{ID: "demo", Token: spoke.StaticToken(sys.token),
 		MaxMessageBytes: maxMessageBytes})
 	if err != nil {
 		return err
 	}
-	runCtx, stop := context.WithCancel(ctx)
-	ran := make(chan error, 1)
-	go func() { ran <- s.Run(runCtx) }()
-	defer func() { stop(); <-ran }()
-	if err := connected(ctx, s, ran); err != nil {
-		ran <- err // connected may have taken it
-		return err
-	}
+	defer leave()
 	return j.run(ctx, s, sys.replace)
-}
-
-// executable is this program.
-func executable() (string, error) {
-	if path := os.Getenv("HUBSPOKE_EXECUTABLE"); path != "" {
-		return path, nil
-	}
-	return os.Executable()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -65,7 +66,7 @@ func parseAlone(fs *flag.FlagSet, args []string) error {
 
 // usageError keeps the request for help apart from a mistake.
 func usageError(err error) error {
-	if err == flag.ErrHelp { //nolint:errorlint // package flag returns it as it is
+	if errors.Is(err, flag.ErrHelp) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)

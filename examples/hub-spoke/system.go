@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,8 +60,10 @@ func (s *system) start(ctx context.Context) error {
 
 func (s *system) spokeURL() string { return "ws" + strings.TrimPrefix(s.hubURL, "http") + "/spoke" }
 
+func spokeName(number int) string { return fmt.Sprintf("spoke-%d", number) }
+
 func (s *system) startSpoke(ctx context.Context, number int) error {
-	name := fmt.Sprintf("spoke-%d", number)
+	name := spokeName(number)
 	p, err := s.launch(name, "spoke", "-hub", s.spokeURL(), "-id", name, "-until-eof")
 	if err != nil {
 		return err
@@ -75,7 +78,8 @@ func (s *system) startSpoke(ctx context.Context, number int) error {
 // replace kills a spoke in the middle of its work, as the kernel would, and starts another.
 func (s *system) replace(ctx context.Context) error {
 	s.mu.Lock()
-	victim := s.spokes[1]
+	i := slices.IndexFunc(s.spokes, func(p *process) bool { return p.name == spokeName(2) })
+	victim := s.spokes[i]
 	s.killed = victim.name
 	s.mu.Unlock()
 	victim.kill()
@@ -84,7 +88,7 @@ func (s *system) replace(ctx context.Context) error {
 
 // launch starts a process of this program and watches over it.
 func (s *system) launch(name string, args ...string) (*process, error) {
-	path, err := executable()
+	path, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +115,7 @@ func (s *system) spokeNames() []string {
 	for _, p := range s.spokes {
 		names = append(names, p.name)
 	}
+	slices.Sort(names)
 	return names
 }
 

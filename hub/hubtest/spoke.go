@@ -11,7 +11,7 @@ import (
 // Spoke is a spoke that runs, and the wire between it and the hub.
 type Spoke struct {
 	*spoke.Spoke
-	// Wire is where faults are ordered.
+	// Wire is where faults are ordered; nil with a Dialer that is none and embeds none.
 	Wire *Wire
 
 	cancel context.CancelFunc
@@ -24,8 +24,8 @@ type Spoke struct {
 const URL = "ws://hub.test/spoke"
 
 // Spoke runs a spoke with this id and returns when it has registered. Nil options
-// are the defaults; ID is set from id, and Dialer to a wire of its own unless it is
-// one that [Network.Dialer] gave. Operations, which may be nil, adds what the spoke serves. A
+// are the defaults; ID is set from id, and Dialer, if it is nil, to a wire of its own; another
+// Dialer may have been given by [Network.Dialer], or embed such a one. Operations, which may be nil, adds what the spoke serves. A
 // spoke that does not register in 30 seconds fails the test.
 func (n *Network) Spoke(id string, o *spoke.Options, operations func(*call.Registry)) *Spoke {
 	n.t.Helper()
@@ -51,10 +51,12 @@ func (n *Network) Start(id string, o *spoke.Options, operations func(*call.Regis
 		opts = *o
 	}
 	opts.ID = id
-	wire, ok := opts.Dialer.(*Wire)
-	if !ok {
-		wire = n.Dialer(nil)
-		opts.Dialer = wire
+	if opts.Dialer == nil {
+		opts.Dialer = n.Dialer(nil)
+	}
+	var wire *Wire
+	if d, ok := opts.Dialer.(interface{ wire() *Wire }); ok {
+		wire = d.wire()
 	}
 	inner, err := spoke.New(URL, &opts)
 	if err != nil {

@@ -85,6 +85,9 @@ func (w *Wire) Dial(ctx context.Context, url string, header http.Header) (transp
 	return l.spoke, nil
 }
 
+// wire finds the Wire also in a Dialer that embeds it.
+func (w *Wire) wire() *Wire { return w }
+
 // Cut drops the connections now, without a close frame. What was on its way is
 // lost. Dials go on to succeed.
 func (w *Wire) Cut() {

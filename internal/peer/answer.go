@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,7 +22,8 @@ type answer struct {
 
 // parseAnswer reads call.responded, call.completed, call.error, call.aborted and
 // call.credit. It is false for what is malformed, which has nobody to answer.
-func parseAnswer(payload []byte) (a answer, ok bool) {
+// Members that the frame's type does not define are ignored.
+func parseAnswer(typ string, payload []byte) (a answer, ok bool) {
 	if jsonscan.Kind(payload) != '{' {
 		return a, false
 	}
@@ -29,39 +31,66 @@ func parseAnswer(payload []byte) (a answer, ok bool) {
 	var s seen
 	o := jsonscan.OpenValid(payload)
 	for o.Next() {
-		bit := -1
-		raw := o.Value()
-		switch string(o.Name()) {
-		case "requestId":
-			bit = 0
-			a.id = plainString(raw)
-		case "output":
-			bit = 1
-			a.output = raw
-		case "credit":
-			bit = 2
-			n, err := count("credit", raw)
-			if err != nil {
-				return a, false
-			}
-			a.credit = n
-		case "reason":
-			bit = 3
-			a.reason, _ = jsonscan.String(raw)
-		case "code":
-			bit = 4
-		case "message":
-			bit = 5
-		case "retryable":
-			bit = 6
-		case "details":
-			bit = 7
+		bit := answerBit(typ, o.Name())
+		if bit < 0 {
+			continue
 		}
-		if bit >= 0 && s.twice(bit) {
+		if s.twice(bit) || !a.set(bit, o.Value()) {
 			return a, false
 		}
 	}
-	return a, o.Err() == nil && len(a.id) > 0 && len(a.id) <= maxIDBytes
+	complete := typ != call.EventCredit || s&(1<<answerCredit) != 0
+	return a, complete && o.Err() == nil && len(a.id) > 0 && len(a.id) <= maxIDBytes
+}
+
+const (
+	answerID = iota
+	answerOutput
+	answerCredit
+	answerReason
+	answerError // the first of those that call.ParseError reads
+)
+
+// answerBit gives a bit for each member that the type defines, else -1.
+func answerBit(typ string, name []byte) int {
+	if string(name) == "requestId" {
+		return answerID
+	}
+	switch typ {
+	case call.EventResponded:
+		if string(name) == "output" {
+			return answerOutput
+		}
+	case call.EventCredit:
+		if string(name) == "credit" {
+			return answerCredit
+		}
+	case call.EventAborted:
+		if string(name) == "reason" {
+			return answerReason
+		}
+	case call.EventError:
+		if i := slices.Index([]string{"code", "message", "retryable", "details"}, string(name)); i >= 0 {
+			return answerError + i
+		}
+	}
+	return -1
+}
+
+func (a *answer) set(bit int, raw []byte) bool {
+	switch bit {
+	case answerID:
+		a.id = plainString(raw)
+	case answerOutput:
+		a.output = raw
+	case answerReason:
+		a.reason, _ = jsonscan.String(raw)
+	case answerCredit:
+		n, err := count("credit", raw)
+		a.credit = n
+		return err == nil
+	}
+	return true
 }
 
 // plainString gives a string's bytes, without a copy where it has no escapes.

@@ -19,7 +19,7 @@ func appendRequest(dst []byte, id string, req *call.Request, timeout time.Durati
 	dst = strconv.AppendBool(dst, req.Stream)
 	if timeout > 0 {
 		dst = append(dst, `,"timeout":`...)
-		dst = strconv.AppendInt(dst, max(1, int64((timeout+time.Millisecond-1)/time.Millisecond)), 10)
+		dst = strconv.AppendInt(dst, millis(timeout), 10)
 	}
 	if credit >= 0 {
 		dst = append(dst, `,"credit":`...)
@@ -35,6 +35,15 @@ func appendRequest(dst []byte, id string, req *call.Request, timeout time.Durati
 	return append(dst, "}}"...)
 }
 
+// millis rounds up, since 0 would be no time, and must not overflow for the longest of times.
+func millis(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
 func appendOptional(dst []byte, req *call.Request) []byte {
 	str := func(name, v string) {
 		if v != "" {
@@ -47,7 +56,7 @@ func appendOptional(dst []byte, req *call.Request) []byte {
 	str("parentRequestId", req.ParentID)
 	if req.IdleTimeout > 0 {
 		dst = append(dst, `,"idleTimeout":`...)
-		dst = strconv.AppendInt(dst, req.IdleTimeout.Milliseconds(), 10)
+		dst = strconv.AppendInt(dst, millis(req.IdleTimeout), 10)
 	}
 	if len(req.Selector) > 0 {
 		dst = append(dst, `,"selector":{`...)

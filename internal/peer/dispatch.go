@@ -25,7 +25,7 @@ func (p *Peer) dispatch(f transport.Frame) {
 	case call.EventRequested:
 		p.requested(f.Payload)
 	case call.EventResponded, call.EventCompleted, call.EventError, call.EventAborted, call.EventCredit:
-		a, ok := parseAnswer(f.Payload)
+		a, ok := parseAnswer(f.Type, f.Payload)
 		if !ok {
 			p.cfg.Counters.Malformed.Add(1)
 			return

@@ -63,7 +63,9 @@ func (o *Outgoing) topUp(n int) {
 	if g == 0 {
 		return
 	}
-	o.wait.Grant(g)
+	if !o.wait.Grant(g) {
+		return
+	}
 	b := session.NewBuffer()
 	b.B = appendCredit(b.B, o.wait.ID(), g)
 	_ = o.peer.sess.Post(b) // fails only when the session has ended

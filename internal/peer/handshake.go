@@ -90,7 +90,7 @@ func Register(conn transport.Conn, r *Registration) (*Registered, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, ok := parseAnswer(f.Payload)
+	a, ok := parseAnswer(f.Type, f.Payload)
 	switch {
 	case !ok || string(a.id) != registerID:
 		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)

@@ -26,7 +26,9 @@ func RunLocal(ctx context.Context, log zerolog.Logger, counters *Counters, req *
 			counters.Panics.Add(1)
 			log.Error().Str("operation", req.Operation).Str("panic", fmt.Sprint(p)).
 				Bytes("stack", debug.Stack()).Msg("handler panicked")
-			err = &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
+			if err = refused; refused == nil && (!answered || req.Stream) {
+				err = &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
+			}
 		}
 	}()
 	counters.Served.Add(1)

@@ -17,6 +17,7 @@ type Outgoing struct {
 	wait *pending.Request
 	pos  session.Position
 	flow Flow
+	ran  bool // a response has come, so the handler's code has run whatever its error says
 }
 
 // Open sends a request and gives what waits for its answers. Credit, for a
@@ -110,15 +111,21 @@ func disconnected(cause error, sent bool) *call.Error {
 func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
 	out, err := o.wait.Next(ctx)
 	if err == nil {
+		o.ran = true
 		if o.flow.metered() {
 			o.topUp(1)
 		}
 		return out, nil
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 		return nil, io.EOF
 	}
 	if e, ok := err.(*call.Error); ok { //nolint:errorlint // what the other side said, not something in a chain
+		if o.ran && !e.Sent {
+			told := *e
+			told.Sent = true
+			return nil, &told
+		}
 		return nil, e
 	}
 	return nil, o.failed(ctx, err)

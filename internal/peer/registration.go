@@ -20,7 +20,7 @@ const MaxSpokeIDBytes = 128
 type Registration struct {
 	SpokeID         string            `json:"spokeId,omitempty"`
 	InstanceID      string            `json:"instanceId,omitempty"`
-	Attempt         int64             `json:"attempt,omitempty"`
+	Attempt         int64             `json:"attempt"` // 0 too: an instanceId goes with an attempt
 	Name            string            `json:"name,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
 	Version         string            `json:"version,omitempty"`

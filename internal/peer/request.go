@@ -207,7 +207,7 @@ func (w *wireRequest) setTime(bit int, raw []byte, now time.Time) error {
 	case bitIdle:
 		w.req.IdleTimeout = d
 	case bitDeadline:
-		w.req.Timeout = max(time.UnixMilli(min(ms, 1<<52)).Sub(now), time.Nanosecond)
+		w.req.Timeout = min(max(time.UnixMilli(min(ms, 1<<52)).Sub(now), time.Nanosecond), maxMillis*time.Millisecond)
 	}
 	return nil
 }
@@ -246,6 +246,9 @@ func parseIdentity(raw []byte) (*call.Identity, error) {
 	for o.Next() {
 		var actions []string
 		name := string(o.Name())
+		if _, twice := id.Resources[name]; twice {
+			return nil, fmt.Errorf("identity.resources: %q is there twice", name)
+		}
 		one := append(append([]byte(`{"r":`), o.Value()...), '}')
 		if err := jsonscan.Decode(one, jsonscan.StringsField("r", &actions)); err != nil {
 			return nil, fmt.Errorf("identity.resources: %w", err)

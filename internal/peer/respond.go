@@ -38,7 +38,11 @@ func (in *Inbound) send(b *session.Buffer) error {
 		b.Free()
 		return err
 	}
-	return in.push(b)
+	err := in.push(b)
+	if err != nil { // nothing was sent, and a handler may go on after one that was too large
+		in.addCredit(1)
+	}
+	return err
 }
 
 // pass sends one response of a stream whose credit somebody else looks after.

@@ -1,0 +1,180 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// side is one end of a connection in memory.
+type side struct {
+	*Peer
+	conn transport.Conn
+	ran  chan struct{} // closed when its reader has ended
+}
+
+// serving makes a Config that answers with one handler.
+func serving(h call.Handler) Config {
+	return Config{Serve: func(_ context.Context, in *Inbound) *call.Error { return in.Handle(h) }}
+}
+
+func newSide(t *testing.T, conn transport.Conn, cfg Config, o session.Options) *side {
+	t.Helper()
+	cfg.Log = zerolog.Nop()
+	cfg.Session = session.New(o)
+	if cfg.Counters == nil {
+		cfg.Counters = &Counters{}
+	}
+	if cfg.Serve == nil {
+		cfg.Serve = func(context.Context, *Inbound) *call.Error {
+			return &call.Error{Code: call.CodeOperationNotFound}
+		}
+	}
+	s := &side{Peer: New(context.Background(), cfg), conn: conn, ran: make(chan struct{})}
+	if err := cfg.Session.Attach(conn); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(s.ran)
+		s.End(s.Run(conn))
+	}()
+	t.Cleanup(func() {
+		s.End(errors.New("the test is over"))
+		conn.Abort()
+		<-s.ran
+		s.Wait()
+	})
+	return s
+}
+
+// join gives two peers with a pipe between them.
+func join(t *testing.T, a, b Config) (*side, *side) {
+	t.Helper()
+	x, y := transport.Pipe(nil)
+	a.IDPrefix, b.IDPrefix = "a-", "b-"
+	return newSide(t, x, a, session.Options{}), newSide(t, y, b, session.Options{})
+}
+
+// wire is the other end of a peer, in the hands of a test.
+type wire struct {
+	t      *testing.T
+	conn   transport.Conn
+	frames chan transport.Frame
+}
+
+func wired(t *testing.T, cfg Config) (*side, *wire) {
+	t.Helper()
+	x, y := transport.Pipe(nil)
+	w := &wire{t, y, make(chan transport.Frame, 10_000)}
+	go func() {
+		defer close(w.frames)
+		for {
+			data, err := y.Read()
+			if err != nil {
+				return
+			}
+			f, err := transport.ParseFrame(append([]byte(nil), data...))
+			if err != nil {
+				t.Errorf("the peer sent what is no frame: %v", err)
+				return
+			}
+			w.frames <- f
+		}
+	}()
+	t.Cleanup(y.Abort)
+	return newSide(t, x, cfg, session.Options{}), w
+}
+
+// send writes frames, each "type payload".
+func (w *wire) send(frames ...string) {
+	w.t.Helper()
+	var out [][]byte
+	for _, f := range frames {
+		typ, payload, _ := strings.Cut(f, " ")
+		out = append(out, transport.AppendFrame(nil, typ, []byte(payload)))
+	}
+	if err := w.conn.Write(out); err != nil {
+		w.t.Errorf("write: %v", err)
+	}
+	synctest.Wait()
+}
+
+// want reads the next frame; payload is a part of what is expected in it.
+func (w *wire) want(typ, payload string) transport.Frame {
+	w.t.Helper()
+	f, ok := <-w.frames
+	if !ok || f.Type != typ || !strings.Contains(string(f.Payload), payload) {
+		w.t.Errorf("got %s %s, want %s %s", f.Type, f.Payload, typ, payload)
+	}
+	return f
+}
+
+func (w *wire) wantNothing() {
+	w.t.Helper()
+	synctest.Wait()
+	select {
+	case f := <-w.frames:
+		w.t.Errorf("got %s %s, want nothing", f.Type, f.Payload)
+	default:
+	}
+}
+
+// id is the requestId of a frame.
+func id(t *testing.T, f transport.Frame) string {
+	t.Helper()
+	var p struct{ RequestID string }
+	if err := json.Unmarshal(f.Payload, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p.RequestID
+}
+
+func wantError(t *testing.T, err error, code call.Code, sent bool) *call.Error {
+	t.Helper()
+	e, ok := errors.AsType[*call.Error](err)
+	if !ok || e.Code != code || e.Sent != sent {
+		t.Errorf("got %#v, want %s with sent %v", err, code, sent)
+		return &call.Error{}
+	}
+	return e
+}
+
+func data(t *testing.T, output []byte) string {
+	t.Helper()
+	return string(call.ParseEnvelope(output).Data)
+}
+
+func unary(op, input string) *call.Request {
+	return &call.Request{Operation: op, Input: json.RawMessage(input)}
+}
+
+func stream(op, input string) *call.Request {
+	r := unary(op, input)
+	r.Stream = true
+	return r
+}
+
+// echo answers with its input.
+func echo(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
+	return send(call.Envelope{Data: req.Input})
+}
+
+// until answers nothing before its context ends.
+func until(ctx context.Context, _ *call.Request, _ func(call.Envelope) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func after(d time.Duration) { <-time.After(d) }
+
+func sessionOf(limitBytes int) session.Options { return session.Options{LimitBytes: limitBytes} }

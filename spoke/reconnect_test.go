@@ -1,0 +1,189 @@
+package spoke_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// later lets fake time pass.
+func later(d time.Duration) { <-time.After(d) }
+
+func echo(r *call.Registry) {
+	_ = call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil })
+}
+
+// dials notes when a wire was dialled, and what it then does.
+type dials struct {
+	*hubtest.Wire
+	mu   sync.Mutex // guards the fields below
+	at   []time.Time
+	urls []string
+	fail error
+}
+
+func (d *dials) Dial(ctx context.Context, url string, header http.Header) (transport.Conn, error) {
+	d.mu.Lock()
+	d.at = append(d.at, time.Now())
+	d.urls = append(d.urls, url)
+	fail := d.fail
+	d.mu.Unlock()
+	if fail != nil {
+		return nil, fail
+	}
+	return d.Wire.Dial(ctx, url, header)
+}
+
+func (d *dials) set(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
+}
+
+func (d *dials) delays() (out []time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := 1; i < len(d.at); i++ {
+		out = append(out, d.at[i].Sub(d.at[i-1]))
+	}
+	return out
+}
+
+func TestBackoffDoublesWithFullJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
+		net.Start("a", &spoke.Options{Dialer: d}, nil)
+		later(10 * time.Minute)
+		bound, long := 200*time.Millisecond, 0
+		for i, got := range d.delays() {
+			if got > bound {
+				t.Errorf("delay %d is %v, over %v", i, got, bound)
+			}
+			if got > 10*time.Second {
+				long++
+			}
+			bound = min(2*bound, 20*time.Second)
+		}
+		if long == 0 || len(d.at) < 30 {
+			t.Errorf("%d dials, %d delays over 10 s", len(d.at), long)
+		}
+	})
+}
+
+func TestBackoffIsResetAfterTenSecondsRegistered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
+		s := net.Start("a", &spoke.Options{Dialer: d}, nil)
+		later(5 * time.Minute)
+		d.set(nil)
+		for range 30 { // each registered for less than 10 s: the delays stay long
+			if err := s.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			later(9 * time.Second)
+			d.Cut()
+			synctest.Wait()
+		}
+		if longest := slices.Max(d.delays()[len(d.at)-20:]) - 9*time.Second; longest < 5*time.Second {
+			t.Errorf("the longest delay is %v: it was reset too early", longest)
+		}
+		for range 30 {
+			if err := s.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			later(10 * time.Second)
+			d.Cut()
+			synctest.Wait()
+		}
+		for _, got := range d.delays()[len(d.at)-20:] {
+			if got > 10*time.Second+200*time.Millisecond {
+				t.Errorf("a delay of %v after 10 s registered", got-10*time.Second)
+			}
+		}
+	})
+}
+
+func TestRetryAfterIsALowerBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		d := &dials{Wire: net.Dialer(nil), fail: &transport.HandshakeError{Status: 503, RetryAfter: time.Minute}}
+		net.Start("a", &spoke.Options{Dialer: d}, nil)
+		later(10 * time.Minute)
+		if len(d.at) < 5 || slices.Min(d.delays()) < time.Minute {
+			t.Errorf("delays %v", d.delays())
+		}
+	})
+}
+
+func TestDrainSaysWhenToComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{DrainSpread: time.Hour})
+		var took []time.Duration
+		ds := make([]*dials, 20)
+		for i := range ds {
+			ds[i] = &dials{Wire: net.Dialer(nil)}
+			net.Start("", &spoke.Options{Dialer: ds[i], BackoffMin: time.Millisecond, BackoffMax: time.Millisecond}, nil)
+		}
+		synctest.Wait()
+		if err := net.Hub.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		later(2 * time.Hour)
+		for _, d := range ds {
+			took = append(took, d.delays()[0])
+		}
+		slices.Sort(took)
+		if took[len(took)-1] > time.Hour+time.Minute || took[len(took)-1]-took[0] < 10*time.Minute {
+			t.Errorf("they come back after %v: not spread over the hour", took)
+		}
+	})
+}
+
+func TestURLsAreTriedInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
+		net.Start("a", &spoke.Options{Dialer: d, URLs: []string{"ws://two.test/", "ws://three.test/"}}, nil)
+		later(time.Minute)
+		want := []string{hubtest.URL, "ws://two.test/", "ws://three.test/", hubtest.URL, "ws://two.test/"}
+		if len(d.urls) < len(want) || !slices.Equal(d.urls[:len(want)], want) {
+			t.Errorf("dialled %v", d.urls)
+		}
+	})
+}
+
+func TestTokenIsAskedForAtEachDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		tokens := []string{"one", "two", "three"}
+		wire := net.Dialer(nil)
+		s := net.Spoke("a", &spoke.Options{Dialer: wire, Token: func(context.Context) (string, error) {
+			if len(tokens) == 2 {
+				tokens = tokens[1:]
+				return "", errors.New("the token service is away")
+			}
+			token := tokens[0]
+			tokens = tokens[1:]
+			return token, nil
+		}}, nil)
+		if err := s.Reconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, h := wire.Last(); h.Get("Authorization") != "Bearer three" || wire.Dials() != 2 || len(tokens) != 0 {
+			t.Errorf("%q after %d dials", h.Get("Authorization"), wire.Dials())
+		}
+	})
+}

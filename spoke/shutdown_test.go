@@ -1,0 +1,132 @@
+package spoke_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+)
+
+// slow serves an operation that takes as long as its input says, in milliseconds.
+func slow(r *call.Registry) {
+	_ = call.Handle(r, "test.slow", func(ctx context.Context, ms int) (string, error) {
+		select {
+		case <-time.After(time.Duration(ms) * time.Millisecond):
+			return "done", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+}
+
+func TestShutdownLetsCallsInFlightEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, slow)
+		b := net.Spoke("b", nil, slow)
+		served, made := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := call.Invoke[string](t.Context(), net.Hub, "test.slow", 3000, call.To("a"))
+			served <- err
+		}()
+		go func() {
+			_, err := call.Invoke[string](t.Context(), a, "test.slow", 5000, call.To("b"))
+			made <- err
+		}()
+		later(time.Second)
+		down := make(chan error, 1)
+		start := time.Now()
+		go func() { down <- a.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if _, err := call.Invoke[string](t.Context(), net.Hub, "test.slow", 1, call.To("a")); !errors.Is(err, call.CodeUnavailable) {
+			t.Errorf("a new call: %v", err)
+		}
+		if _, err := call.Invoke[string](t.Context(), b, "test.slow", 1); err != nil {
+			t.Errorf("the other one: %v", err)
+		}
+		for _, c := range []chan error{served, made, down} {
+			if err := <-c; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took < 4*time.Second || took > 4100*time.Millisecond {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if err := a.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestShutdownOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, slow)
+		served := make(chan error, 1)
+		go func() {
+			_, err := call.Invoke[string](t.Context(), net.Hub, "test.slow", 20_000)
+			served <- err
+		}()
+		later(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if err := a.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if err := a.Wait(); err != nil {
+			t.Error(err)
+		}
+		if e, ok := errors.AsType[*call.Error](<-served); !ok || e.Code != call.CodeDisconnected || !e.Sent {
+			t.Errorf("the call: %v", e)
+		}
+	})
+}
+
+func TestShutdownInsideAHandlerWaitsForItsContextOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, nil)
+		_ = call.Handle(a.Operations(), "test.leave", func(ctx context.Context, _ any) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			return "", a.Shutdown(ctx)
+		})
+		later(time.Second)
+		start := time.Now()
+		_, err := call.Invoke[string](t.Context(), net.Hub, "test.leave", nil)
+		if err == nil || time.Since(start) > 3*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if err := a.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A handler that is slow to see that its context has ended does not keep the
+// spoke from coming back.
+func TestStuckHandlerDoesNotStopReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		free := make(chan struct{})
+		a := net.Spoke("a", nil, func(r *call.Registry) {
+			echo(r)
+			_ = call.Handle(r, "test.stuck", func(context.Context, any) (string, error) { <-free; return "", nil })
+		})
+		go func() { _, _ = call.Invoke[string](t.Context(), net.Hub, "test.stuck", nil) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := a.Reconnect(ctx); err != nil {
+			t.Error(err)
+		}
+		if _, err := call.Invoke[string](t.Context(), net.Hub, "test.echo", "x"); err != nil {
+			t.Error(err)
+		}
+		close(free)
+	})
+}
