@@ -13,7 +13,9 @@ import (
 // and nothing else.
 type table struct {
 	mu     sync.RWMutex // guards the fields below, and what conn says that it guards
-	spokes map[string]*conn
+	spokes   map[string]*conn
+	sessions map[string]*conn // by session id, those that can be resumed
+	waiting  int              // how many of them have no connection
 	// providers holds, by operation, who serves it; a slice is replaced, never changed in place.
 	providers map[string][]*conn
 	closed    bool
@@ -38,13 +40,14 @@ func (t *table) claim(c *conn) claim {
 	}
 	if t.spokes == nil {
 		t.spokes = make(map[string]*conn)
+		t.sessions = make(map[string]*conn)
 		t.providers = make(map[string][]*conn)
 	}
 	old := t.spokes[c.id]
 	out := claim{older: old, ok: true}
 	switch {
 	case old == nil:
-	case old.identity.ID != c.identity.ID:
+	case old.who().ID != c.who().ID:
 		return claim{code: transport.CloseIDTaken, reason: "the id is held by another identity"}
 	case c.instanceID == "" || c.instanceID != old.instanceID:
 		out.code, out.reason = transport.CloseReplaced, "replaced by another instance"
@@ -58,7 +61,59 @@ func (t *table) claim(c *conn) claim {
 		old.retired = out.reason
 	}
 	t.spokes[c.id] = c
+	if c.sessionID != "" {
+		t.sessions[c.sessionID] = c
+	}
 	return out
+}
+
+// session gives the spoke with the session.
+func (t *table) session(id string) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.sessions[id]
+}
+
+// newAttempt takes note of an attempt to resume; it is false if a later one was
+// there before.
+func (t *table) newAttempt(c *conn, attempt int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if attempt <= c.attempt {
+		return false
+	}
+	c.attempt = attempt
+	return true
+}
+
+// suspend makes c no candidate while its session waits. It is false if c has been
+// taken out, or too many wait.
+func (t *table) suspend(c *conn, limit int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c || t.waiting >= limit {
+		return false
+	}
+	t.waiting++
+	c.waiting = true
+	t.changedLocked()
+	return true
+}
+
+// restore makes c a candidate again, with what it offers now; see update.
+func (t *table) restore(c *conn, generation int64, p profile) (first, last []string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c {
+		return nil, nil, false
+	}
+	if c.waiting {
+		t.waiting--
+		c.waiting = false
+	}
+	c.generation = generation
+	first, last = t.updateLocked(c, p)
+	return first, last, true
 }
 
 // insert makes c a candidate for calls, unless it has been retired meanwhile.
@@ -84,6 +139,11 @@ func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
 	if t.spokes[c.id] != c {
 		return nil, nil, false
 	}
+	first, last = t.updateLocked(c, p)
+	return first, last, true
+}
+
+func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	gone := t.withdrawLocked(c)
 	c.profile = p
 	first = t.provideLocked(c)
@@ -95,7 +155,7 @@ func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
 		}
 	}
 	t.changedLocked()
-	return first, last, true
+	return first, last
 }
 
 // retire takes c out for a newer connection elsewhere; it is false when c is out already.
@@ -126,6 +186,13 @@ func (t *table) removeLocked(c *conn) {
 		return
 	}
 	delete(t.spokes, c.id)
+	if t.sessions[c.sessionID] == c {
+		delete(t.sessions, c.sessionID)
+	}
+	if c.waiting {
+		t.waiting--
+		c.waiting = false
+	}
 	t.withdrawLocked(c)
 	t.changedLocked()
 }

@@ -53,8 +53,7 @@ func (s *Session) flush() {
 // writeBatchLocked writes what waits, up to a bound. It unlocks for the Write.
 func (s *Session) writeBatchLocked(batch *[][]byte) {
 	conn := s.conn
-	writing := make(chan struct{})
-	s.writing, s.from = writing, s.log.written
+	s.writing, s.from = true, s.log.written
 	*batch = s.log.take((*batch)[:0], batchBytes)
 	s.mu.Unlock()
 	var err error
@@ -65,8 +64,8 @@ func (s *Session) writeBatchLocked(batch *[][]byte) {
 		s.opts.Log.Debug().Err(err).Msg("write failed")
 	}
 	s.mu.Lock()
-	s.writing = nil
-	close(writing)
+	s.writing = false
+	s.returned.Broadcast()
 	switch {
 	case s.cause != nil:
 		return

@@ -91,8 +91,9 @@ type Session struct {
 	counted   int // of the log's bytes, what Total knows of
 	conn      transport.Conn
 	flushing  bool
-	writing   chan struct{} // closed when the Write that the flusher is in returns; nil while it is in none
+	writing   bool          // the flusher is in a Write
 	from      uint64        // the first position of that Write
+	returned  sync.Cond     // told when a Write returns
 	room      chan struct{} // closed when there is room again; nil while nobody waits
 	empty     chan struct{} // closed when all is written; nil while nobody waits
 	gaps      map[string]int
@@ -113,7 +114,9 @@ func New(o Options) *Session {
 	if o.EventBytes <= 0 {
 		o.EventBytes = 1 << 20
 	}
-	return &Session{opts: o, done: make(chan struct{})}
+	s := &Session{opts: o, done: make(chan struct{})}
+	s.returned.L = &s.mu
+	return s
 }
 
 // ErrCount says that the other side claims to have received more than was sent.
@@ -153,11 +156,8 @@ func (s *Session) Check(received uint64) error {
 func (s *Session) Resume(c transport.Conn, received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.writing != nil {
-		writing := s.writing
-		s.mu.Unlock()
-		<-writing
-		s.mu.Lock()
+	for s.writing {
+		s.returned.Wait()
 	}
 	if s.cause != nil {
 		return s.cause
@@ -181,7 +181,7 @@ func (s *Session) Detach(c transport.Conn) {
 		return
 	}
 	s.conn = nil
-	if s.writing == nil { // else the flusher does it, since the Write still reads the buffers
+	if !s.writing { // else the flusher does it, since the Write still reads the buffers
 		s.log.rewind()
 		s.account()
 	}
@@ -202,7 +202,7 @@ func (s *Session) Ack(received uint64) error {
 
 // trimLocked gives back what need not be kept, up to what is being written now.
 func (s *Session) trimLocked() {
-	if s.writing != nil {
+	if s.writing {
 		s.log.trim(s.from)
 	} else {
 		s.log.trim(s.log.written)
@@ -260,6 +260,9 @@ func (s *Session) Wait() {
 	s.wg.Wait()
 }
 
+// Resumable reports whether the session outlives its connection.
+func (s *Session) Resumable() bool { return s.opts.Resumable }
+
 // Attached reports whether the session has a connection.
 func (s *Session) Attached() bool {
 	s.mu.Lock()
@@ -293,7 +296,7 @@ func (s *Session) wakeRoomLocked() {
 }
 
 // flushedLocked reports whether everything has been handed to the connection.
-func (s *Session) flushedLocked() bool { return s.log.unwritten() == 0 && s.writing == nil }
+func (s *Session) flushedLocked() bool { return s.log.unwritten() == 0 && !s.writing }
 
 // roomLocked reports whether a frame may be appended now. Requests need a
 // connection, so that they can be taken back while there is none.
