@@ -44,6 +44,9 @@ func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		return err
 	}
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		l, err := e.spoke.await(ctx)
 		if err != nil {
 			return err

@@ -51,6 +51,14 @@ func (d *dials) set(err error) {
 	d.fail = err
 }
 
+func (d *dials) count() int { return len(d.dialled()) }
+
+func (d *dials) dialled() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.urls)
+}
+
 func (d *dials) delays() (out []time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,6 +67,8 @@ func (d *dials) delays() (out []time.Duration) {
 	}
 	return out
 }
+
+func lastOf(all []time.Duration, n int) []time.Duration { return all[len(all)-n:] }
 
 func TestBackoffDoublesWithFullJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,8 +86,8 @@ func TestBackoffDoublesWithFullJitter(t *testing.T) {
 			}
 			bound = min(2*bound, 20*time.Second)
 		}
-		if long == 0 || len(d.at) < 30 {
-			t.Errorf("%d dials, %d delays over 10 s", len(d.at), long)
+		if long == 0 || d.count() < 30 {
+			t.Errorf("%d dials, %d delays over 10 s", d.count(), long)
 		}
 	})
 }
@@ -97,7 +107,7 @@ func TestBackoffIsResetAfterTenSecondsRegistered(t *testing.T) {
 			d.Cut()
 			synctest.Wait()
 		}
-		if longest := slices.Max(d.delays()[len(d.at)-20:]) - 9*time.Second; longest < 5*time.Second {
+		if longest := slices.Max(lastOf(d.delays(), 20)) - 9*time.Second; longest < 5*time.Second {
 			t.Errorf("the longest delay is %v: it was reset too early", longest)
 		}
 		for range 30 {
@@ -108,7 +118,7 @@ func TestBackoffIsResetAfterTenSecondsRegistered(t *testing.T) {
 			d.Cut()
 			synctest.Wait()
 		}
-		for _, got := range d.delays()[len(d.at)-20:] {
+		for _, got := range lastOf(d.delays(), 20) {
 			if got > 10*time.Second+200*time.Millisecond {
 				t.Errorf("a delay of %v after 10 s registered", got-10*time.Second)
 			}
@@ -122,7 +132,7 @@ func TestRetryAfterIsALowerBound(t *testing.T) {
 		d := &dials{Wire: net.Dialer(nil), fail: &transport.HandshakeError{Status: 503, RetryAfter: time.Minute}}
 		net.Start("a", &spoke.Options{Dialer: d}, nil)
 		later(10 * time.Minute)
-		if len(d.at) < 5 || slices.Min(d.delays()) < time.Minute {
+		if d.count() < 5 || slices.Min(d.delays()) < time.Minute {
 			t.Errorf("delays %v", d.delays())
 		}
 	})
@@ -135,7 +145,7 @@ func TestDrainSaysWhenToComeBack(t *testing.T) {
 		ds := make([]*dials, 20)
 		for i := range ds {
 			ds[i] = &dials{Wire: net.Dialer(nil)}
-			net.Start("", &spoke.Options{Dialer: ds[i], BackoffMin: time.Millisecond, BackoffMax: time.Millisecond}, nil)
+			net.Start("", &spoke.Options{Dialer: ds[i], BackoffMin: time.Minute, BackoffMax: time.Minute}, nil)
 		}
 		synctest.Wait()
 		if err := net.Hub.Shutdown(t.Context()); err != nil {
@@ -146,7 +156,7 @@ func TestDrainSaysWhenToComeBack(t *testing.T) {
 			took = append(took, d.delays()[0])
 		}
 		slices.Sort(took)
-		if took[len(took)-1] > time.Hour+time.Minute || took[len(took)-1]-took[0] < 10*time.Minute {
+		if took[len(took)-1] > time.Hour+2*time.Minute || took[len(took)-1]-took[0] < 10*time.Minute {
 			t.Errorf("they come back after %v: not spread over the hour", took)
 		}
 	})
@@ -159,8 +169,8 @@ func TestURLsAreTriedInTurn(t *testing.T) {
 		net.Start("a", &spoke.Options{Dialer: d, URLs: []string{"ws://two.test/", "ws://three.test/"}}, nil)
 		later(time.Minute)
 		want := []string{hubtest.URL, "ws://two.test/", "ws://three.test/", hubtest.URL, "ws://two.test/"}
-		if len(d.urls) < len(want) || !slices.Equal(d.urls[:len(want)], want) {
-			t.Errorf("dialled %v", d.urls)
+		if got := d.dialled(); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+			t.Errorf("dialled %v", got)
 		}
 	})
 }

@@ -35,7 +35,7 @@ func callGateway(ctx context.Context, f *callFlags, out io.Writer) error {
 	if err != nil {
 		return unreached(ctx, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // it has been read to its end
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return unreached(ctx, err)

@@ -58,7 +58,7 @@ func runDemo(ctx context.Context, args []string, std streams) (err error) {
 	if err := sys.start(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "a hub at %s and the spokes %s, a process each; %d files below %s\n",
+	say(std.out, "a hub at %s and the spokes %s, a process each; %d files below %s\n",
 		sys.hubURL, strings.Join(sys.spokeNames(), ", "), len(files), dir)
 	j := newJob(files, f.inFlight, newProgress(std.err, len(files)))
 	begin := time.Now()

@@ -79,7 +79,7 @@ func runHub(ctx context.Context, args []string, std streams) error {
 	if len(f.tokens) == 0 {
 		log.Warn().Msg("no -token: everyone who reaches this address is let in and may do everything")
 	}
-	fmt.Fprintf(std.out, "listening on http://%s\n", listener.Addr())
+	say(std.out, "listening on http://%s\n", listener.Addr())
 	select {
 	case err := <-served:
 		return err
@@ -105,7 +105,9 @@ func drain(h *hub.Hub, server *http.Server, served <-chan error) error {
 	if e := server.Shutdown(ctx); e != nil {
 		err = errors.Join(err, e, server.Close())
 	}
-	<-served
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
 	if err != nil {
 		return fmt.Errorf("what was in flight did not end in %s and was cut off: %w", drainLimit, err)
 	}

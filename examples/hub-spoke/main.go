@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -54,16 +53,16 @@ func run(ctx context.Context, args []string, std streams) int {
 		"demo": runDemo, "hub": runHub, "spoke": runSpoke, "call": runCall,
 	}
 	if len(args) == 0 {
-		fmt.Fprint(std.err, usage)
+		say(std.err, "%s", usage)
 		return 2
 	}
 	command, ok := commands[args[0]]
 	if !ok {
 		if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-			fmt.Fprint(std.out, usage)
+			say(std.out, "%s", usage)
 			return 0
 		}
-		fmt.Fprintf(std.err, "unknown command %q\n%s", args[0], usage)
+		say(std.err, "unknown command %q\n%s", args[0], usage)
 		return 2
 	}
 	err := command(ctx, args[1:], std)
@@ -73,10 +72,10 @@ func run(ctx context.Context, args []string, std streams) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(std.err, err)
+		say(std.err, "%v\n", err)
 		return 2
 	default:
-		fmt.Fprintln(std.err, err)
+		say(std.err, "%v\n", err)
 		return 1
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ func (p *progress) show(n int) {
 	if !p.live {
 		if tenth := n * 10 / p.total; tenth > p.tenth {
 			p.tenth = tenth
-			fmt.Fprintf(p.out, "%3d%%  %d of %d files  %.1f s\n", n*100/p.total, n, p.total, now.Sub(p.start).Seconds())
+			say(p.out, "%3d%%  %d of %d files  %.1f s\n", n*100/p.total, n, p.total, now.Sub(p.start).Seconds())
 		}
 		return
 	}
@@ -42,9 +41,9 @@ func (p *progress) show(n int) {
 	}
 	p.shown = now
 	full := n * barWidth / p.total
-	fmt.Fprintf(p.out, "\r[%s%s] %3d%%  %d/%d  %.1f s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full),
+	say(p.out, "\r[%s%s] %3d%%  %d/%d  %.1f s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full),
 		n*100/p.total, n, p.total, now.Sub(p.start).Seconds())
 	if n == p.total {
-		fmt.Fprintln(p.out)
+		say(p.out, "\n")
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -49,7 +48,7 @@ func report(out io.Writer, j *job, killed string, took time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "\nspoke\tfiles\tbytes\tshare\tcalls\t\n")
+	say(w, "\nspoke\tfiles\tbytes\tshare\tcalls\t\n")
 	var sum row
 	for _, name := range slices.Sorted(maps.Keys(j.rows)) {
 		r := j.rows[name]
@@ -57,21 +56,21 @@ func report(out io.Writer, j *job, killed string, took time.Duration) {
 		if name == killed {
 			note = "  killed"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f%%\t%d\t%s\n", name, r.files, r.bytes, share(r.bytes, j.theirs.text.Bytes), r.calls, note)
+		say(w, "%s\t%d\t%d\t%.1f%%\t%d\t%s\n", name, r.files, r.bytes, share(r.bytes, j.theirs.text.Bytes), r.calls, note)
 		sum.files, sum.bytes, sum.calls = sum.files+r.files, sum.bytes+r.bytes, sum.calls+r.calls
 	}
-	fmt.Fprintf(w, "total\t%d\t%d\t%.1f%%\t%d\t\n", sum.files, sum.bytes, share(sum.bytes, j.theirs.text.Bytes), sum.calls)
-	fmt.Fprint(w, "\ntotals\tby the spokes\tcounted here\t\n")
+	say(w, "total\t%d\t%d\t%.1f%%\t%d\t\n", sum.files, sum.bytes, share(sum.bytes, j.theirs.text.Bytes), sum.calls)
+	say(w, "\ntotals\tby the spokes\tcounted here\t\n")
 	ours := j.ours.named()
 	for i, t := range j.theirs.named() {
 		note := ""
 		if t.count != ours[i].count {
 			note = "  differs"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", t.name, t.count, ours[i].count, note)
+		say(w, "%s\t%d\t%d\t%s\n", t.name, t.count, ours[i].count, note)
 	}
 	_ = w.Flush() // out is standard output; who reads it will see
-	fmt.Fprintf(out, "\n%d files in %.1f s; %s was killed on the way, %d calls were repeated\n",
+	say(out, "\n%d files in %.1f s; %s was killed on the way, %d calls were repeated\n",
 		j.done, took.Seconds(), killed, j.repeated.Load())
 }
 

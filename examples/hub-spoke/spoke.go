@@ -59,7 +59,7 @@ func runSpoke(ctx context.Context, args []string, std streams) error {
 	go func() {
 		defer close(ready)
 		if s.Ready(ctx) == nil {
-			fmt.Fprintf(std.out, "registered as %s\n", s.ID())
+			say(std.out, "registered as %s\n", s.ID())
 		}
 	}()
 	select {

@@ -146,7 +146,7 @@ func (s *system) showLogs(w io.Writer) {
 	}
 	for _, p := range all {
 		if text := p.logs.text(); text != "" {
-			fmt.Fprintf(w, "--- the last of %s\n%s", p.name, text)
+			say(w, "--- the last of %s\n%s", p.name, text)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func withCore(t *testing.T, o *gateway.Options) (*site, *core) {
 // listen opens an event stream and gives its lines; it is live when listen returns.
 func (s *site) listen(ctx context.Context, path string) *bufio.Reader {
 	s.t.Helper()
-	res := s.start(ctx, get(path))
+	res := s.start(ctx, get(path)) //nolint:bodyclose // start closes it with the test
 	if ct := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || ct != "text/event-stream" {
 		s.t.Fatalf("%s: %d %q", path, res.StatusCode, ct)
 	}

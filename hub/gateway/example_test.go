@@ -17,7 +17,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer h.Close()
 	g, err := gateway.New(h, nil) // lets in whom the hub lets in
 	if err != nil {
 		log.Fatal(err)
@@ -26,26 +25,26 @@ func Example() {
 	mux.Handle("GET /spoke", h)
 	mux.Handle("/", g)
 	server := httptest.NewServer(mux)
-	defer server.Close()
 
-	res, err := http.Post(server.URL+"/publish/session.status:proj_123", "application/json", strings.NewReader(`{"state":"ready"}`))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer res.Body.Close()
-	fmt.Println(res.StatusCode)
+	postJSON(server.URL+"/publish/session.status:proj_123", `{"state":"ready"}`)
+	postJSON(server.URL+"/call/text.wordcount", `{"text":"one two"}`)
 
-	res, err = http.Post(server.URL+"/call/text.wordcount", "application/json", strings.NewReader(`{"text":"one two"}`))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(res.StatusCode, string(body))
+	h.Close() // first, so that event streams end and let the server go
+	server.Close()
 	// Output:
 	// 204
 	// 404 {"code":"OPERATION_NOT_FOUND","message":"nothing serves text.wordcount now","retryable":true,"details":{"sent":false}}
+}
+
+func postJSON(url, body string) {
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		log.Fatal(err)
+	}
+	answer, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", string(answer))))
 }

@@ -113,7 +113,7 @@ func (s *site) start(ctx context.Context, q request) *http.Response {
 // do gives the answer's status, header and body.
 func (s *site) do(q request) (int, http.Header, string) {
 	s.t.Helper()
-	res := s.start(s.t.Context(), q)
+	res := s.start(s.t.Context(), q) //nolint:bodyclose // start closes it with the test
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		s.t.Fatal(err)

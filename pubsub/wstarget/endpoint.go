@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -99,6 +100,9 @@ func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if ev.Gap {
 		e.opts.Outlet.Gap(ev.Topic, ev.Dropped)
 		return nil
+	}
+	if len(ev.Payload) > 0 && !jsonscan.Valid(ev.Payload) {
+		return errNotJSON
 	}
 	e.opts.Outlet.Event(ev.Topic, appendEvent(nil, ev))
 	return nil

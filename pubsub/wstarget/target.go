@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -42,16 +43,30 @@ func New(out Sender) *Target { return &Target{out: out} }
 var _ pubsub.EventTarget = (*Target)(nil)
 
 // Dispatch sends the event to the hub. That it was sent is all that nil says: the
-// hub answers a publish only when it refuses it.
+// hub answers a publish only when it refuses it. A notice of a gap is not sent. A payload that
+// is not JSON is refused, since it would end the connection.
 func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := pubsub.ValidTopic(ev.Topic); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err := t.cause(); err != nil {
 		return err
 	}
+	switch {
+	case ev.Gap:
+		return nil
+	case len(ev.Payload) == 0:
+		ev.Payload = nil
+	case !jsonscan.Valid(ev.Payload):
+		return errNotJSON
+	}
 	return t.out.Send(ctx, ev.Topic, ev.Payload)
 }
+
+var errNotJSON = errors.New("wstarget: the payload is not JSON")
 
 func (t *Target) cause() error {
 	t.mu.Lock()
@@ -162,21 +177,30 @@ func (t *Target) deliver(ev pubsub.Event) {
 	}
 }
 
-// Control takes a control frame and reports whether it was one of events.
+// Control takes a control frame and reports whether it was one of events and
+// well-formed.
 func (t *Target) Control(typ string, payload []byte) bool {
 	switch typ {
 	case TypeSubscribed:
-		if topic, err := parseTopic(payload); err == nil {
-			t.settle(topic, nil)
+		topic, err := parseTopic(payload)
+		if err != nil {
+			return false
 		}
+		t.settle(topic, nil)
 	case TypeDenied:
-		if d, err := parseDenial(payload); err == nil && d.Action == ActionSubscribe {
+		d, err := parseDenial(payload)
+		if err != nil {
+			return false
+		}
+		if d.Action == ActionSubscribe {
 			t.settle(d.Topic, d)
 		}
 	case TypeGap:
-		if topic, dropped, err := parseGap(payload); err == nil {
-			t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: dropped})
+		topic, dropped, err := parseGap(payload)
+		if err != nil {
+			return false
 		}
+		t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: dropped})
 	default:
 		return false
 	}

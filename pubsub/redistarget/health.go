@@ -1,0 +1,73 @@
+package redistarget
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Health says whether the target hears Redis.
+type Health struct {
+	// Up is true while every link hears. While a link is down, the events of its topics
+	// reach the listeners of this target only.
+	Up bool
+	// Reason says what is wrong where Up is false, one sentence for each link
+	// that is down.
+	Reason string
+	// Since is when Up took its value.
+	Since time.Time
+}
+
+// Health returns the present state. Trouble that nobody has noticed yet is not in
+// it: a half-open connection is found after Options.Probe and Options.Timeout,
+// earlier where something is published.
+func (t *Target) Health() Health {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.health
+}
+
+// assessLocked computes the health anew and has a change told.
+func (t *Target) assessLocked() {
+	var reasons []string
+	for _, l := range t.links {
+		if l.state.Load() == linkDown {
+			reasons = append(reasons, l.reasonLocked())
+		}
+	}
+	if t.router != nil && t.router.nowhere.reason != nil {
+		reasons = append(reasons, t.router.nowhere.reasonLocked())
+	}
+	slices.Sort(reasons)
+	now := Health{Up: len(reasons) == 0, Reason: strings.Join(reasons, "; "), Since: t.health.Since}
+	if now.Up != t.health.Up || now.Since.IsZero() {
+		now.Since = time.Now()
+	} else if now.Reason == t.health.Reason {
+		return
+	}
+	t.health = now
+	if told := t.opts.OnHealth; told != nil {
+		t.inbox.changed(func() { told(t.Health()) })
+	}
+}
+
+// messageError tells of a message that was skipped.
+type messageError struct {
+	topic string
+	err   error
+}
+
+func (e *messageError) Error() string {
+	return fmt.Sprintf("redistarget: a message on %q was skipped: %v", e.topic, e.err)
+}
+
+func (e *messageError) Unwrap() error { return e.err }
+
+// report has an error of the background told.
+func (t *Target) report(err error) {
+	if told := t.opts.OnError; told != nil && !errors.Is(err, errClosing) {
+		t.inbox.error(func() { told(err) })
+	}
+}

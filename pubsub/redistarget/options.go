@@ -1,0 +1,98 @@
+package redistarget
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Mode says which of Redis' two kinds of pub/sub carries the events. Programs
+// hear each other only in the same one.
+type Mode int
+
+const (
+	// Auto is [Sharded] for the client of a Redis Cluster and [Plain] otherwise.
+	// It is the zero value.
+	Auto Mode = iota
+	// Plain is PUBLISH and SUBSCRIBE. In a cluster every message goes to every node.
+	Plain
+	// Sharded is SPUBLISH and SSUBSCRIBE, which need Redis 7. In a cluster a
+	// message stays on the node that has the channel's slot.
+	Sharded
+)
+
+// The defaults of [Options].
+const (
+	DefaultPrefix        = "alk:events:"
+	DefaultProbe         = 30 * time.Second
+	DefaultTimeout       = 3 * time.Second
+	DefaultMaxQueueBytes = 8 << 20
+)
+
+// Options change how a [Target] works. The zero value is the default throughout.
+type Options struct {
+	// Prefix is put before a topic to make the channel. Empty means [DefaultPrefix].
+	Prefix string
+
+	// Mode is the kind of pub/sub; zero is [Auto].
+	Mode Mode
+
+	// Serializer makes messages of payloads. Nil means [JSON].
+	Serializer Serializer
+
+	// Probe is how long a link may be silent before the target checks that it
+	// still hears. Zero means [DefaultProbe].
+	Probe time.Duration
+
+	// Timeout bounds each call to Redis, a publish included. Zero means
+	// [DefaultTimeout]. Where rueidis has to dial first, its Dialer.Timeout
+	// may make it longer.
+	Timeout time.Duration
+
+	// MaxQueueBytes bounds what waits to be delivered, and separately what waits
+	// in [Target.DispatchAsync] to be published. One event that is larger is
+	// taken when nothing else waits. Zero means [DefaultMaxQueueBytes].
+	MaxQueueBytes int
+
+	// OnHealth is called when [Target.Health] has changed, with what it is then;
+	// changes that follow closely may be told as one. OnError is
+	// called with what goes wrong in the background: a link that is lost or cannot
+	// be made, a message that does not parse, a subscription that Redis refuses.
+	// Over 64 of them waiting, errors are dropped. Both are called by the goroutine that
+	// calls the listeners, so they must not block; they may call the target. Nil is allowed.
+	OnHealth func(Health)
+	OnError  func(error)
+}
+
+// withDefaults returns a copy with the zero values filled in.
+func (o *Options) withDefaults() (Options, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Prefix == "" {
+		opts.Prefix = DefaultPrefix
+	}
+	if opts.Serializer == nil {
+		opts.Serializer = JSON{}
+	}
+	if opts.Probe == 0 {
+		opts.Probe = DefaultProbe
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = DefaultTimeout
+	}
+	if opts.MaxQueueBytes == 0 {
+		opts.MaxQueueBytes = DefaultMaxQueueBytes
+	}
+	switch {
+	case opts.Mode < Auto || opts.Mode > Sharded:
+		return opts, fmt.Errorf("redistarget: Options.Mode %d is none of Auto, Plain, Sharded", opts.Mode)
+	case opts.Probe < 0 || opts.Timeout < 0 || opts.MaxQueueBytes < 0:
+		return opts, errors.New("redistarget: Options.Probe, Timeout and MaxQueueBytes must not be negative")
+	case strings.HasPrefix(opts.Prefix, probePrefix) || strings.HasPrefix(probePrefix, opts.Prefix):
+		return opts, fmt.Errorf("redistarget: Options.Prefix %q collides with the probes' %q", opts.Prefix, probePrefix)
+	}
+	return opts, nil
+}

@@ -1,0 +1,49 @@
+package redistarget
+
+import (
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+// Serializer turns payloads into what travels in a Redis message and back. The
+// default is [JSON]. Its methods are called concurrently.
+type Serializer interface {
+	// Encode gives the message of a payload; nil stands for null. It may return
+	// payload itself. The target does not change either, and keeps the result
+	// until Redis has answered.
+	Encode(payload json.RawMessage) ([]byte, error)
+	// Decode gives the payload of a message, nil for null. message belongs to the
+	// callee. With an error the message is skipped and counted.
+	Decode(message []byte) (json.RawMessage, error)
+}
+
+// JSON is the [Serializer] of the protocol: the message is the payload and
+// nothing else. The empty message and null both mean null.
+type JSON struct{}
+
+var _ Serializer = JSON{}
+
+var (
+	null       = []byte("null")
+	errNotJSON = errors.New("the message is not JSON in UTF-8")
+)
+
+// Encode returns payload, unchecked, or null for nil. It never fails.
+func (JSON) Encode(payload json.RawMessage) ([]byte, error) {
+	if len(payload) == 0 {
+		return null, nil
+	}
+	return payload, nil
+}
+
+// Decode returns message, which must be one JSON value in valid UTF-8.
+func (JSON) Decode(message []byte) (json.RawMessage, error) {
+	switch {
+	case len(message) == 0 || string(message) == "null":
+		return nil, nil
+	case !json.Valid(message) || !utf8.Valid(message):
+		return nil, errNotJSON
+	}
+	return message, nil
+}
