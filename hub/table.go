@@ -12,7 +12,7 @@ import (
 // table holds the spokes that are connected to this hub. A lookup takes its lock
 // and nothing else.
 type table struct {
-	mu     sync.RWMutex // guards the fields below, and what conn says that it guards
+	mu       sync.RWMutex // guards the fields below, and what conn says that it guards
 	spokes   map[string]*conn
 	sessions map[string]*conn // by session id, those that can be resumed
 	waiting  int              // how many of them have no connection
@@ -257,9 +257,15 @@ func (t *table) serving(operation string) []*conn {
 
 // profileOf gives what c offers now.
 func (t *table) profileOf(c *conn) profile {
+	p, _ := t.view(c)
+	return p
+}
+
+// view gives what c offers now, and whether its session waits for a connection.
+func (t *table) view(c *conn) (p profile, waiting bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return c.profile
+	return c.profile, c.waiting
 }
 
 // generationOf gives the generation of c's registration.
@@ -295,6 +301,12 @@ func (t *table) operationsNow() int {
 	return len(t.providers)
 }
 
+func (t *table) waitingNow() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.waiting
+}
+
 func (t *table) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -306,6 +318,7 @@ func (t *table) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	t.changedLocked()
 }
 
 // wait gives a channel that is closed at the next change.
