@@ -40,7 +40,7 @@ func (s *Spoke) setLink(l *link) bool {
 func (s *Spoke) setLinkLocked(l *link) {
 	s.link = l
 	if l != nil {
-		s.id = l.registered.SpokeID
+		s.id = l.spokeID
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
