@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -71,7 +72,9 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
+	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
 	c, err := h.register(&arrival{conn: t, identity: id, connectionID: connectionID, log: log})
+	uncut()
 	timer.Stop()
 	if err != nil {
 		h.refused.Add(1)

@@ -76,6 +76,9 @@ type Directory interface {
 	// Claim records that the hub rec.HubID holds the spoke from now on and gives
 	// the registration its generation, higher than any before it for that id (rec.Generation is not
 	// looked at). The hub that held it is told. The error is [ErrHeld], [ErrSuperseded], or the directory's own.
+	// With one of its own it may give a generation nonetheless: then it remembers the claim, the hub
+	// counts on with that generation, and the claim is settled under it when that can be done. The higher
+	// generation then wins, and lost is called at the hub that has the other.
 	Claim(ctx context.Context, rec Record) (generation int64, err error)
 	// Release removes the record if its generation is still the one given;
 	// otherwise it does nothing.
@@ -90,6 +93,13 @@ type Directory interface {
 	Providers(ctx context.Context, operation string) ([]string, error)
 	// Hubs gives the ids of all hubs.
 	Hubs(ctx context.Context) ([]string, error)
+}
+
+// Watched is what the Conn of a link may offer. Watch, which is called at most once, before
+// the first Read, says how to find out whether any call is in flight on the link: while that is so the
+// Conn makes sure that the other side is there. busy may be called at any time and does not wait.
+type Watched interface {
+	Watch(busy func() bool)
 }
 
 // Links carry frames between hubs: one connection for each pair, used in both

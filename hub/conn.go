@@ -44,6 +44,7 @@ type conn struct {
 	profile    profile
 	retired    string // why it was taken out of the table; "" while it is in
 	waiting    bool   // its connection was lost, and may come back
+	newer      Record // on another hub, known before this one had its generation
 
 	draining atomic.Bool // nothing new is routed to it
 	pinged   atomic.Bool // asked for a sign of life and not heard since
@@ -72,6 +73,7 @@ var (
 	_ wstarget.Outlet = (*conn)(nil)
 
 	errReplaced = errors.New("replaced by a newer connection")
+	errSilent   = errors.New("heartbeat missed")
 	errKicked   = errors.New("disconnected by the operator")
 )
 

@@ -1,14 +1,11 @@
 package hub_test
 
 import (
-	"net/http/httptest"
 	"testing"
 
-	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
-	"github.com/alkdev/hubspoke/spoke"
 )
 
 // The events of hub and spokes keep the contract of an event target, between any two of them.
@@ -36,49 +33,11 @@ func TestEventsAreTargets(t *testing.T) {
 			return socketSpoke(t, h, "a").Events(), socketSpoke(t, h, "b").Events()
 		},
 	} {
-		t.Run(name, func(t *testing.T) { pubsubtest.TestTarget(t, e) })
+		t.Run(name, func(t *testing.T) {
+			pubsubtest.TestTarget(t, func(t *testing.T) (_, _ pubsub.EventTarget) {
+				publisher, subscriber := e(t)
+				return publisher, settled{subscriber, publisher}
+			})
+		})
 	}
-}
-
-// server is a hub behind a real socket.
-type server struct {
-	*hub.Hub
-	url string
-}
-
-func socketHub(t *testing.T, o *hub.Options) server {
-	t.Helper()
-	opts := hub.Options{}
-	if o != nil {
-		opts = *o
-	}
-	opts.AllowAnonymous = true
-	h, err := hub.New(&opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(h)
-	t.Cleanup(func() {
-		h.Close()
-		if err := h.Shutdown(cleanupContext(t)); err != nil {
-			t.Errorf("the hub did not end: %v", err)
-		}
-		srv.Close()
-	})
-	return server{h, srv.URL}
-}
-
-func socketSpoke(t *testing.T, h server, id string) *spoke.Spoke {
-	t.Helper()
-	s, err := spoke.New(h.url, &spoke.Options{ID: id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Run(cleanupContext(t)) }()
-	t.Cleanup(func() { _ = s.Shutdown(cleanupContext(t)); <-done })
-	if err := s.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }

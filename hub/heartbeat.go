@@ -40,6 +40,9 @@ func (h *Hub) beatAll(now time.Time) {
 			c.pinged.Store(false)
 		case silent >= h.opts.HeartbeatInterval+h.opts.HeartbeatTimeout:
 			c.log.Info().Dur("silent", silent).Msg("heartbeat missed")
+			if !c.peer.Session().Resumable() {
+				c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
+			}
 			a.conn.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
 		case !c.pinged.Swap(true):
 			if p, ok := a.conn.(transport.Pinger); ok {

@@ -25,6 +25,8 @@ type Hub struct {
 	log            zerolog.Logger
 	ctx            context.Context // the parent of every handler's
 	cancel         context.CancelFunc
+	open           context.Context // ends when the hub begins to drain; who has not registered by then is closed
+	shut           context.CancelFunc
 	originPatterns []string
 	anyOrigin      bool
 	idPrefix       string
@@ -65,6 +67,7 @@ func New(o *Options) (*Hub, error) {
 	h.waitingBytes.Limit = opts.MaxWaitingBytes
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.open, h.shut = context.WithCancel(h.ctx)
 	for _, p := range opts.Origins {
 		if p == "*" {
 			h.anyOrigin = true

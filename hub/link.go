@@ -113,6 +113,9 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: h.serveLink, Streams: h.streams,
 		MaxInFlight: linkInFlight, Counters: &h.counters,
 	})
+	if w, ok := conn.(Watched); ok {
+		w.Watch(l.busy)
+	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.closed || sess.Attach(conn) != nil {
@@ -130,6 +133,12 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 	ls.wg.Go(func() { ls.run(l) })
 	log.Info().Msg("link opened")
 	return l
+}
+
+// busy reports whether anything is in flight on the link, in either direction.
+func (l *link) busy() bool {
+	n, _ := l.peer.InFlight()
+	return n > 0 || l.peer.Serving() > 0
 }
 
 func (ls *links) run(l *link) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -107,7 +108,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 	}
 	first, ok := h.table.insert(c, generation, profileOf(a.reg))
 	if !ok {
-		a.conn.Close(transport.CloseSuperseded, "superseded by a newer connection")
+		a.conn.Close(c.replacedBy(h.table.newerOf(c)))
 		return errReplaced
 	}
 	h.provide(first)
@@ -204,10 +205,10 @@ func (h *Hub) claimRecord(c *conn, attempt int64) (int64, error) {
 	defer cancel()
 	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.who().ID,
 		InstanceID: c.instanceID, Attempt: attempt})
-	if err != nil {
-		return time.Now().UnixMilli(), err
+	if err != nil && g == 0 {
+		g = time.Now().UnixMilli()
 	}
-	return g, nil
+	return g, err
 }
 
 // provide and withdraw tell the directory of first and last providers. What it
@@ -223,6 +224,9 @@ func (h *Hub) provide(ops []string) {
 			h.log.Warn().Err(err).Str("operation", op).Msg("the directory was not told of an operation")
 		}
 	}
+	if gone := h.table.unserved(ops); len(gone) > 0 { // meanwhile; whoever took them out may have been first
+		h.withdraw(gone)
+	}
 }
 
 func (h *Hub) withdraw(ops []string) {
@@ -231,9 +235,14 @@ func (h *Hub) withdraw(ops []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
 	defer cancel()
-	for _, op := range h.table.unserved(ops) {
+	ops = h.table.unserved(ops)
+	for _, op := range ops {
 		if err := h.directory.Withdraw(ctx, h.opts.ID, op); err != nil {
 			h.log.Warn().Err(err).Str("operation", op).Msg("the directory was not told that an operation is gone")
 		}
+	}
+	gone := h.table.unserved(ops)
+	if back := slices.DeleteFunc(ops, func(op string) bool { return slices.Contains(gone, op) }); len(back) > 0 {
+		h.provide(back)
 	}
 }

@@ -86,17 +86,22 @@ func (h *Hub) alone() bool { return h.links.leave == nil }
 // taken is called by the directory: another hub has taken over a spoke of this
 // one. The loser is closed; which code depends on whether it is the same process.
 func (h *Hub) taken(newer Record) {
-	c, ok := h.table.spoke(newer.SpokeID)
-	if !ok || h.table.generationOf(c) >= newer.Generation {
+	c := h.table.overtaken(newer)
+	if c == nil {
 		return
 	}
-	code, reason := transport.CloseReplaced, "replaced by another instance"
-	if c.instanceID != "" && c.instanceID == newer.InstanceID {
-		code, reason = transport.CloseSuperseded, "superseded by a newer connection"
-	}
+	code, reason := c.replacedBy(newer)
 	if h.table.retire(c, reason) {
 		c.retire(code, reason)
 		h.departed(c, reason)
 		h.withdraw(c.offered())
 	}
+}
+
+// replacedBy says how c is closed for a newer registration.
+func (c *conn) replacedBy(newer Record) (transport.CloseCode, string) {
+	if newer.SpokeID != "" && (c.instanceID == "" || c.instanceID != newer.InstanceID) {
+		return transport.CloseReplaced, "replaced by another instance"
+	}
+	return transport.CloseSuperseded, "superseded by a newer connection"
 }

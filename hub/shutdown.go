@@ -69,6 +69,7 @@ func (h *Hub) startDrain() {
 	}
 	h.mu.Unlock()
 	h.table.close()
+	h.shut()
 }
 
 // drain asks the spoke to go, waits until nothing is in flight, and closes.

@@ -124,6 +124,11 @@ func (t *table) insert(c *conn, generation int64, p profile) (first []string, ok
 	if t.spokes[c.id] != c {
 		return nil, false
 	}
+	if c.newer.Generation >= generation {
+		t.removeLocked(c)
+		c.retired = errReplaced.Error()
+		return nil, false
+	}
 	c.generation = generation
 	c.profile = p
 	first = t.provideLocked(c)
@@ -156,6 +161,31 @@ func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	}
 	t.changedLocked()
 	return first, last
+}
+
+// overtaken gives the connection that a newer registration on another hub ends, nil
+// if there is none. One whose own registration is on its way finds out when it is inserted.
+func (t *table) overtaken(newer Record) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.spokes[newer.SpokeID]
+	switch {
+	case c == nil || c.generation > newer.Generation:
+		return nil
+	case c.generation == 0:
+		if newer.Generation > c.newer.Generation {
+			c.newer = newer
+		}
+		return nil
+	}
+	return c
+}
+
+// newerOf gives the registration on another hub for which c could not be inserted, if that was why.
+func (t *table) newerOf(c *conn) Record {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.newer
 }
 
 // retire takes c out for a newer connection elsewhere; it is false when c is out already.

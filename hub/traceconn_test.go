@@ -171,7 +171,7 @@ func (r *traceRun) said() (out []string) {
 		c.lines = nil
 		c.mu.Unlock()
 	}
-	for _, l := range r.hub.take() {
+	for _, l := range slices.Sorted(slices.Values(r.hub.take())) { // what happens at once has no order
 		out = append(out, "hub< "+r.names.shorten(l))
 	}
 	return out

@@ -50,7 +50,7 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 func (s *Spoke) drop(cause error) {
 	if l := s.held; l != nil {
 		s.held = nil
-		s.lost(l)
+		s.unlink(l)
 		l.finish(cause)
 	}
 }

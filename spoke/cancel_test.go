@@ -68,7 +68,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 			echo(r)
 			_ = call.HandleStream(r, "test.flood", func(_ context.Context, n int, send func([]byte) error) error {
 				for range n {
-					if err := send(make([]byte, 10_000)); err != nil {
+					if err := send(make([]byte, 2000)); err != nil {
 						return err
 					}
 					sent.Add(1)
@@ -78,7 +78,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 		})
 		a := net.Spoke("a", nil, nil)
 		got := 0
-		for _, err := range call.Stream[[]byte](t.Context(), a, "test.flood", 500, call.Credit(8)) {
+		for _, err := range call.Stream[[]byte](t.Context(), a, "test.flood", 200, call.Credit(8)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 				}
 			}
 		}
-		if got != 500 {
+		if got != 200 {
 			t.Errorf("%d responses", got)
 		}
 	})

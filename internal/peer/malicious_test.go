@@ -155,7 +155,7 @@ func TestAnswersBeyondWhatWasAsked(t *testing.T) {
 		o := open(t, s, stream("x.s", ""), Reader(2))
 		rid := id(t, w.want("call.requested", `"credit":2`))
 		for i := range 4 {
-			w.send(fmt.Sprintf(`call.responded {"requestId":"%s","output":%d}`, rid, i))
+			w.send(fmt.Sprintf(`call.responded {"requestId":%q,"output":%d}`, rid, i))
 		}
 		w.want("call.aborted", rid)
 		w.wantNothing()

@@ -33,7 +33,7 @@ type Proxy struct {
 	closed  bool
 	refuse  bool
 	delay   time.Duration
-	stalls  map[Direction]string // what the client must have sent; "" is every connection
+	stalled [2]bool // every connection, by direction
 	pipes   map[*pipe]struct{}
 }
 
@@ -45,8 +45,7 @@ func NewProxy(t testing.TB, addr string) *Proxy {
 		t.Fatal(err)
 	}
 	p := &Proxy{
-		listener: l, target: addr, changed: make(chan struct{}),
-		stalls: make(map[Direction]string), pipes: make(map[*pipe]struct{}),
+		listener: l, target: addr, changed: make(chan struct{}), pipes: make(map[*pipe]struct{}),
 	}
 	p.wg.Go(p.accept)
 	t.Cleanup(p.close)
@@ -56,11 +55,24 @@ func NewProxy(t testing.TB, addr string) *Proxy {
 // Addr is where the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Stall holds back what goes in one direction, on the connections, present and
-// future, whose client has sent the text; the empty text means all of them. The connections stay open.
-func (p *Proxy) Stall(d Direction, sent string) {
-	p.change(func() { p.stalls[d] = sent })
+// Stall holds back what goes in one direction, on the connections there are now
+// whose client has sent the text; the empty text means all of them. They stay open, as a
+// half-open connection does. New connections are served. It returns how many it found.
+func (p *Proxy) Stall(d Direction, sent string) int {
+	found := 0
+	p.change(func() {
+		for pipe := range p.pipes {
+			if bytes.Contains(pipe.sent.Bytes(), []byte(sent)) {
+				pipe.stalled[d] = true
+				found++
+			}
+		}
+	})
+	return found
 }
+
+// StallAll holds back what goes in one direction, on new connections too.
+func (p *Proxy) StallAll(d Direction) { p.change(func() { p.stalled[d] = true }) }
 
 // Delay holds everything back for a time, in both directions.
 func (p *Proxy) Delay(d time.Duration) { p.change(func() { p.delay = d }) }
@@ -83,8 +95,10 @@ func (p *Proxy) Refuse() {
 // Heal takes all faults back. What was held back goes on.
 func (p *Proxy) Heal() {
 	p.change(func() {
-		p.refuse, p.delay = false, 0
-		clear(p.stalls)
+		p.refuse, p.delay, p.stalled = false, 0, [2]bool{}
+		for pipe := range p.pipes {
+			pipe.stalled = [2]bool{}
+		}
 	})
 }
 
@@ -144,7 +158,10 @@ type pipe struct {
 	client, server net.Conn
 	once           sync.Once
 	ended          chan struct{}
-	sent           bytes.Buffer // guarded by proxy.mu
+
+	// Guarded by proxy.mu.
+	sent    bytes.Buffer
+	stalled [2]bool
 }
 
 func (c *pipe) close() {
@@ -198,8 +215,7 @@ func (c *pipe) wait(d Direction) bool {
 	delayed := false
 	for {
 		p.mu.Lock()
-		sent, stalled := p.stalls[d]
-		stalled = stalled && bytes.Contains(c.sent.Bytes(), []byte(sent))
+		stalled := p.stalled[d] || c.stalled[d]
 		delay, changed := p.delay, p.changed
 		p.mu.Unlock()
 		var timer <-chan time.Time

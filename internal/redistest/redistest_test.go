@@ -70,14 +70,16 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p.Stall(ToClient, "marked")
+	if n := p.Stall(ToClient, "marked"); n != 1 {
+		t.Fatalf("%d connections were stalled", n)
+	}
 	other, err := dial(p.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.close()
 	if _, err := other.do("PING"); err != nil {
-		t.Fatalf("a connection that is not meant was stalled: %v", err)
+		t.Fatalf("another connection was stalled: %v", err)
 	}
 	answered := make(chan error, 1)
 	go func() { _, err := c.do("PING"); answered <- err }()

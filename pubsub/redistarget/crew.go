@@ -10,7 +10,7 @@ type crew struct {
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // signalled when the counts change; L is set by newCrew
 	running int
-	outside int // of those, how many are inside call
+	outside int // of those, how many are between enter and leave
 	closed  bool
 }
 
@@ -35,12 +35,11 @@ func (c *crew) start(fn func()) bool {
 	return true
 }
 
-// call runs code that is not ours, on a goroutine that start has started.
-func (c *crew) call(fn func()) {
-	c.count(&c.outside, 1)
-	defer c.count(&c.outside, -1)
-	fn()
-}
+// enter is called before code that is not ours, on a goroutine that start has
+// started, and leave after it.
+func (c *crew) enter() { c.count(&c.outside, 1) }
+
+func (c *crew) leave() { c.count(&c.outside, -1) }
 
 func (c *crew) count(n *int, by int) {
 	c.mu.Lock()

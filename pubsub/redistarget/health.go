@@ -29,7 +29,7 @@ func (t *Target) Health() Health {
 	return t.health
 }
 
-// assessLocked computes the health anew and has a change told.
+// assessLocked computes the health anew and has a change of Up told.
 func (t *Target) assessLocked() {
 	var reasons []string
 	for _, l := range t.links {
@@ -37,18 +37,17 @@ func (t *Target) assessLocked() {
 			reasons = append(reasons, l.reasonLocked())
 		}
 	}
-	if t.router != nil && t.router.nowhere.reason != nil {
-		reasons = append(reasons, t.router.nowhere.reasonLocked())
+	if t.router != nil && t.router.homeless {
+		reasons = append(reasons, errNowhere.Error())
 	}
 	slices.Sort(reasons)
 	now := Health{Up: len(reasons) == 0, Reason: strings.Join(reasons, "; "), Since: t.health.Since}
-	if now.Up != t.health.Up || now.Since.IsZero() {
+	first, changed := now.Since.IsZero(), now.Up != t.health.Up
+	if first || changed {
 		now.Since = time.Now()
-	} else if now.Reason == t.health.Reason {
-		return
 	}
 	t.health = now
-	if told := t.opts.OnHealth; told != nil {
+	if told := t.opts.OnHealth; told != nil && changed && !first {
 		t.inbox.changed(func() { told(t.Health()) })
 	}
 }

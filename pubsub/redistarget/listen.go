@@ -110,14 +110,8 @@ func (t *Target) join(a *admission) (*interest, error) {
 	in := t.interestLocked(a.topic)
 	in.listeners++
 	in.waiting = append(in.waiting, a)
-	if in.link != nil && in.link.state.Load() == linkDown {
-		if in.asking {
-			a.admit() // in the middle of coming back; the confirmation tells the others
-			in.broken = true
-			in.waiting = in.waiting[:len(in.waiting)-1]
-		} else {
-			in.degradeLocked()
-		}
+	if !in.live && !in.asking && (in.link == nil && t.router.homeless || in.link != nil && in.link.state.Load() == linkDown) {
+		in.degradeLocked()
 	}
 	in.refused = false
 	t.settleLocked(in)

@@ -55,8 +55,8 @@ type Options struct {
 	// taken when nothing else waits. Zero means [DefaultMaxQueueBytes].
 	MaxQueueBytes int
 
-	// OnHealth is called when [Target.Health] has changed, with what it is then;
-	// changes that follow closely may be told as one. OnError is
+	// OnHealth is called when Up of [Target.Health] has changed, with what the health is then:
+	// after changes that follow closely perhaps the same as before. OnError is
 	// called with what goes wrong in the background: a link that is lost or cannot
 	// be made, a message that does not parse, a subscription that Redis refuses.
 	// Over 64 of them waiting, errors are dropped. Both are called by the goroutine that

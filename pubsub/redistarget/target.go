@@ -94,6 +94,9 @@ func (t *Target) connect() error {
 		if err := t.router.load(); err != nil {
 			return explain("read the cluster's slots", err)
 		}
+		t.mu.Lock()
+		t.assessLocked()
+		t.mu.Unlock()
 		t.crew.start(t.router.run)
 		return nil
 	}
@@ -108,24 +111,26 @@ func (t *Target) connect() error {
 
 // deliver hands one item to the listeners, on the inbox' goroutine.
 func (t *Target) deliver(it *item) {
+	t.crew.enter()
+	defer t.crew.leave()
 	ev := pubsub.Event{Topic: it.topic, Payload: it.payload}
 	switch {
 	case it.fn != nil:
-		t.crew.call(it.fn)
+		it.fn()
 		return
 	case it.gap != nil:
 		ev.Gap, ev.Dropped = true, it.gap.dropped
 	case !it.local:
-		var err error
-		t.crew.call(func() { ev.Payload, err = t.opts.Serializer.Decode([]byte(it.message)) })
+		payload, err := t.opts.Serializer.Decode([]byte(it.message))
 		if err != nil {
 			t.counters.invalid.Add(1)
 			t.report(&messageError{it.topic, err})
 			return
 		}
+		ev.Payload = payload
 	}
 	// It fails only when it is closed: then nobody listens.
-	t.crew.call(func() { _ = t.local.Dispatch(context.Background(), ev) })
+	_ = t.local.Dispatch(context.Background(), ev)
 }
 
 // Close ends all subscriptions and makes Dispatch and Listen return

@@ -90,8 +90,9 @@ type pipe struct {
 
 func newPipe(t *testing.T, delay func() time.Duration) *pipe {
 	p := &pipe{wake: make(chan struct{}, 1), done: make(chan struct{}), delay: delay}
-	t.Cleanup(func() { close(p.done) })
-	go p.run()
+	var wg sync.WaitGroup
+	wg.Go(p.run)
+	t.Cleanup(func() { close(p.done); wg.Wait() })
 	return p
 }
 
@@ -160,16 +161,17 @@ func (p *pair) Event(topic string, frame []byte) {
 func (p *pair) Gap(topic string, dropped int) { p.Control(TypeGap, GapPayload(topic, dropped)) }
 
 // newPair joins both ends. rnd, if not nil, makes everything take random times.
-func newPair(t *testing.T, rnd *rand.Rand) *pair {
+func newPair(t *testing.T, rnd *rand.Rand, fails bool) *pair {
 	t.Helper()
 	p := &pair{fan: &fanout{}}
 	var delay func() time.Duration
 	if rnd != nil {
 		var mu sync.Mutex
-		number := func(n int) int { mu.Lock(); defer mu.Unlock(); return rnd.IntN(n) }
+		own := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+		number := func(n int) int { mu.Lock(); defer mu.Unlock(); return own.IntN(n) }
 		delay = func() time.Duration { return time.Duration(number(3)) * time.Millisecond }
 		p.fan.delay = func() time.Duration { return time.Duration(number(20)) * time.Millisecond }
-		p.fan.fails = func() bool { return number(6) == 0 }
+		p.fan.fails = func() bool { return fails && number(6) == 0 }
 	}
 	p.up, p.down = newPipe(t, delay), newPipe(t, delay)
 	p.target = New(p)

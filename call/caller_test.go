@@ -1,0 +1,199 @@
+package call_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+// fakeCaller answers with what it is told and keeps the last request.
+type fakeCaller struct {
+	answers []string
+	err     error
+	req     *call.Request
+	given   int
+}
+
+func (f *fakeCaller) Call(_ context.Context, req *call.Request) (call.Envelope, error) {
+	f.req = req
+	if f.err != nil {
+		return call.Envelope{}, f.err
+	}
+	return call.ParseEnvelope([]byte(f.answers[0])), nil
+}
+
+func (f *fakeCaller) Stream(_ context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
+	return func(yield func(call.Envelope, error) bool) {
+		f.req = req
+		for _, a := range f.answers {
+			f.given++
+			if !yield(call.ParseEnvelope([]byte(a)), nil) {
+				return
+			}
+		}
+		if f.err != nil {
+			yield(call.Envelope{}, f.err)
+		}
+	}
+}
+
+func TestInvoke(t *testing.T) {
+	ctx := t.Context()
+	f := &fakeCaller{answers: []string{`{"data":{"text":"x"},"meta":{"source":"http","status":200}}`}}
+	id := &call.Identity{ID: "i"}
+	d, err := call.Invoke[doc](ctx, f, "a.b", doc{"in"}, call.To("w"), call.Timeout(time.Second), call.Metadata([]byte(`{"m":1}`)),
+		call.Select(map[string]string{"k": "v"}), call.IdleTimeout(2), call.Credit(3), call.WaitForSpoke(), call.Idempotent(), call.As(id))
+	if err != nil || d.Text != "x" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	r := f.req
+	if r.Operation != "a.b" || string(r.Input) != `{"text":"in"}` || r.To != "w" || r.Timeout != time.Second || string(r.Metadata) != `{"m":1}` ||
+		r.Selector["k"] != "v" || r.IdleTimeout != 2 || r.Credit != 3 || !r.WaitForSpoke || !r.Idempotent || r.Identity != id {
+		t.Errorf("%+v", r)
+	}
+	if raw, err := call.Invoke[json.RawMessage](ctx, f, "a.b", nil); err != nil || string(raw) != `{"text":"x"}` || f.req.Input != nil {
+		t.Errorf("%s, %v", raw, err)
+	}
+	if e, err := call.Invoke[call.Envelope](ctx, f, "a.b", json.RawMessage(`[ 1 ]`)); err != nil || e.Source() != "http" || string(f.req.Input) != `[ 1 ]` {
+		t.Errorf("%+v, %v", e, err)
+	}
+	_, err = call.Invoke[int](ctx, f, "a.b", nil)
+	if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeExecution || !e.Sent {
+		t.Errorf("an answer that does not fit: %v", err)
+	}
+	f.req = nil
+	for _, in := range []any{json.RawMessage(`{`), make(chan int), json.RawMessage(`1 2`)} {
+		_, err := call.Invoke[int](ctx, f, "a.b", in)
+		if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeValidation || e.Sent || f.req != nil {
+			t.Errorf("an input that is no JSON: %v", err)
+		}
+	}
+	f.err = call.Errorf("OWN", "m")
+	if _, err := call.Invoke[int](ctx, f, "a.b", nil); !errors.Is(err, call.Code("OWN")) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestStream(t *testing.T) {
+	ctx := t.Context()
+	f := &fakeCaller{answers: []string{"1", "2", `"three"`, "4"}}
+	s := call.Stream[int](ctx, f, "a.b", 5)
+	if f.req != nil {
+		t.Error("asked before it is ranged over")
+	}
+	var got []int
+	var last error
+	for n, err := range s {
+		got, last = append(got, n), err
+	}
+	if len(got) != 3 || got[1] != 2 || !errors.Is(last, call.CodeExecution) || f.given != 3 {
+		t.Errorf("%v, %v, %d given", got, last, f.given)
+	}
+	for range call.Stream[int](ctx, f, "a.b", nil) {
+		break
+	}
+	f.answers, f.err = []string{"1"}, call.Errorf("OWN", "m")
+	last = nil
+	for _, err := range call.Stream[int](ctx, f, "a.b", nil) {
+		last = err
+	}
+	if !errors.Is(last, call.Code("OWN")) {
+		t.Errorf("%v", last)
+	}
+	for _, err := range call.Stream[int](ctx, f, "a.b", make(chan int)) {
+		last = err
+	}
+	if !errors.Is(last, call.CodeValidation) {
+		t.Errorf("%v", last)
+	}
+}
+
+func TestGather(t *testing.T) {
+	ctx := t.Context()
+	f := &fakeCaller{answers: []string{
+		`{"data":{"spokeId":"a","output":{"data":1,"meta":{"source":"local"}}},"meta":{"source":"local"}}`,
+		`{"spokeId":"b","output":2}`, `{"spokeId":"c","output":"x"}`, `{"spokeId":"d","error":{"code":"TIMEOUT","details":{"sent":false}}}`, `{"spokeId":5}`, `7`,
+	}, err: call.Errorf(call.CodeUnavailable, "m")}
+	var got []call.Result[int]
+	for r := range call.Gather[int](ctx, f, "a.b", doc{"x"}, call.Select(map[string]string{"k": "v"}), call.Timeout(time.Second),
+		call.To("w"), call.Metadata([]byte(`{}`)), call.Credit(7), call.WaitForSpoke()) {
+		got = append(got, r)
+	}
+	if len(got) != 7 || got[0] != (call.Result[int]{SpokeID: "a", Output: 1}) || got[1].Output != 2 {
+		t.Fatalf("%+v", got)
+	}
+	for i, code := range map[int]call.Code{2: call.CodeExecution, 3: call.CodeTimeout, 4: call.CodeExecution, 5: call.CodeExecution, 6: call.CodeUnavailable} {
+		if !errors.Is(got[i].Err, code) {
+			t.Errorf("result %d: %+v", i, got[i])
+		}
+	}
+	if e, _ := errors.AsType[*call.Error](got[3].Err); e.Sent || got[3].SpokeID != "d" || got[6].SpokeID != "" {
+		t.Errorf("%+v", got)
+	}
+	var in struct {
+		OperationID string
+		Input       doc
+		Selector    map[string]string
+		Timeout     int
+	}
+	must(t, json.Unmarshal(f.req.Input, &in))
+	if in.OperationID != "a.b" || in.Input.Text != "x" || in.Selector["k"] != "v" || in.Timeout != 1000 {
+		t.Errorf("%s", f.req.Input)
+	}
+	// The options that do not apply, and those that are for each spoke, are not the stream's own.
+	if r := f.req; r.Operation != call.OperationGather || r.To != "" || r.Timeout != 0 || r.Selector != nil || r.Credit != 0 || r.WaitForSpoke || string(r.Metadata) != "{}" {
+		t.Errorf("%+v", r)
+	}
+	for range call.Gather[int](ctx, f, "a.b", nil, call.Timeout(time.Nanosecond)) {
+		break
+	}
+	if !strings.Contains(string(f.req.Input), `"timeout":1`) || !strings.Contains(string(f.req.Input), `"input":null`) {
+		t.Errorf("%s", f.req.Input)
+	}
+	for r := range call.Gather[int](ctx, f, "a.b", make(chan int)) {
+		if !errors.Is(r.Err, call.CodeValidation) {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestRequestInContext(t *testing.T) {
+	if call.FromContext(t.Context()) != nil || call.IdentityFrom(t.Context()) != nil {
+		t.Error("a request outside a handler")
+	}
+	id := &call.Identity{ID: "i"}
+	req := call.NewRequest("a.b", nil, call.As(id))
+	ctx := call.NewContext(t.Context(), req)
+	if call.FromContext(ctx) != req || call.IdentityFrom(ctx) != id {
+		t.Error("the request is not in its context")
+	}
+}
+
+func TestEnvelope(t *testing.T) {
+	at := time.UnixMilli(1234)
+	e := call.Local(`a."b`, []byte(`[1]`), at)
+	raw, err := json.Marshal(e)
+	if err != nil || string(raw) != `{"data":[1],"meta":{"source":"local","operationId":"a.\"b","timestamp":1234}}` {
+		t.Errorf("%s, %v", raw, err)
+	}
+	var back call.Envelope
+	must(t, json.Unmarshal(raw, &back))
+	if back.Source() != "local" || string(back.Data) != "[1]" {
+		t.Errorf("%+v", back)
+	}
+	for _, bare := range []string{`5`, `null`, `[]`, `{}`, `{"data":1}`, `{"meta":{"source":"local"}}`, `{"data":1,"meta":{}}`,
+		`{"data":1,"meta":{"source":5}}`, `{"data":1,"meta":[]}`, `{"Data":1,"meta":{"source":"local"}}`} {
+		if e := call.ParseEnvelope([]byte(bare)); string(e.Data) != bare || e.Meta != nil || e.Source() != "" {
+			t.Errorf("%s is taken for an envelope: %+v", bare, e)
+		}
+	}
+	if raw := call.AppendEnvelope(nil, call.Envelope{}); string(raw) != `{"data":null,"meta":{"source":"local"}}` {
+		t.Errorf("%s", raw)
+	}
+}

@@ -1,0 +1,192 @@
+package call_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+func TestErrorChain(t *testing.T) {
+	cause := errors.New("the cause")
+	e := &call.Error{Code: call.CodeTimeout, Message: "m", Cause: cause}
+	wrapped := fmt.Errorf("around: %w", e)
+	if !errors.Is(wrapped, call.CodeTimeout) || errors.Is(wrapped, call.CodeAborted) || !errors.Is(wrapped, cause) {
+		t.Error("errors.Is does not see code and cause")
+	}
+	if got, ok := errors.AsType[*call.Error](wrapped); !ok || got != e {
+		t.Error("errors.AsType does not find it")
+	}
+	for want, e := range map[string]*call.Error{
+		"TIMEOUT: m":         e,
+		"TIMEOUT: the cause": {Code: call.CodeTimeout, Cause: cause},
+		"TIMEOUT":            {Code: call.CodeTimeout},
+	} {
+		if e.Error() != want {
+			t.Errorf("Error() = %q, want %q", e.Error(), want)
+		}
+	}
+	if call.CodeTimeout.Error() != "TIMEOUT" {
+		t.Error("a code is not its own text")
+	}
+}
+
+// The protocol's table, written down once more.
+func TestCodeTable(t *testing.T) {
+	for code, want := range map[call.Code]struct {
+		sent, retryable bool
+		status          int
+	}{
+		"OPERATION_NOT_FOUND": {false, true, 404}, "SPOKE_NOT_FOUND": {false, true, 404}, "ACCESS_DENIED": {false, false, 403},
+		"VALIDATION_ERROR": {false, false, 400}, "MESSAGE_TOO_LARGE": {false, false, 413}, "OVERLOADED": {false, true, 429},
+		"UNAVAILABLE": {false, true, 503}, "DISCONNECTED": {true, true, 502}, "TIMEOUT": {true, false, 504},
+		"ABORTED": {true, false, 499}, "SLOW_CONSUMER": {true, false, 500}, "EXECUTION_ERROR": {true, false, 500},
+		"OUT_OF_STOCK": {true, false, http.StatusUnprocessableEntity},
+	} {
+		if code.MayHaveRun() != want.sent || code.Retryable() != want.retryable || code.HTTPStatus() != want.status || !code.Valid() {
+			t.Errorf("%s: sent %v, retryable %v, status %d", code, code.MayHaveRun(), code.Retryable(), code.HTTPStatus())
+		}
+	}
+	for _, bad := range []call.Code{"", "a", "_A", "A_", "A__B", "A-B", "1A", "Ä", "A B", call.Code(strings.Repeat("A", 65)), "A\n"} {
+		if bad.Valid() {
+			t.Errorf("%q is valid", bad)
+		}
+	}
+	for _, good := range []call.Code{"A", "A1", "A_1_B", call.Code(strings.Repeat("A", 64))} {
+		if !good.Valid() {
+			t.Errorf("%q is not valid", good)
+		}
+	}
+}
+
+func TestErrorJSON(t *testing.T) {
+	for _, e := range []*call.Error{
+		{Code: "OWN", Message: "quote \" and \n", Sent: true, Retryable: true, Details: json.RawMessage(`{"a":[1],"\u0062":{"sent":1}}`)},
+		{Code: call.CodeOverloaded, Sent: false, Retryable: true},
+		{Code: call.CodeOverloaded, Sent: true, Details: json.RawMessage(`{"sent":false,"x":1,"s\u0065nt":false}`)},
+		{Code: "not a code", Message: "m"},
+		{Code: "OWN", Details: json.RawMessage(`[1]`)}, {Code: "OWN", Details: json.RawMessage(`{"a":`)}, {Code: "OWN", Details: json.RawMessage(`{}`)},
+	} {
+		raw, err := json.Marshal(e)
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		got := call.ParseError(raw)
+		want := *e
+		if !want.Code.Valid() {
+			want.Code = call.CodeExecution
+		}
+		if got.Code != want.Code || got.Message != want.Message || got.Sent != want.Sent || got.Retryable != want.Retryable {
+			t.Errorf("%s parsed as %+v", raw, got)
+		}
+		var details map[string]any
+		if err := json.Unmarshal(got.Details, &details); err != nil || details["sent"] != e.Sent {
+			t.Errorf("details %s, %v", got.Details, err)
+		}
+	}
+}
+
+func TestParseErrorDefaults(t *testing.T) {
+	for payload, want := range map[string]call.Error{
+		`{}`:   {Code: call.CodeExecution, Sent: true},
+		``:     {Code: call.CodeExecution, Sent: true},
+		`null`: {Code: call.CodeExecution, Sent: true},
+		`[1`:   {Code: call.CodeExecution, Sent: true},
+		`{"code":"lower","message":5,"retryable":"true"}`:                            {Code: call.CodeExecution, Sent: true},
+		`{"CODE":"A","Message":"m"}`:                                                 {Code: call.CodeExecution, Sent: true},
+		`{"code":"OVERLOADED"}`:                                                      {Code: call.CodeOverloaded},
+		`{"code":"OVERLOADED","details":{"sent":"no"}}`:                              {Code: call.CodeOverloaded},
+		`{"code":"OVERLOADED","details":{"sent":true}}`:                              {Code: call.CodeOverloaded, Sent: true},
+		`{"code":"TIMEOUT","details":{"sent":false},"retryable":true,"message":"m"}`: {Code: call.CodeTimeout, Retryable: true, Message: "m"},
+		`{"code":"TIMEOUT","details":[false]}`:                                       {Code: call.CodeTimeout, Sent: true},
+	} {
+		got := call.ParseError([]byte(payload))
+		if got.Code != want.Code || got.Sent != want.Sent || got.Retryable != want.Retryable || got.Message != want.Message {
+			t.Errorf("%s: %+v", payload, got)
+		}
+	}
+	payload := []byte(`{"code":"A","message":"m","details":{"x":"y"}}`)
+	got := call.ParseError(payload)
+	clear(payload)
+	if got.Code != "A" || got.Message != "m" || string(got.Details) != `{"x":"y"}` {
+		t.Error("it keeps something of the payload")
+	}
+}
+
+func TestHandlerError(t *testing.T) {
+	live := t.Context()
+	cancelled, cancel := context.WithCancel(live)
+	cancel()
+	late, stop := context.WithDeadline(live, time.Unix(0, 0))
+	defer stop()
+	told, tell := context.WithCancelCause(live)
+	tell(&call.Error{Code: call.CodeTimeout, Message: "by the hub"})
+	plain := errors.New("plain")
+	refused := call.Refuse(&call.Error{Code: call.CodeValidation, Message: "no", Sent: true})
+	for name, c := range map[string]struct {
+		ctx     context.Context
+		err     error
+		code    call.Code
+		sent    bool
+		message string
+	}{
+		"plain":             {live, plain, call.CodeExecution, true, "plain"},
+		"own code":          {live, &call.Error{Code: "OWN", Message: "m"}, "OWN", true, "m"},
+		"claims not to run": {live, &call.Error{Code: call.CodeOverloaded, Sent: false}, call.CodeOverloaded, true, ""},
+		"bad code":          {live, &call.Error{Code: "x", Message: "m"}, call.CodeExecution, true, "m"},
+		"wrapped":           {live, fmt.Errorf("a: %w", &call.Error{Code: "OWN", Message: "m"}), "OWN", true, "a: OWN: m"},
+		"refusal":           {live, refused, call.CodeValidation, false, "no"},
+		"wrapped refusal":   {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "no"},
+		"cancelled":         {cancelled, cancelled.Err(), call.CodeAborted, true, "the caller's context was cancelled"},
+		"late":              {late, fmt.Errorf("x: %w", late.Err()), call.CodeTimeout, true, "the context's deadline passed"},
+		"told":              {told, told.Err(), call.CodeTimeout, true, "by the hub"},
+		"another's context": {live, context.Canceled, call.CodeExecution, true, "context canceled"},
+		"fails in any case": {cancelled, plain, call.CodeExecution, true, "plain"},
+	} {
+		got := call.HandlerError(c.ctx, c.err)
+		if got.Code != c.code || got.Sent != c.sent || got.Message != c.message {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if call.HandlerError(live, nil) != nil {
+		t.Error("nil is an error")
+	}
+	mine := &call.Error{Code: "OWN"}
+	if call.HandlerError(live, mine); mine.Sent {
+		t.Error("the handler's own error was changed")
+	}
+	if !errors.Is(refused, call.CodeValidation) {
+		t.Error("a refusal hides its error")
+	}
+}
+
+func TestContextError(t *testing.T) {
+	cause := errors.New("changed my mind")
+	because, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	e := call.ContextError(because, false)
+	if e.Code != call.CodeAborted || e.Sent || !errors.Is(e, context.Canceled) || !strings.Contains(e.Message, cause.Error()) {
+		t.Errorf("%+v", e)
+	}
+	late, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer stop()
+	for _, ctx := range []context.Context{late, t.Context()} { // one whose timer has not fired is late too
+		if e := call.ContextError(ctx, true); e.Code != call.CodeTimeout || !e.Sent || !errors.Is(e, context.DeadlineExceeded) {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestErrorf(t *testing.T) {
+	cause := errors.New("below")
+	e := call.Errorf(call.CodeOverloaded, "full: %w", cause)
+	if e.Message != "full: below" || !errors.Is(e, cause) || e.Sent || !e.Retryable {
+		t.Errorf("%+v", e)
+	}
+}

@@ -1,0 +1,117 @@
+package call_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+func nothing(context.Context, *call.Request, func(call.Envelope) error) error { return nil }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	var r call.Registry
+	changed := r.Changed()
+	if r.Changed() != changed || isClosed(changed) {
+		t.Error("changed without a change")
+	}
+	for err, want := range map[error]error{
+		r.Register(call.Operation{Name: "b.b"}, nothing):                  nil,
+		r.Register(call.Operation{Name: "b.b"}, nothing):                  call.ErrDuplicateOperation,
+		r.Register(call.Operation{Name: "bad"}, nothing):                  call.ErrInvalidOperation,
+		r.Register(call.Operation{Name: "c.c"}, nil):                      call.ErrInvalidOperation,
+		r.Register(call.Operation{Name: "c.c", Type: "strange"}, nothing): call.ErrInvalidOperation,
+	} {
+		if !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if !isClosed(changed) {
+		t.Error("a new operation is no change")
+	}
+	if err := r.Register(call.Operation{Name: "a.a", Type: call.Mutation}, nothing); err != nil {
+		t.Fatal(err)
+	}
+	ops := r.Operations()
+	if len(ops) != 2 || ops[0].Name != "a.a" || ops[1].Name != "b.b" || ops[1].Type != call.Query {
+		t.Errorf("%+v", ops)
+	}
+	ops[0].Name = "changed"
+	if op, h, ok := r.Lookup("a.a"); !ok || h == nil || op.Type != call.Mutation {
+		t.Errorf("%+v", op)
+	}
+	changed = r.Changed()
+	if r.Remove("x.x") || isClosed(changed) || !r.Remove("a.a") || !isClosed(changed) {
+		t.Error("Remove")
+	}
+	if _, _, ok := r.Lookup("a.a"); ok {
+		t.Error("found after Remove")
+	}
+}
+
+// trace is an interceptor that says when it is passed.
+func trace(log *[]string, name string) call.Interceptor {
+	return func(next call.Handler) call.Handler {
+		return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+			*log = append(*log, name)
+			defer func() { *log = append(*log, "/"+name) }()
+			return next(ctx, req, send)
+		}
+	}
+}
+
+func TestUseOrder(t *testing.T) {
+	var r call.Registry
+	var log []string
+	r.Use(trace(&log, "first"))
+	err := call.Handle(&r, "a.a", func(context.Context, int) (int, error) { log = append(log, "handler"); return 0, nil },
+		call.With(trace(&log, "own1"), trace(&log, "own2")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Use(trace(&log, "second"), trace(&log, "third")) // those that are there get it too
+	_, h, _ := r.Lookup("a.a")
+	if err := h(t.Context(), &call.Request{}, func(call.Envelope) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(log, " "); got != "first second third own1 own2 handler /own2 /own1 /third /second /first" {
+		t.Error(got)
+	}
+}
+
+func TestRegistryConcurrently(t *testing.T) {
+	var r call.Registry
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 50 {
+				name := fmt.Sprintf("g%d.o%d", g%4, i)
+				_ = r.Register(call.Operation{Name: name}, nothing)
+				r.Lookup(name)
+				r.Operations()
+				r.Changed()
+				if i%10 == 0 {
+					r.Use(func(next call.Handler) call.Handler { return next })
+				}
+				r.Remove(name)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(r.Operations()); n != 0 {
+		t.Errorf("%d left", n)
+	}
+}

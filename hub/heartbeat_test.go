@@ -1,0 +1,72 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+)
+
+// later lets fake time pass.
+func later(d time.Duration) { <-time.After(d) }
+
+// Whichever direction fails, both ends notice within 36 seconds, and a call that
+// was in flight ends then.
+func TestBothEndsNoticeASilentConnection(t *testing.T) {
+	for name, d := range map[string][]hubtest.Direction{
+		"to the hub": {hubtest.ToHub}, "to the spoke": {hubtest.ToSpoke}, "both": {hubtest.ToHub, hubtest.ToSpoke},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net := hubtest.New(t, &hub.Options{SessionWindow: -1})
+				a := net.Spoke("a", nil, func(r *call.Registry) {
+					_ = call.Handle(r, "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
+				})
+				ended := make(chan error, 1)
+				go func() {
+					_, err := call.Invoke[any](t.Context(), net.Hub, "test.wait", nil, call.Timeout(time.Hour))
+					ended <- err
+				}()
+				later(time.Minute)
+				a.Wire.Refuse(errors.New("no route"))
+				for _, one := range d {
+					a.Wire.Stall(one)
+				}
+				later(37 * time.Second)
+				if s := net.Hub.Stats(); s.Spokes != 0 {
+					t.Errorf("the hub still has it after 37 s: %+v", s)
+				}
+				if err := <-ended; !errors.Is(err, call.CodeDisconnected) {
+					t.Error(err)
+				}
+				a.Wire.Resume()
+				later(time.Minute)
+				if s := a.Stats(); s.State == "registered" {
+					t.Errorf("the spoke has not noticed: %+v", s)
+				}
+				a.Wire.Refuse(nil)
+				if err := a.Ready(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A quiet connection that lives is kept.
+func TestQuietConnectionIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, nil)
+		a.Wire.Delay(2 * time.Second)
+		later(3 * time.Hour)
+		if n := a.Wire.Dials(); n != 1 {
+			t.Errorf("%d dials", n)
+		}
+	})
+}

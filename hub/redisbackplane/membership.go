@@ -1,0 +1,287 @@
+package redisbackplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/alkdev/hubspoke/hub"
+)
+
+// membership is a hub of this process in the directory. It remembers all that the
+// hub has said, renews the lease, and says everything again when Redis has forgotten.
+type membership struct {
+	dir   *directory
+	hubID string
+	inbox *inbox
+	lost  func(hub.Record)
+	ctx   context.Context
+	stop  context.CancelFunc
+	woken chan struct{}
+	wg    sync.WaitGroup // run and tell
+	gone  chan struct{}  // closed when run has ended
+	letGo func()         // of the wakers
+
+	mu          sync.Mutex // guards the fields below
+	incarnation string
+	claims      map[string]*claim
+	released    map[string]*claim   // that Redis has not been told of
+	operations  map[string]bool     // served; false is one that is withdrawn and still in Redis
+	unsaid      map[string]struct{} // operations that Redis has not been told of
+	listed      bool                // the hub is in the set of hubs
+	settled     bool                // what is in Redis is what is here
+	full        bool                // to settle, say everything again
+	why         error               // of not being settled
+	losses      []hub.Record        // to be told to the hub
+	telling     bool
+	renewLife   bool // a new life is needed: too much of this one waits to be taken back
+	left        bool
+}
+
+// errUnsettled is what a hub gets that has been cut off from Redis.
+var errUnsettled = errors.New("redisbackplane: what the hub has said is not all in Redis yet")
+
+var errRefresh = errors.New("redisbackplane: it is time to write all keys again")
+
+// Join implements [hub.Directory]. Where the id is in use it waits one lease for
+// the one that has it.
+func (d *directory) Join(ctx context.Context, hubID string, lost func(hub.Record)) (func(context.Context), error) {
+	b := d.b
+	incarnation := newIncarnation()
+	if err := d.takeLease(ctx, hubID, incarnation); err != nil {
+		return nil, err
+	}
+	in, err := b.enter(ctx, hubID)
+	if err != nil {
+		d.giveLease(ctx, hubID, incarnation)
+		return nil, err
+	}
+	m := &membership{dir: d, hubID: hubID, inbox: in, lost: lost, incarnation: incarnation,
+		woken: make(chan struct{}, 1), gone: make(chan struct{}),
+		claims: make(map[string]*claim), released: make(map[string]*claim),
+		operations: make(map[string]bool), unsaid: make(map[string]struct{}), full: true}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	err = m.settle()
+	if err == nil {
+		d.mu.Lock()
+		if d.closed {
+			err = errClosed
+		} else if d.members[hubID] != nil {
+			err = hub.ErrHubIDInUse
+		} else {
+			if d.members == nil {
+				d.members = make(map[string]*membership)
+			}
+			d.members[hubID] = m
+		}
+		d.mu.Unlock()
+	}
+	if err != nil {
+		m.stop()
+		d.giveLease(ctx, hubID, incarnation)
+		b.exit(in)
+		return nil, err
+	}
+	b.reach.open()
+	m.letGo = b.reach.watch(m.woken)
+	in.setMail(m.mail)
+	m.wg.Go(m.run)
+	return func(ctx context.Context) { d.leave(ctx, m) }, nil
+}
+
+// takeLease waits up to one lease for a predecessor.
+func (d *directory) takeLease(ctx context.Context, hubID, incarnation string) error {
+	b := d.b
+	limit := time.NewTimer(b.opts.Lease + b.opts.Lease/10)
+	defer limit.Stop()
+	for {
+		bounded, cancel := b.reach.bound(ctx)
+		status, left, err := b.askLease(bounded, hubID, incarnation, incarnation)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("redisbackplane: the lease of the hub: %w", err)
+		}
+		if status != leaseOther {
+			return nil
+		}
+		again := time.NewTimer(min(left+time.Millisecond, b.opts.Lease/10))
+		select {
+		case <-again.C:
+		case <-limit.C:
+			again.Stop()
+			return hub.ErrHubIDInUse
+		case <-ctx.Done():
+			again.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// What joinScript answers first.
+const (
+	leaseOurs  = 1
+	leaseFree  = 2
+	leaseOther = 3
+)
+
+func (b *Backplane) askLease(ctx context.Context, hubID, have, take string) (status int64, left time.Duration, err error) {
+	list, err := joinScript.Exec(ctx, b.client, []string{b.keys.lease(hubID)}, []string{have, take, millis(b.opts.Lease)}).AsIntSlice()
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(list) != 2 {
+		return 0, 0, errNoRecord
+	}
+	return list[0], time.Duration(list[1]) * time.Millisecond, nil
+}
+
+func (d *directory) giveLease(ctx context.Context, hubID, incarnation string) {
+	ctx, cancel := d.b.reach.bound(context.WithoutCancel(ctx))
+	defer cancel()
+	// Where it fails the lease ends by itself.
+	_ = leaveScript.Exec(ctx, d.b.client, []string{d.b.keys.lease(hubID), d.b.keys.mail(hubID)}, []string{incarnation}).Error()
+}
+
+// leave takes the hub out: first the lease, by which all else stops to count.
+func (d *directory) leave(ctx context.Context, m *membership) {
+	m.mu.Lock()
+	m.left = true
+	m.mu.Unlock()
+	m.stop()
+	select {
+	case <-m.gone:
+	case <-ctx.Done(): // Close waits for it
+	}
+	m.letGo()
+	d.mu.Lock()
+	if d.members[m.hubID] == m {
+		delete(d.members, m.hubID)
+	}
+	d.mu.Unlock()
+	if d.b.reach.check() == nil {
+		d.giveLease(ctx, m.hubID, m.incarnation)
+		m.withdrawAll(ctx)
+	}
+	d.b.exit(m.inbox)
+	m.wg.Wait()
+}
+
+// retryPeriod is how often a hub that is cut off tries to reach Redis.
+const retryPeriod = 200 * time.Millisecond
+
+// run renews the lease, and settles where that is needed, until the hub leaves.
+func (m *membership) run() {
+	defer close(m.gone)
+	b := m.dir.b
+	period := b.opts.Lease / 3
+	timer := time.NewTimer(period)
+	defer timer.Stop()
+	refreshed := time.Now()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.woken:
+		case <-timer.C:
+		}
+		if time.Since(refreshed) > refreshPeriod {
+			refreshed = time.Now()
+			m.cutOff(errRefresh)
+		}
+		wait := period
+		if err := m.beat(); err != nil {
+			wait = min(period, retryPeriod)
+		}
+		timer.Reset(wait)
+	}
+}
+
+// beat renews or settles once.
+func (m *membership) beat() error {
+	if err := m.dir.b.reach.check(); err != nil {
+		m.cutOff(err)
+	}
+	if m.isSettled() && m.renew() == nil {
+		return nil
+	}
+	err := m.settle()
+	if err == nil {
+		m.dir.b.log.Info().Str("hub", m.hubID).Msg("the directory knows all of this hub again")
+	}
+	return err
+}
+
+// renew renews the lease and reads the mail. An error has unsettled the hub.
+func (m *membership) renew() error {
+	b := m.dir.b
+	ctx, cancel := b.reach.bound(m.ctx)
+	defer cancel()
+	mail, err := renewScript.Exec(ctx, b.client, []string{b.keys.lease(m.hubID), b.keys.mail(m.hubID)},
+		[]string{m.life(), millis(b.opts.Lease)}).AsStrSlice()
+	if err == nil && len(mail) == 0 {
+		err = errors.New("the lease was lost")
+		m.cutOff(err)
+		return err
+	}
+	if err == nil {
+		for _, text := range mail[1:] {
+			m.mail(text)
+		}
+		err = m.checkSome(ctx)
+	}
+	if err != nil {
+		err = b.reach.judge(m.ctx, err)
+		m.cutOff(err)
+	}
+	return err
+}
+
+func (m *membership) life() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.incarnation
+}
+
+func (m *membership) isSettled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.settled
+}
+
+// cutOff says that Redis may not have all that the hub has said. After a call that
+// ran out of time only what was not answered is said again, otherwise everything:
+// nobody knows what Redis still has.
+func (m *membership) cutOff(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cutOffLocked(err)
+}
+
+func (m *membership) cutOffLocked(err error) {
+	m.settled, m.why = false, err
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnsettled) {
+		m.full = true
+	}
+	m.wake()
+}
+
+func (m *membership) wake() {
+	select {
+	case m.woken <- struct{}{}:
+	default: // it has been woken already
+	}
+}
+
+func (m *membership) trouble() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.settled {
+		return nil
+	}
+	return m.why
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
