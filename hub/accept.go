@@ -67,42 +67,37 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 // accept registers the spoke and starts its reader. If it returns true the
 // reader's end will call exit.
 func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
-	log := h.log.With().Str("connection", uuid.NewString()).Str("remote", t.RemoteAddr()).Str("identity", id.ID).Logger()
+	connectionID := uuid.NewString()
+	log := h.log.With().Str("connection", connectionID).Str("remote", t.RemoteAddr()).Str("identity", id.ID).Logger()
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
 	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
-	c := h.newConn(t, id, log)
-	err := h.register(c)
+	c, err := h.register(&arrival{conn: t, identity: id, connectionID: connectionID, log: log})
 	uncut()
-	if !timer.Stop() && err == nil {
-		err = errors.New("no registration in time")
-	}
+	timer.Stop()
 	if err != nil {
 		h.refused.Add(1)
 		log.Info().Err(err).Msg("registration refused")
-		c.leaveUnregistered(err)
+		readOut(t)
 		return false
 	}
-	h.wg.Go(func() {
+	a := c.now.Load()
+	go func() { // counted by enter; Shutdown waits for it
 		defer h.exit()
-		c.run()
-	})
+		c.run(a)
+	}()
 	return true
 }
 
-// leaveUnregistered gives back what a connection holds that did not get to run.
-// It reads on until the close has been answered, so that the refusal arrives.
-func (c *conn) leaveUnregistered(cause error) {
-	c.leave(cause)
+// readOut reads on until the close has been answered, so that a refusal arrives.
+func readOut(t transport.Conn) {
 	for {
-		if _, err := c.transport.Read(); err != nil {
-			break
+		if _, err := t.Read(); err != nil {
+			t.Abort()
+			return
 		}
 	}
-	c.transport.Abort()
-	c.events.Close()
-	c.peer.Wait()
 }
 
 func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) (transport.Conn, error) {

@@ -15,8 +15,13 @@ const (
 	lacking           // it does not serve the operation, or has other labels
 	forbidden         // the identity may not call it there
 	leaving           // it drains
+	lost              // its connection was lost, and may come back
 	full              // it takes no more calls now
 )
+
+// errLost stands for a candidate that may come back: the call waits for it.
+var errLost = &call.Error{Code: call.CodeUnavailable, Retryable: true,
+	Message: "the connection of the spoke was lost, and it has not come back yet"}
 
 // of makes the error. It is not called for calls that go well, and so may be slow.
 func (v verdict) of(req *call.Request) *call.Error {
@@ -25,6 +30,8 @@ func (v verdict) of(req *call.Request) *call.Error {
 		who = "spoke " + req.To
 	}
 	switch v {
+	case lost:
+		return errLost
 	case forbidden:
 		return &call.Error{Code: call.CodeAccessDenied, Message: req.Identity.ID + " may not call " + req.Operation}
 	case leaving:
@@ -82,7 +89,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, tried []*conn) (*conn,
 
 // suits says whether c can answer the request, its load aside.
 func (h *Hub) suits(c *conn, req *call.Request) verdict {
-	p := h.table.profileOf(c)
+	p, waiting := h.table.view(c)
 	op, serves := p.operations[req.Operation]
 	switch {
 	case !serves || !matches(p.labels, req.Selector):
@@ -91,6 +98,8 @@ func (h *Hub) suits(c *conn, req *call.Request) verdict {
 		return forbidden
 	case c.draining.Load() && req.ParentID == "":
 		return leaving
+	case waiting:
+		return lost
 	}
 	return suitable
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
@@ -19,29 +20,30 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// conn is one accepted spoke: the connection, and the session that so far ends
-// with it.
+// conn is one accepted spoke: its session, and the connection of the moment. A
+// session that cannot be resumed ends with its connection.
 type conn struct {
-	// Fixed when it is accepted.
-	hub       *Hub
-	transport transport.Conn
-	identity  *call.Identity
-	log       zerolog.Logger
-	peer      *peer.Peer
-	events    *wstarget.Endpoint
-
 	// Fixed when it registers, before anybody else sees it.
+	hub          *Hub
+	log          zerolog.Logger
+	peer         *peer.Peer
+	events       *wstarget.Endpoint
 	id           string
 	connectionID string
 	instanceID   string
-	attempt      int64
-	maxMessage   int64
+	sessionID    string // "" where the session cannot be resumed
 	connectedAt  time.Time
+
+	identity   atomic.Pointer[call.Identity] // who dialled last; always of one id
+	maxMessage atomic.Int64
+	now        atomic.Pointer[attachment] // the last connection; nil before the first
 
 	// The table's mu guards the fields below.
 	generation int64
+	attempt    int64
 	profile    profile
 	retired    string // why it was taken out of the table; "" while it is in
+	waiting    bool   // its connection was lost, and may come back
 	newer      Record // on another hub, known before this one had its generation
 
 	draining atomic.Bool // nothing new is routed to it
@@ -53,6 +55,10 @@ type conn struct {
 
 	registering sync.Mutex // serialises registering again
 	registered  uint64     // the newest registration that was applied; guarded by registering
+
+	resuming sync.Mutex                 // serialises resuming, and the end of the window
+	window   atomic.Pointer[time.Timer] // until a session that waits ends
+	finish   sync.Once
 }
 
 // profile is what a registration may change.
@@ -67,54 +73,77 @@ var (
 	_ wstarget.Outlet = (*conn)(nil)
 
 	errReplaced = errors.New("replaced by a newer connection")
+	errSilent   = errors.New("heartbeat missed")
 	errKicked   = errors.New("disconnected by the operator")
 )
 
-// newConn makes the session of an accepted connection: its event target, and the
-// peer with its pending requests.
-func (h *Hub) newConn(t transport.Conn, id *call.Identity, log zerolog.Logger) *conn {
-	c := &conn{hub: h, transport: t, identity: id, log: log}
-	sess := session.New(session.Options{
-		LimitBytes:      h.opts.LogBytes,
-		EventBytes:      h.opts.EventBytes,
-		EndOnSlowEvents: h.opts.CloseSlowReaders,
-		GapFrame: func(topic string, dropped int) []byte {
-			return transport.AppendFrame(nil, wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
-		},
-		OnSlow: func() { t.Close(transport.CloseSlowConsumer, "what it is sent is not read") },
-		Log:    log,
-	})
+// newConn makes the session of a registration: its event target, and the peer
+// with its pending requests.
+func (h *Hub) newConn(a *arrival) *conn {
+	c := &conn{hub: h, id: a.reg.SpokeID, connectionID: a.connectionID, instanceID: a.reg.InstanceID,
+		attempt: a.reg.Attempt, connectedAt: time.Now()}
+	if c.id == "" {
+		c.id = uuid.NewString()
+	}
+	if a.reg.Session != nil && c.instanceID != "" && h.opts.SessionWindow > 0 {
+		c.sessionID = a.reg.Session.ID
+	}
+	c.log = a.log.With().Str("spoke", c.id).Logger()
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
 		Fanout: &h.fanout, Outlet: c, Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
 	})
 	c.peer = peer.New(h.ctx, peer.Config{
-		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: c.serve, Streams: h.streams,
+		Session: session.New(session.Options{
+			LimitBytes:      h.opts.LogBytes,
+			EventBytes:      h.opts.EventBytes,
+			EndOnSlowEvents: h.opts.CloseSlowReaders,
+			GapFrame: func(topic string, dropped int) []byte {
+				return transport.AppendFrame(nil, wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
+			},
+			OnSlow:    func() { c.hangUp(transport.CloseSlowConsumer, "what it is sent is not read") },
+			Resumable: c.sessionID != "",
+			Total:     &h.waitingBytes,
+			Log:       c.log,
+		}),
+		Log: c.log, IDPrefix: h.idPrefix, Serve: c.serve, Streams: h.streams,
 		Event: c.events.Published, Control: c.control,
 		MaxInFlight: h.opts.MaxInFlight, Counters: &h.counters,
 	})
+	c.adopt(a)
 	return c
 }
 
-// run reads until the connection ends and cleans up after it. It runs on a
-// goroutine of its own, so that the stack of the HTTP handler goes.
-func (c *conn) run() {
-	err := c.peer.Run(c.transport)
-	c.leave(err)
-	c.transport.Abort()
-	c.events.Close()
-	c.peer.Wait()
+// adopt takes over what each registration says anew.
+func (c *conn) adopt(a *arrival) {
+	c.identity.Store(a.identity)
+	c.maxMessage.Store(a.reg.MaxMessageBytes)
+	if a.reg.MaxMessageBytes == 0 {
+		c.maxMessage.Store(DefaultMaxMessageBytes)
+	}
+	c.peer.SetRemote(c.maxMessage.Load(), inFlightLimit(a.reg))
 }
 
-// leave takes the spoke out of the table, if it is still in, and ends its session.
-func (c *conn) leave(cause error) {
-	reason := c.hub.table.remove(c)
-	if reason == "" {
-		reason = closeReason(cause)
-	}
-	c.peer.End(cause)
-	c.hub.departed(c, reason)
-	c.hub.withdraw(c.offered())
-	c.log.Info().Str("reason", reason).Msg("spoke disconnected")
+// who is the identity of the spoke.
+func (c *conn) who() *call.Identity { return c.identity.Load() }
+
+// end ends the session, once: it takes the spoke out of the table, if it is still
+// in, and fails what waits. The rest is cleaned up on a goroutine of its own.
+func (c *conn) end(cause error) {
+	c.finish.Do(func() {
+		reason := c.hub.table.remove(c)
+		if reason == "" {
+			reason = closeReason(cause)
+		}
+		c.peer.End(cause)
+		c.hub.departed(c, reason)
+		c.hub.withdraw(c.offered())
+		c.log.Info().Str("reason", reason).Msg("spoke disconnected")
+		go func() { // counted by enter; Shutdown waits for it
+			c.events.Close()
+			c.peer.Wait()
+			c.hub.leave()
+		}()
+	})
 }
 
 // closeReason says in a word why a connection ended.
@@ -136,7 +165,8 @@ func closeReason(err error) string {
 // already; what it still says is ignored since its session has ended.
 func (c *conn) retire(code transport.CloseCode, reason string) {
 	c.peer.End(errReplaced)
-	c.transport.Close(code, reason)
+	c.hangUp(code, reason)
+	c.end(errReplaced)
 }
 
 // Control implements [wstarget.Outlet].
@@ -145,7 +175,7 @@ func (c *conn) Control(typ string, payload []byte) { _ = c.peer.Post(typ, payloa
 // Event implements [wstarget.Outlet]. An event that is larger than the spoke
 // takes is dropped, and told as a gap.
 func (c *conn) Event(topic string, frame []byte) {
-	if c.maxMessage > 0 && int64(len(frame)) > c.maxMessage {
+	if int64(len(frame)) > c.maxMessage.Load() {
 		c.Gap(topic, 1)
 		return
 	}
@@ -162,7 +192,7 @@ func (c *conn) maySubscribe(topic string) *wstarget.Denial {
 		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic,
 			Code: string(call.CodeAccessDenied), Message: "the topic is reserved"}
 	}
-	if e := c.hub.allow(c.identity, Subscribe, topic); e != nil {
+	if e := c.hub.allow(c.who(), Subscribe, topic); e != nil {
 		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic, Code: string(e.Code), Message: e.Message}
 	}
 	return nil
@@ -173,7 +203,7 @@ func (c *conn) publish(ev pubsub.Event) *wstarget.Denial {
 	deny := func(code call.Code, msg string) *wstarget.Denial {
 		return &wstarget.Denial{Action: wstarget.ActionPublish, Topic: ev.Topic, Code: string(code), Message: msg}
 	}
-	if e := c.hub.mayPublish(c.identity, ev.Topic); e != nil {
+	if e := c.hub.mayPublish(c.who(), ev.Topic); e != nil {
 		return deny(e.Code, e.Message)
 	}
 	c.hub.publishAsync(ev, func(err error) {
@@ -202,14 +232,14 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	if in.Request.Operation == peer.OperationRegister {
 		return c.registerAgain(in)
 	}
-	in.Request.Identity = c.identity // what the request says of itself is never believed
+	in.Request.Identity = c.who() // what the request says of itself is never believed
 	if c.hub.draining.Load() && in.Request.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
 	req := &in.Request
 	if req.To == "" {
 		if op, h, ok := c.hub.operations.Lookup(req.Operation); ok {
-			if e := c.hub.mayCall(c.identity, op); e != nil {
+			if e := c.hub.mayCall(c.who(), op); e != nil {
 				return e
 			}
 			return in.Handle(h)

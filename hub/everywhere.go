@@ -157,7 +157,7 @@ func (h *Hub) disconnectHere(spokeID, reason string) bool {
 	c, ok := h.table.spoke(spokeID)
 	if ok {
 		c.peer.End(errKicked) // nothing is routed to it while it takes its time to answer the close
-		c.transport.Close(transport.CloseKicked, reason)
+		c.dismiss(transport.CloseKicked, reason)
 	}
 	return ok
 }

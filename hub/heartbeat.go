@@ -30,15 +30,22 @@ func beatPeriod(interval, timeout time.Duration) time.Duration {
 
 func (h *Hub) beatAll(now time.Time) {
 	for _, c := range h.table.everyone() {
-		silent := now.Sub(c.transport.LastReceived())
+		a := c.now.Load()
+		if a == nil || !c.peer.Session().Attached() {
+			continue
+		}
+		silent := now.Sub(a.conn.LastReceived())
 		switch {
 		case silent < h.opts.HeartbeatInterval:
 			c.pinged.Store(false)
 		case silent >= h.opts.HeartbeatInterval+h.opts.HeartbeatTimeout:
 			c.log.Info().Dur("silent", silent).Msg("heartbeat missed")
-			c.transport.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
+			if !c.peer.Session().Resumable() {
+				c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
+			}
+			a.conn.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
 		case !c.pinged.Swap(true):
-			if p, ok := c.transport.(transport.Pinger); ok {
+			if p, ok := a.conn.(transport.Pinger); ok {
 				_ = p.Ping() // one that cannot be sent is a missed one
 			}
 		}

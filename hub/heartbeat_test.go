@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 )
 
@@ -22,7 +23,7 @@ func TestBothEndsNoticeASilentConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				net := hubtest.New(t, nil)
+				net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 				a := net.Spoke("a", nil, func(r *call.Registry) {
 					_ = call.Handle(r, "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
 				})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -46,10 +47,12 @@ type Hub struct {
 	published      atomic.Uint64
 	draining       atomic.Bool // set under mu
 	connections    atomic.Int64
+	resumed        atomic.Uint64
+	waitingBytes   session.Total // what all sessions hold
 
+	drained  chan struct{}  // closed when draining is set
 	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains
-	entered  sync.WaitGroup // one for each connection from its handshake to its end
-	wg       sync.WaitGroup // one for each connection's goroutine
+	entered  sync.WaitGroup // one for each connection, from its handshake to its end, and for each session
 	stopBeat context.CancelFunc
 	beat     sync.WaitGroup
 }
@@ -60,7 +63,8 @@ func New(o *Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix()}
+	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix(), drained: make(chan struct{})}
+	h.waitingBytes.Limit = opts.MaxWaitingBytes
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.open, h.shut = context.WithCancel(h.ctx)
@@ -138,6 +142,19 @@ func (h *Hub) enter() bool {
 	h.connections.Add(1)
 	return true
 }
+
+// enterSession counts a session likewise; leave is its end.
+func (h *Hub) enterSession() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining.Load() {
+		return false
+	}
+	h.entered.Add(1)
+	return true
+}
+
+func (h *Hub) leave() { h.entered.Done() }
 
 func (h *Hub) exit() {
 	h.connections.Add(-1)

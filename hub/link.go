@@ -188,7 +188,11 @@ func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 	if _, handler, ok := h.linkOperations.Lookup(req.Operation); ok {
 		return in.Handle(handler)
 	}
-	return h.tryHere(req, h.leg(req, req.OriginID), func(p *peer.Peer, leg *call.Request) *call.Error {
-		return in.Forward(p, leg)
-	})
+	leg := h.leg(req, req.OriginID)
+	try := func(p *peer.Peer, leg *call.Request) *call.Error { return in.Forward(p, leg) }
+	e := h.tryHere(req, leg, try)
+	if e == errLost { //nolint:errorlint // this one, not one like it
+		return h.tryReturning(ctx, req, leg, try)
+	}
+	return e
 }

@@ -50,6 +50,16 @@ type Options struct {
 	// and a gap told.
 	CloseSlowReaders bool
 
+	// SessionWindow is how long the session of a spoke whose connection was lost
+	// waits for it; 0 is 15 s, negative turns sessions off.
+	SessionWindow time.Duration
+	// MaxWaiting bounds the sessions that wait; 0 is 10,000. Over it a session
+	// ends with its connection.
+	MaxWaiting int
+	// MaxWaitingBytes bounds what all sessions hold while they wait; 0 is 256 MiB.
+	// Over it those that wait take nothing more.
+	MaxWaitingBytes int64
+
 	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s.
 	HandshakeTimeout time.Duration
 	// HeartbeatInterval is the silence after which a spoke is asked for a sign of
@@ -107,6 +117,9 @@ func (o *Options) withDefaults() (Options, error) {
 	orInt(&c.MaxTopics, wstarget.DefaultMaxTopics)
 	orInt(&c.LogBytes, int(max(4<<20, 2*c.MaxMessageBytes)))
 	orInt(&c.EventBytes, 1<<20)
+	orDuration(&c.SessionWindow, 15*time.Second)
+	orInt(&c.MaxWaiting, 10_000)
+	orInt64(&c.MaxWaitingBytes, 256<<20)
 	orDuration(&c.HandshakeTimeout, 10*time.Second)
 	orDuration(&c.HeartbeatInterval, 25*time.Second)
 	orDuration(&c.HeartbeatTimeout, 10*time.Second)
@@ -121,7 +134,7 @@ func (o *Options) withDefaults() (Options, error) {
 
 func (o *Options) checkSigns() error {
 	if o.MaxConnections < 0 || o.MaxMessageBytes < 0 || o.MaxInFlight < 0 || o.MaxOperations < 0 ||
-		o.MaxTopics < 0 || o.LogBytes < 0 || o.EventBytes < 0 || o.HandshakeTimeout < 0 ||
+		o.MaxTopics < 0 || o.LogBytes < 0 || o.MaxWaiting < 0 || o.MaxWaitingBytes < 0 || o.EventBytes < 0 || o.HandshakeTimeout < 0 ||
 		o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.WriteTimeout < 0 || o.DrainSpread < 0 {
 		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
 	}

@@ -7,72 +7,84 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
+// arrival is a connection on its way to a registration.
+type arrival struct {
+	conn         transport.Conn
+	identity     *call.Identity
+	connectionID string
+	log          zerolog.Logger
+
+	requestID string
+	reg       *peer.Registration
+}
+
 // register takes a connection from its first frame to a live registration
 // (protocol section 4). On an error the connection is closed with the code that
 // belongs to it.
-func (h *Hub) register(c *conn) error {
-	requestID, reg, err := peer.ReadRegistration(c.transport)
-	if err != nil {
-		c.closeUnread(requestID, err)
-		return err
+func (h *Hub) register(a *arrival) (*conn, error) {
+	var err error
+	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn); err != nil {
+		a.closeUnread(err)
+		return nil, err
 	}
-	if e := h.mayRegister(c.identity, reg); e != nil {
-		_ = peer.WriteRefused(c.transport, requestID, e)
-		c.transport.Close(transport.CloseRegistrationRefused, string(e.Code))
-		return e
+	if e := h.mayRegister(a.identity, a.reg); e != nil {
+		return nil, a.refuse(e, transport.CloseRegistrationRefused, string(e.Code))
 	}
-	c.adopt(reg)
+	if c, err := h.resume(a); c != nil || err != nil {
+		return c, err
+	}
+	if !h.enterSession() {
+		return nil, a.refuse(unavailable("the hub is draining"), transport.CloseServiceRestart, "the hub goes away")
+	}
+	c := h.newConn(a)
+	if err := h.registerNew(c, a); err != nil {
+		c.end(err)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (h *Hub) registerNew(c *conn, a *arrival) error {
 	got := h.table.claim(c)
 	if !got.ok {
-		e := &call.Error{Code: call.CodeUnavailable, Message: got.reason, Retryable: true}
-		_ = peer.WriteRefused(c.transport, requestID, e)
-		c.transport.Close(got.code, got.reason)
-		return errors.New(got.reason)
+		return a.refuse(unavailable(got.reason), got.code, got.reason)
 	}
 	if got.older != nil {
 		got.older.retire(got.code, got.reason)
-		h.departed(got.older, got.reason)
 		defer h.withdraw(got.older.offered()) // after the newer one has said what it offers
 	}
-	return h.admit(c, requestID, reg)
+	return h.admit(c, a)
+}
+
+func unavailable(message string) *call.Error {
+	return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: message}
+}
+
+// refuse answers a registration with an error and closes. It gives the error.
+func (a *arrival) refuse(e *call.Error, code transport.CloseCode, reason string) error {
+	_ = peer.WriteRefused(a.conn, a.requestID, e)
+	a.conn.Close(code, reason)
+	return e
 }
 
 // closeUnread answers a first frame that is no registration.
-func (c *conn) closeUnread(requestID string, err error) {
+func (a *arrival) closeUnread(err error) {
 	switch {
-	case requestID != "":
+	case a.requestID != "":
 		e := &call.Error{Code: call.CodeValidation, Message: err.Error()}
-		_ = peer.WriteRefused(c.transport, requestID, e)
-		c.transport.Close(transport.CloseRegistrationRefused, "malformed registration")
+		_ = a.refuse(e, transport.CloseRegistrationRefused, "malformed registration")
 	case errors.Is(err, transport.ErrNotFrame):
-		c.transport.Close(transport.CloseInvalidFrame, "not a frame")
+		a.conn.Close(transport.CloseInvalidFrame, "not a frame")
 	case errors.Is(err, peer.ErrNotRegistration):
-		c.transport.Close(transport.CloseRegistrationRefused, "the first frame must be a registration")
+		a.conn.Close(transport.CloseRegistrationRefused, "the first frame must be a registration")
 	}
-}
-
-// adopt takes over what does not change while the connection lives.
-func (c *conn) adopt(reg *peer.Registration) {
-	c.id = reg.SpokeID
-	if c.id == "" {
-		c.id = uuid.NewString()
-	}
-	c.connectionID = uuid.NewString()
-	c.instanceID, c.attempt = reg.InstanceID, reg.Attempt
-	c.maxMessage = reg.MaxMessageBytes
-	if c.maxMessage == 0 {
-		c.maxMessage = DefaultMaxMessageBytes
-	}
-	c.connectedAt = time.Now()
-	c.log = c.log.With().Str("spoke", c.id).Logger()
-	c.peer.SetRemote(c.maxMessage, inFlightLimit(reg))
 }
 
 // inFlightLimit is how many requests the spoke takes at once.
@@ -84,47 +96,40 @@ func inFlightLimit(reg *peer.Registration) int {
 }
 
 // admit gives the registration its generation, makes it a candidate, and answers.
-func (h *Hub) admit(c *conn, requestID string, reg *peer.Registration) error {
-	generation, err := h.claimRecord(c)
+func (h *Hub) admit(c *conn, a *arrival) error {
+	generation, err := h.claimRecord(c, a.reg.Attempt)
 	switch {
-	case errors.Is(err, ErrHeld), errors.Is(err, ErrSuperseded):
-		return c.refuseElsewhere(requestID, err)
+	case errors.Is(err, ErrHeld):
+		return a.refuse(unavailable(err.Error()), transport.CloseIDTaken, "the id is held by another identity")
+	case errors.Is(err, ErrSuperseded):
+		return a.refuse(unavailable(err.Error()), transport.CloseSuperseded, "a newer connection of the spoke is there")
 	case err != nil:
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
-	first, ok := h.table.insert(c, generation, profileOf(reg))
+	first, ok := h.table.insert(c, generation, profileOf(a.reg))
 	if !ok {
-		c.transport.Close(c.replacedBy(h.table.newerOf(c)))
+		a.conn.Close(c.replacedBy(h.table.newerOf(c)))
 		return errReplaced
 	}
 	h.provide(first)
-	if err := peer.WriteRegistered(c.transport, requestID, h.registered(c, generation)); err != nil {
+	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})})
+	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, a.connectionID, c.sessionAnswer(false))); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
-	if err := c.peer.Session().Attach(c.transport); err != nil {
+	if err := c.peer.Session().Attach(a.conn); err != nil {
+		a.conn.Close(transport.CloseSuperseded, "superseded by a newer connection")
 		return err
 	}
 	h.arrived(c)
-	c.log.Info().Int64("generation", generation).Int("operations", len(reg.Operations)).Msg("spoke registered")
+	c.log.Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
 	return nil
 }
 
-// refuseElsewhere answers a registration that another hub stands against.
-func (c *conn) refuseElsewhere(requestID string, err error) error {
-	code := transport.CloseIDTaken
-	if errors.Is(err, ErrSuperseded) {
-		code = transport.CloseSuperseded
-	}
-	e := &call.Error{Code: call.CodeUnavailable, Message: err.Error(), Retryable: true}
-	_ = peer.WriteRefused(c.transport, requestID, e)
-	c.transport.Close(code, err.Error())
-	return err
-}
-
-func (h *Hub) registered(c *conn, generation int64) *peer.Registered {
+func (h *Hub) registered(c *conn, generation int64, connectionID string, s *peer.SessionAnswer) *peer.Registered {
 	return &peer.Registered{
-		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: c.connectionID, Generation: generation,
+		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: connectionID, Generation: generation,
 		HeartbeatInterval: h.opts.HeartbeatInterval.Milliseconds(), MaxMessageBytes: h.opts.MaxMessageBytes,
+		Session: s,
 	}
 }
 
@@ -168,7 +173,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 	if reg.SpokeID != "" && reg.SpokeID != c.id {
 		return &call.Error{Code: call.CodeValidation, Message: "a live connection keeps its spokeId"}
 	}
-	if e := c.hub.mayRegister(c.identity, reg); e != nil {
+	if e := c.hub.mayRegister(c.who(), reg); e != nil {
 		return e
 	}
 	c.registering.Lock()
@@ -182,11 +187,11 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		c.hub.provide(first)
 		c.hub.withdraw(last)
 		if reg.MaxInFlight > 0 {
-			c.peer.SetRemote(c.maxMessage, reg.MaxInFlight)
+			c.peer.SetRemote(c.maxMessage.Load(), reg.MaxInFlight)
 		}
 	}
 	generation := c.hub.table.generationOf(c)
-	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation))) // fails only when the session has ended
+	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, c.connectionID, nil))) // fails only when the session has ended
 	return nil
 }
 
@@ -195,11 +200,11 @@ const directoryTimeout = 3 * time.Second
 
 // claimRecord tells the directory. Registration never fails because of it: the
 // hub counts on by itself.
-func (h *Hub) claimRecord(c *conn) (int64, error) {
+func (h *Hub) claimRecord(c *conn, attempt int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, directoryTimeout)
 	defer cancel()
-	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.identity.ID,
-		InstanceID: c.instanceID, Attempt: c.attempt})
+	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.who().ID,
+		InstanceID: c.instanceID, Attempt: attempt})
 	if err != nil && g == 0 {
 		g = time.Now().UnixMilli()
 	}

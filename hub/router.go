@@ -26,13 +26,38 @@ func (h *Hub) route(ctx context.Context, req *call.Request, originID string, try
 	return h.tryUntil(ctx, req, leg, try)
 }
 
-// tryAll tries the candidates here, then those of another hub.
+// tryAll tries the candidates here, then those of another hub. Where nobody is
+// there but spokes whose connection was lost, it waits for the first that comes back.
 func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
 	e := h.tryHere(req, leg, try)
-	if e == nil || e.Sent || h.alone() || !nextHubMayHelp(e) && e.Code != call.CodeAccessDenied {
+	if e == nil || e.Sent {
 		return e
 	}
-	return h.tryElsewhere(ctx, req, leg, e, try)
+	if !h.alone() && (nextHubMayHelp(e) || e.Code == call.CodeAccessDenied) {
+		e = h.tryElsewhere(ctx, req, leg, e, try)
+	}
+	if e == errLost { //nolint:errorlint // this one, not one like it
+		return h.tryReturning(ctx, req, leg, try)
+	}
+	return e
+}
+
+// tryReturning tries the candidates here whenever one may have come back.
+func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
+	var deadline time.Time
+	if !req.Stream && req.Timeout == 0 {
+		deadline = time.Now().Add(call.DefaultTimeout)
+	}
+	for {
+		change := h.table.wait()
+		e := h.tryHere(req, leg, try)
+		if e != errLost { //nolint:errorlint // this one, not one like it
+			return e
+		}
+		if e := awaitChange(ctx, change, nil, deadline, e); e != nil {
+			return e
+		}
+	}
 }
 
 // tryUntil tries whenever a spoke has come, as long as the call has time.
@@ -41,13 +66,17 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, try attempt)
 	for {
 		change := h.table.wait()
 		e := h.tryAll(ctx, req, leg, try)
-		if e == nil || !nobodyThere(e) {
+		if e == nil || !nobodyThere(e) || h.draining.Load() {
 			return e
 		}
 		if deadline.IsZero() && !req.Stream && req.Timeout == 0 {
 			deadline = time.Now().Add(call.DefaultTimeout)
 		}
-		if e := h.awaitChange(ctx, change, deadline, e); e != nil {
+		var look <-chan time.Time
+		if !h.alone() {
+			look = time.After(elsewherePeriod)
+		}
+		if e := awaitChange(ctx, change, look, deadline, e); e != nil {
 			return e
 		}
 	}
@@ -63,13 +92,10 @@ func nobodyThere(e *call.Error) bool {
 // do not tell of every change.
 const elsewherePeriod = 500 * time.Millisecond
 
-func (h *Hub) awaitChange(ctx context.Context, change <-chan struct{}, deadline time.Time, last *call.Error) *call.Error {
-	var over, look <-chan time.Time
-	if !h.alone() {
-		t := time.NewTimer(elsewherePeriod)
-		defer t.Stop()
-		look = t.C
-	}
+// awaitChange waits until the table has changed or it is time to look elsewhere; the
+// error is how the call ends instead.
+func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.Time, deadline time.Time, last *call.Error) *call.Error {
+	var over <-chan time.Time
 	if !deadline.IsZero() {
 		t := time.NewTimer(time.Until(deadline))
 		defer t.Stop()

@@ -32,7 +32,6 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	gone := make(chan struct{})
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
-		h.wg.Wait()
 		h.links.close()
 		h.leaveBackplane()
 		h.stopBeat()
@@ -65,7 +64,9 @@ func (h *Hub) Close() {
 
 func (h *Hub) startDrain() {
 	h.mu.Lock()
-	h.draining.Store(true)
+	if !h.draining.Swap(true) {
+		close(h.drained)
+	}
 	h.mu.Unlock()
 	h.table.close()
 	h.shut()
@@ -76,8 +77,10 @@ func (c *conn) drain(ctx context.Context) {
 	c.draining.Store(true)
 	ms := rand.Int64N(c.hub.opts.DrainSpread.Milliseconds() + 1)
 	_ = c.peer.Post(peer.TypeDrain, append(strconv.AppendInt([]byte(`{"retryAfter":`), ms, 10), '}'))
-	_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
-	c.transport.Close(transport.CloseServiceRestart, "the hub goes away")
+	if c.peer.Session().Attached() { // one that waits could not come back
+		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
+	}
+	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 }
 
 func (h *Hub) leaveBackplane() {
@@ -92,6 +95,6 @@ func (h *Hub) cut() {
 	h.stopBeat()
 	for _, c := range h.table.everyone() {
 		c.peer.End(context.Canceled)
-		c.transport.Close(transport.CloseServiceRestart, "the hub goes away")
+		c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 	}
 }

@@ -4,6 +4,8 @@ package hub
 type Stats struct {
 	HubID       string `json:"hubId"`
 	Spokes      int    `json:"spokes"`      // registered now
+	Waiting     int    `json:"waiting"`     // of these, whose session waits for a connection
+	Resumed     uint64 `json:"resumed"`     // sessions that went on with another connection
 	Connections int    `json:"connections"` // registered or about to be
 	Refused     uint64 `json:"refused"`     // connections that did not register
 	Operations  int    `json:"operations"`  // served by spokes now
@@ -36,7 +38,7 @@ func (h *Hub) Stats() Stats {
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
 		Published: h.published.Load(), Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
 		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load(),
-		Draining: h.draining.Load(),
+		Draining: h.draining.Load(), Waiting: h.table.waitingNow(), Resumed: h.resumed.Load(),
 	}
 	for _, c := range h.table.all() {
 		n, _ := c.peer.InFlight()

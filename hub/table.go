@@ -12,8 +12,10 @@ import (
 // table holds the spokes that are connected to this hub. A lookup takes its lock
 // and nothing else.
 type table struct {
-	mu     sync.RWMutex // guards the fields below, and what conn says that it guards
-	spokes map[string]*conn
+	mu       sync.RWMutex // guards the fields below, and what conn says that it guards
+	spokes   map[string]*conn
+	sessions map[string]*conn // by session id, those that can be resumed
+	waiting  int              // how many of them have no connection
 	// providers holds, by operation, who serves it; a slice is replaced, never changed in place.
 	providers map[string][]*conn
 	closed    bool
@@ -38,13 +40,14 @@ func (t *table) claim(c *conn) claim {
 	}
 	if t.spokes == nil {
 		t.spokes = make(map[string]*conn)
+		t.sessions = make(map[string]*conn)
 		t.providers = make(map[string][]*conn)
 	}
 	old := t.spokes[c.id]
 	out := claim{older: old, ok: true}
 	switch {
 	case old == nil:
-	case old.identity.ID != c.identity.ID:
+	case old.who().ID != c.who().ID:
 		return claim{code: transport.CloseIDTaken, reason: "the id is held by another identity"}
 	case c.instanceID == "" || c.instanceID != old.instanceID:
 		out.code, out.reason = transport.CloseReplaced, "replaced by another instance"
@@ -58,7 +61,59 @@ func (t *table) claim(c *conn) claim {
 		old.retired = out.reason
 	}
 	t.spokes[c.id] = c
+	if c.sessionID != "" {
+		t.sessions[c.sessionID] = c
+	}
 	return out
+}
+
+// session gives the spoke with the session.
+func (t *table) session(id string) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.sessions[id]
+}
+
+// newAttempt takes note of an attempt to resume; it is false if a later one was
+// there before.
+func (t *table) newAttempt(c *conn, attempt int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if attempt <= c.attempt {
+		return false
+	}
+	c.attempt = attempt
+	return true
+}
+
+// suspend makes c no candidate while its session waits. It is false if c has been
+// taken out, or too many wait.
+func (t *table) suspend(c *conn, limit int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c || t.waiting >= limit {
+		return false
+	}
+	t.waiting++
+	c.waiting = true
+	t.changedLocked()
+	return true
+}
+
+// restore makes c a candidate again, with what it offers now; see update.
+func (t *table) restore(c *conn, generation int64, p profile) (first, last []string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c {
+		return nil, nil, false
+	}
+	if c.waiting {
+		t.waiting--
+		c.waiting = false
+	}
+	c.generation = generation
+	first, last = t.updateLocked(c, p)
+	return first, last, true
 }
 
 // insert makes c a candidate for calls, unless it has been retired meanwhile.
@@ -89,6 +144,11 @@ func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
 	if t.spokes[c.id] != c {
 		return nil, nil, false
 	}
+	first, last = t.updateLocked(c, p)
+	return first, last, true
+}
+
+func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	gone := t.withdrawLocked(c)
 	c.profile = p
 	first = t.provideLocked(c)
@@ -100,7 +160,7 @@ func (t *table) update(c *conn, p profile) (first, last []string, ok bool) {
 		}
 	}
 	t.changedLocked()
-	return first, last, true
+	return first, last
 }
 
 // overtaken gives the connection that a newer registration on another hub ends, nil
@@ -156,6 +216,13 @@ func (t *table) removeLocked(c *conn) {
 		return
 	}
 	delete(t.spokes, c.id)
+	if t.sessions[c.sessionID] == c {
+		delete(t.sessions, c.sessionID)
+	}
+	if c.waiting {
+		t.waiting--
+		c.waiting = false
+	}
 	t.withdrawLocked(c)
 	t.changedLocked()
 }
@@ -220,9 +287,15 @@ func (t *table) serving(operation string) []*conn {
 
 // profileOf gives what c offers now.
 func (t *table) profileOf(c *conn) profile {
+	p, _ := t.view(c)
+	return p
+}
+
+// view gives what c offers now, and whether its session waits for a connection.
+func (t *table) view(c *conn) (p profile, waiting bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return c.profile
+	return c.profile, c.waiting
 }
 
 // generationOf gives the generation of c's registration.
@@ -258,6 +331,12 @@ func (t *table) operationsNow() int {
 	return len(t.providers)
 }
 
+func (t *table) waitingNow() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.waiting
+}
+
 func (t *table) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -269,6 +348,7 @@ func (t *table) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	t.changedLocked()
 }
 
 // wait gives a channel that is closed at the next change.

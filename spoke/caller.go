@@ -80,19 +80,13 @@ func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envel
 	}
 }
 
-// lost waits until the session that a call found dead has been taken down; it is
-// false when it lives, so that the failure was another's.
+// lost forgets a session that a call found dead; it is false when it lives, so
+// that the failure was another's.
 func (s *Spoke) lost(l *link) bool {
-	select {
-	case <-l.peer.Done():
-	default:
+	if l.alive() {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.link == l {
-		s.setLinkLocked(nil)
-	}
+	s.unlink(l)
 	return true
 }
 

@@ -44,7 +44,7 @@ func TestCallsWaitForAConnection(t *testing.T) {
 // it can have run.
 func TestDisconnectedSaysWhetherItCanHaveRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, slow)
 		a := net.Spoke("a", nil, nil)
 		made := make(chan error, 2)
@@ -77,7 +77,7 @@ func TestDisconnectedSaysWhetherItCanHaveRun(t *testing.T) {
 // The end of a connection is not the end of a call.
 func TestLostConnectionIsNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, func(r *call.Registry) {
 			_ = call.HandleStream(r, "test.count", func(ctx context.Context, _ any, send func(int) error) error {
 				for i := range 3 {

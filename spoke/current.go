@@ -37,10 +37,19 @@ func (s *Spoke) setLink(l *link) bool {
 	return !s.stopping
 }
 
+// unlink forgets a session, if it is the one of the moment.
+func (s *Spoke) unlink(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l {
+		s.setLinkLocked(nil)
+	}
+}
+
 func (s *Spoke) setLinkLocked(l *link) {
 	s.link = l
 	if l != nil {
-		s.id = l.registered.SpokeID
+		s.id = l.spokeID
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})

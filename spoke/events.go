@@ -52,14 +52,9 @@ func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 			return err
 		}
 		err = l.target.Dispatch(ctx, ev)
-		select {
-		case <-l.peer.Done():
-			if err != nil && ctx.Err() == nil {
-				continue // it was not taken
-			}
-		default:
+		if err == nil || ctx.Err() != nil || !e.spoke.lost(l) {
+			return err
 		}
-		return err
 	}
 }
 

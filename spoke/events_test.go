@@ -25,7 +25,7 @@ func publish(t *testing.T, to pubsub.EventTarget, payload string) {
 // at which the gap is told arrives.
 func TestSubscriptionsComeBackWithAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		a := net.Spoke("a", nil, nil)
 		heard := make(chan string, 10)
 		stop, err := a.Events().Listen(t.Context(), "news", func(ev pubsub.Event) {
@@ -61,7 +61,7 @@ func TestSubscriptionsComeBackWithAGap(t *testing.T) {
 
 func TestEventsWaitForAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, nil)
 		heard := make(chan pubsub.Event, 1)
 		if _, err := b.Events().Listen(t.Context(), "news", func(ev pubsub.Event) { heard <- ev }); err != nil {

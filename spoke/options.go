@@ -47,6 +47,10 @@ type Options struct {
 	// MaxMessageBytes, whichever is more.
 	LogBytes int
 
+	// NoSession asks the hub for none: every lost connection then ends the calls in
+	// flight and the subscriptions' flow.
+	NoSession bool
+
 	// HandshakeTimeout is the time from dialling until registered; 0 is 10 s.
 	HandshakeTimeout time.Duration
 	// HeartbeatTimeout is how long after the hub's heartbeat interval a silent

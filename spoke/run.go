@@ -63,11 +63,13 @@ type end struct {
 
 func (s *Spoke) loop(ctx context.Context) error {
 	b := backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}
-	for turn := 0; ; turn++ {
+	defer func() { s.drop(ErrStopped) }()
+	turn := 0
+	for {
 		s.state.set(Connecting)
 		e := s.connect(ctx, s.opts.URLs[turn%len(s.opts.URLs)])
 		switch {
-		case s.isStopping():
+		case s.quit.Err() != nil, s.isStopping() && !s.held.alive():
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -77,10 +79,16 @@ func (s *Spoke) loop(ctx context.Context) error {
 		if e.registered >= s.opts.BackoffReset {
 			b.reset()
 		}
-		delay := b.next(e.retryAfter)
+		delay := b.next(0)
+		if s.held.alive() { // its hub has it, for a while
+			delay = min(delay, s.held.window/3)
+		} else {
+			turn++
+		}
+		delay = max(delay, e.retryAfter)
 		s.log.Info().Err(e.err).Dur("delay", delay).Msg("disconnected; coming back")
 		if !s.pause(ctx, delay) {
-			if s.isStopping() {
+			if s.quit.Err() != nil {
 				return nil
 			}
 			return context.Cause(ctx)
@@ -129,17 +137,17 @@ func (s *Spoke) connect(ctx context.Context, url string) end {
 	}
 	defer conn.Abort()
 	stop := context.AfterFunc(dialCtx, conn.Abort)
-	l, err := s.register(conn)
+	l, resumed, err := s.register(conn)
 	if !stop() && err == nil {
 		err = context.Cause(dialCtx)
 	}
-	if err != nil && l != nil { // the time was up just then
-		l.finish(err)
+	if err != nil && l != nil && !l.wait(l.now.Load(), err) { // the time was up just then
+		s.drop(err)
 	}
 	if err != nil {
 		return end{err: fmt.Errorf("register at %s: %w", url, withClose(conn, err))}
 	}
-	return s.stay(ctx, l)
+	return s.stay(ctx, l, resumed)
 }
 
 func (s *Spoke) dial(ctx context.Context, url string) (transport.Conn, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -20,7 +21,7 @@ import (
 // out on the next connection.
 func TestWhatHasNotLeftGoesOutOnTheNextConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		var ran atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
 			_ = call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { ran.Add(1); return len(in), nil })

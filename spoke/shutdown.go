@@ -27,7 +27,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for
 		}
-		l.conn.Close(transport.CloseNormal, "leaving")
+		l.hangUp(transport.CloseNormal, "leaving")
 	}
 	s.sayQuit()
 	if !running {
@@ -39,7 +39,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		if l != nil {
 			l.peer.End(context.Cause(ctx))
-			l.conn.Abort()
+			l.now.Load().conn.Abort()
 		}
 		if err == nil {
 			err = context.Cause(ctx)

@@ -38,7 +38,9 @@ type Spoke struct {
 	state      stateBox
 	counters   peer.Counters
 	connects   atomic.Uint64
+	resumed    atomic.Uint64
 	attempts   atomic.Int64
+	held       *link          // the session that the loop has in hand; Run's goroutine's
 	handlers   sync.WaitGroup // those of sessions that have ended; Run joins them
 
 	mu       sync.Mutex // guards the fields below
@@ -89,6 +91,7 @@ func (s *Spoke) ID() string {
 type Stats struct {
 	State       string `json:"state"`
 	Connections uint64 `json:"connections"` // registrations that succeeded
+	Resumed     uint64 `json:"resumed"`     // of these, those that went on with a session
 	Attempts    int64  `json:"attempts"`    // dials
 	InFlight    int    `json:"inFlight"`    // calls that the hub answers now
 	Serving     int    `json:"serving"`     // calls that are served now
@@ -109,7 +112,7 @@ type Stats struct {
 // Stats gives the counts of this moment.
 func (s *Spoke) Stats() Stats {
 	k := &s.counters
-	out := Stats{State: s.State().String(), Connections: s.connects.Load(), Attempts: s.attempts.Load(),
+	out := Stats{State: s.State().String(), Connections: s.connects.Load(), Resumed: s.resumed.Load(), Attempts: s.attempts.Load(),
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
 		Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
 		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load()}

@@ -40,7 +40,7 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 		wait.Drop()
 		return nil, e
 	}
-	pos, err := p.sess.Send(ctx, b, timeout, nil)
+	pos, err := p.sess.Request(ctx, b, timeout)
 	if err != nil {
 		wait.Drop()
 		return nil, p.notSent(ctx, err)

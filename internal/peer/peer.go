@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pending"
 	"github.com/alkdev/hubspoke/transport"
@@ -113,7 +114,30 @@ func (p *Peer) Run(conn transport.Conn) error {
 			continue // Read gives the end
 		}
 		p.cfg.Counters.Frames.Add(1)
+		if frame.Type == session.TypeAck && p.sess.Resumable() {
+			p.acknowledged(conn, frame.Payload)
+			continue
+		}
+		if !session.Uncounted(frame.Type) {
+			p.sess.Received(len(data))
+		}
 		p.dispatch(frame)
+	}
+}
+
+// acknowledged takes the other side's word for what has arrived there. One who
+// claims more than was sent has lost count, and the session is of no use.
+func (p *Peer) acknowledged(conn transport.Conn, payload []byte) {
+	var n int64
+	err := jsonscan.Decode(payload, jsonscan.IntField("received", &n))
+	if err != nil || n < 0 {
+		p.cfg.Counters.Malformed.Add(1)
+		return
+	}
+	if err := p.sess.Ack(uint64(n)); errors.Is(err, session.ErrCount) {
+		p.cfg.Log.Warn().Err(err).Int64("received", n).Msg("session ended")
+		p.End(err)
+		conn.Close(transport.CloseInvalidFrame, "more acknowledged than was sent")
 	}
 }
 
@@ -158,6 +182,9 @@ func (p *Peer) Session() *session.Session { return p.sess }
 func (p *Peer) Post(typ string, payload []byte) error {
 	b := session.NewBuffer()
 	b.B = transport.AppendFrame(b.B, typ, payload)
+	if session.Uncounted(typ) {
+		return p.sess.PostUncounted(b)
+	}
 	return p.sess.Post(b)
 }
 

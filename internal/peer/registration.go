@@ -27,6 +27,21 @@ type Registration struct {
 	Operations      []call.Operation  `json:"operations,omitempty"`
 	MaxInFlight     int               `json:"maxInFlight,omitempty"`
 	MaxMessageBytes int64             `json:"maxMessageBytes,omitempty"`
+	Session         *SessionRequest   `json:"session,omitempty"`
+}
+
+// SessionRequest asks for a session, or to go on with one (protocol section 8).
+type SessionRequest struct {
+	ID       string `json:"id"`
+	Received uint64 `json:"received"`
+}
+
+// SessionAnswer says what became of it.
+type SessionAnswer struct {
+	Resumed  bool   `json:"resumed"`
+	Received uint64 `json:"received"`
+	Window   int64  `json:"window"` // milliseconds
+	URL      string `json:"url,omitempty"`
 }
 
 // Registered is what the hub answers.
@@ -37,6 +52,8 @@ type Registered struct {
 	Generation        int64  `json:"generation"`
 	HeartbeatInterval int64  `json:"heartbeatInterval"` // milliseconds
 	MaxMessageBytes   int64  `json:"maxMessageBytes"`
+
+	Session *SessionAnswer `json:"session,omitempty"`
 }
 
 // ParseRegistration reads the input of hub.register. The operations' schemas are
@@ -73,10 +90,53 @@ func ParseRegistration(input []byte) (*Registration, error) {
 		return nil, fmt.Errorf("spokeId is at most %d bytes without control characters", MaxSpokeIDBytes)
 	}
 	r.Attempt = max(attempt, 0)
+	if r.Session, err = parseSessionRequest(session); err != nil {
+		return nil, err
+	}
 	if operations != nil && !jsonscan.IsNull(operations) {
 		r.Operations, err = parseOperations(operations)
 	}
 	return r, err
+}
+
+// maxSessionIDBytes bounds a session's id, which is 128 random bits in some writing.
+const maxSessionIDBytes = 128
+
+func parseSessionRequest(raw []byte) (*SessionRequest, error) {
+	if raw == nil || jsonscan.IsNull(raw) {
+		return nil, nil
+	}
+	r := &SessionRequest{}
+	var received int64
+	err := jsonscan.Decode(raw, jsonscan.StringField("id", &r.ID), jsonscan.IntField("received", &received))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("session: %w", err)
+	case r.ID == "" || len(r.ID) > maxSessionIDBytes:
+		return nil, fmt.Errorf("session.id is not 1 to %d bytes", maxSessionIDBytes)
+	case received < 0:
+		return nil, errors.New("session.received is negative")
+	}
+	r.Received = uint64(received)
+	return r, nil
+}
+
+func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
+	if raw == nil || jsonscan.IsNull(raw) {
+		return nil, nil
+	}
+	a := &SessionAnswer{}
+	var received int64
+	err := jsonscan.Decode(raw, jsonscan.BoolField("resumed", &a.Resumed), jsonscan.IntField("received", &received),
+		jsonscan.IntField("window", &a.Window), jsonscan.StringField("url", &a.URL))
+	if err == nil && (received < 0 || a.Window < 0) {
+		err = errors.New("a negative number")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	a.Received = uint64(received)
+	return a, nil
 }
 
 func validSpokeID(id string) bool {
@@ -148,14 +208,19 @@ func present(raw []byte) json.RawMessage {
 // ParseRegistered reads the data of the hub's answer.
 func ParseRegistered(data []byte) (*Registered, error) {
 	r := &Registered{}
+	var session []byte
 	err := jsonscan.Decode(data,
 		jsonscan.StringField("hubId", &r.HubID),
 		jsonscan.StringField("spokeId", &r.SpokeID),
 		jsonscan.StringField("connectionId", &r.ConnectionID),
 		jsonscan.IntField("generation", &r.Generation),
 		jsonscan.IntField("heartbeatInterval", &r.HeartbeatInterval),
-		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes))
+		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes),
+		jsonscan.ObjectField("session", &session))
 	if err != nil {
+		return nil, err
+	}
+	if r.Session, err = parseSessionAnswer(session); err != nil {
 		return nil, err
 	}
 	if r.SpokeID == "" || r.HeartbeatInterval < 0 || r.MaxMessageBytes < 0 {

@@ -91,7 +91,8 @@ func TestWriteFails(t *testing.T) {
 	})
 }
 
-// A write that fails late does not take a newer connection away.
+// A write that fails late does not take a newer connection away, and what it was
+// to carry goes there.
 func TestWriteFailsAfterAnotherAttach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
@@ -104,7 +105,7 @@ func TestWriteFailsAfterAnotherAttach(t *testing.T) {
 		synctest.Wait()
 		mustSend(t, s, "second")
 		synctest.Wait()
-		d.want(t, "second")
+		d.want(t, "first", "second")
 	})
 }
 

@@ -43,34 +43,47 @@ func (s *Session) flush() {
 		if s.cause != nil || s.conn == nil || s.log.unwritten() == 0 {
 			break
 		}
-		conn := s.conn
-		*batch = s.log.take((*batch)[:0], batchBytes)
-		s.log.lastWritten = s.log.written
-		s.mu.Unlock()
-		var err error
-		if len(*batch) > 0 { // all of it may have been withdrawn
-			err = conn.Write(*batch)
-		}
-		if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
-			s.opts.Log.Debug().Err(err).Msg("write failed")
-		}
-		s.mu.Lock()
-		if s.cause != nil {
-			break
-		}
-		if err != nil { // its reader sees it too and ends the session
-			if s.conn != conn {
-				continue // another has been attached meanwhile
-			}
-			s.conn = nil
-			break
-		}
-		s.written.Add(uint64(len(*batch)))
-		s.log.acknowledge(s.log.written) // a window of zero: written is acknowledged
-		s.tellGapsLocked()
-		s.wakeLocked()
+		s.writeBatchLocked(batch)
 	}
 	s.flushing = false
 	s.wakeLocked()
 	s.mu.Unlock()
+}
+
+// writeBatchLocked writes what waits, up to a bound. It unlocks for the Write.
+func (s *Session) writeBatchLocked(batch *[][]byte) {
+	conn := s.conn
+	s.writing, s.from = true, s.log.written
+	*batch = s.log.take((*batch)[:0], batchBytes)
+	s.mu.Unlock()
+	var err error
+	if len(*batch) > 0 { // all of it may have been withdrawn
+		err = conn.Write(*batch)
+	}
+	if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
+		s.opts.Log.Debug().Err(err).Msg("write failed")
+	}
+	s.mu.Lock()
+	s.writing = false
+	s.returned.Broadcast()
+	switch {
+	case s.cause != nil:
+		return
+	case s.conn != conn: // it was lost, or another has been attached meanwhile
+		s.log.rewind()
+		s.account()
+		return
+	case err != nil: // its reader sees it too
+		s.conn = nil
+		s.log.rewind()
+		s.account()
+		return
+	}
+	s.written += uint64(len(*batch))
+	if !s.opts.Resumable {
+		s.log.acked = s.log.numbered // a window of zero: written is acknowledged
+	}
+	s.trimLocked()
+	s.tellGapsLocked()
+	s.wakeLocked()
 }

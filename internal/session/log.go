@@ -2,70 +2,91 @@ package session
 
 // entry is one frame of the log.
 type entry struct {
-	buf   *Buffer // nil: withdrawn
-	event bool
+	buf    *Buffer // nil: withdrawn, or out and not to be sent again
+	number uint64  // its number among the counted frames; 0 until it is first written
+	kind   kind
 }
 
+// kind says how a frame is treated.
+type kind uint8
+
+const (
+	counted   kind = iota // has a number, and is sent again until it is acknowledged
+	event                 // likewise, within the budget for events
+	uncounted             // belongs to one connection (protocol section 8)
+)
+
 // log is the outbound log: a queue of frames with three cursors. Position p is
-// the p-th frame ever appended; first <= written <= first+len(entries). What is below
-// first has been acknowledged and is gone; what is below written has been handed to a
-// connection.
+// the p-th frame ever appended; first <= written <= end. What is below first is gone; what is
+// below written has been handed to the connection of the moment; what is below reached, to any. A
+// frame gets its number with that, so numbers rise with positions.
 type log struct {
 	entries []entry
 	head    int    // entries[:head] are gone
 	first   uint64 // position of entries[head]
 	written uint64
-	// lastWritten is written as it was when the session ended, for truthful errors.
-	lastWritten uint64
-	bytes       int
-	eventBytes  int
+	reached uint64
+
+	numbered   uint64 // the last number that was given
+	acked      uint64 // the last number that the other side has
+	bytes      int
+	eventBytes int // of events that have no number yet
 }
 
 // keepEntries is the capacity that an empty log keeps; a larger one is given back.
 const keepEntries = 8
 
-func (l *log) append(b *Buffer, event bool) uint64 {
+func (l *log) append(b *Buffer, k kind) uint64 {
 	if l.head > 0 && len(l.entries) == cap(l.entries) {
 		n := copy(l.entries, l.entries[l.head:])
 		clear(l.entries[n:])
 		l.entries, l.head = l.entries[:n], 0
 	}
-	l.entries = append(l.entries, entry{b, event})
+	l.entries = append(l.entries, entry{buf: b, kind: k})
 	l.bytes += len(b.B)
-	if event {
+	if k == event {
 		l.eventBytes += len(b.B)
 	}
-	return l.first + uint64(len(l.entries)-l.head) - 1
+	return l.end() - 1
 }
 
-func (l *log) end() uint64    { return l.first + uint64(len(l.entries)-l.head) }
-func (l *log) unwritten() int { return int(l.end() - l.written) }
+func (l *log) end() uint64        { return l.first + uint64(len(l.entries)-l.head) }
+func (l *log) unwritten() int     { return int(l.end() - l.written) }
+func (l *log) at(p uint64) *entry { return &l.entries[l.head+int(p-l.first)] }
 
-// idle reports whether everything that was appended has been acknowledged.
-func (l *log) idle() bool { return l.bytes == 0 && l.unwritten() == 0 }
-
-// take moves the written cursor over the next frames, up to about max bytes, and
-// appends them to dst.
+// take moves the written cursor over the next frames, up to about limit bytes,
+// numbers those that are written for the first time, and appends them to dst.
 func (l *log) take(dst [][]byte, limit int) [][]byte {
 	size := 0
-	for l.written < l.end() {
-		e := &l.entries[l.head+int(l.written-l.first)]
-		if e.buf != nil {
-			if size > 0 && size+len(e.buf.B) > limit {
-				break
-			}
-			size += len(e.buf.B)
-			dst = append(dst, e.buf.B)
+	for ; l.written < l.end(); l.written++ {
+		e := l.at(l.written)
+		if e.buf == nil {
+			continue
 		}
-		l.written++
+		if size > 0 && size+len(e.buf.B) > limit {
+			break
+		}
+		size += len(e.buf.B)
+		dst = append(dst, e.buf.B)
+		if e.kind != uncounted && e.number == 0 {
+			l.numbered++
+			e.number = l.numbered
+			if e.kind == event {
+				l.eventBytes -= len(e.buf.B)
+			}
+		}
 	}
+	l.reached = max(l.reached, l.written)
 	return dst
 }
 
-// acknowledge drops everything below position p and gives buffers back.
-func (l *log) acknowledge(p uint64) {
-	for l.first < p {
-		e := &l.entries[l.head]
+// trim drops what is below position p and need not be sent again, from the front.
+func (l *log) trim(p uint64) {
+	for l.first < min(p, l.written) {
+		e := l.at(l.first)
+		if e.buf != nil && e.kind != uncounted && e.number > l.acked {
+			break
+		}
 		l.release(e)
 		l.head++
 		l.first++
@@ -80,12 +101,24 @@ func (l *log) acknowledge(p uint64) {
 	}
 }
 
-// withdraw takes back the frame at p if it has not been written.
+// rewind puts the written cursor back to the first frame that the other side has
+// not received, and drops what belonged to the old connection alone.
+func (l *log) rewind() {
+	for p := l.first; p < l.end(); p++ {
+		if e := l.at(p); e.kind == uncounted {
+			l.release(e)
+		}
+	}
+	l.trim(l.written)
+	l.written = l.first
+}
+
+// withdraw takes back the frame at p if it has never been written.
 func (l *log) withdraw(p uint64) bool {
-	if p < l.written || p >= l.end() {
+	if p < l.reached || p < l.first || p >= l.end() {
 		return false
 	}
-	e := &l.entries[l.head+int(p-l.first)]
+	e := l.at(p)
 	if e.buf == nil {
 		return false
 	}
@@ -98,11 +131,11 @@ func (l *log) release(e *entry) {
 		return
 	}
 	l.bytes -= len(e.buf.B)
-	if e.event {
+	if e.kind == event && e.number == 0 {
 		l.eventBytes -= len(e.buf.B)
 	}
 	e.buf.Free()
-	*e = entry{}
+	e.buf = nil
 }
 
 // clear drops everything. Frames that a connection may be writing now are left

@@ -13,12 +13,21 @@ type Position uint64
 // ErrNoRoom is what Send fails with when its wait was over before there was room.
 var ErrNoRoom = errors.New("session: no room in the log in time")
 
-// Send appends a request or a response, and waits while the log is full until
-// there is room, wait is over (0: no bound), the context ends or the session does. It
-// takes the buffer in any case. Appended, if not nil, is called at the moment of
-// appending, before the frame can leave; it must not wait nor call the session. The error is
-// ErrNoRoom, the context's, or the session's cause.
+// Request appends a request, and waits while the log is full or there is no
+// connection until that has changed, wait is over (0: no bound), the context ends or the session
+// does. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause.
+func (s *Session) Request(ctx context.Context, b *Buffer, wait time.Duration) (Position, error) {
+	return s.send(ctx, b, wait, nil, true)
+}
+
+// Send appends a response or an event of this side; it waits as [Session.Request]
+// does, but not for a connection. Appended, if not nil, is called at the moment of
+// appending, before the frame can leave; it must not wait nor call the session.
 func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appended func()) (Position, error) {
+	return s.send(ctx, b, wait, appended, false)
+}
+
+func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
 	var timer *time.Timer // from the first wait on
 	defer func() {
 		if timer != nil {
@@ -33,11 +42,11 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 			b.Free()
 			return 0, err
 		}
-		if s.log.bytes < s.opts.LimitBytes {
+		if s.roomLocked(request) {
 			if appended != nil {
 				appended()
 			}
-			p := s.appendLocked(b, false)
+			p := s.appendLocked(b, counted)
 			s.mu.Unlock()
 			return p, nil
 		}
@@ -74,19 +83,29 @@ func awaitRoom(ctx context.Context, room <-chan struct{}, timer *time.Timer) err
 // Post appends a control or terminal frame. It never waits. It fails with the
 // session's cause when that has ended; the session ends with ErrSlow when the log
 // is over twice its limit.
-func (s *Session) Post(b *Buffer) error {
+func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
+
+// PostUncounted appends a control frame that belongs to the connection of the
+// moment (see [Uncounted]); without one it is dropped.
+func (s *Session) PostUncounted(b *Buffer) error { return s.post(b, uncounted) }
+
+func (s *Session) post(b *Buffer, k kind) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause != nil {
 		b.Free()
 		return s.cause
 	}
+	if k == uncounted && s.conn == nil {
+		b.Free()
+		return nil
+	}
 	if s.log.bytes-s.log.eventBytes > 2*s.opts.LimitBytes { // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow
 	}
-	s.appendLocked(b, false)
+	s.appendLocked(b, k)
 	return nil
 }
 
@@ -99,9 +118,10 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 		b.Free()
 		return
 	}
-	over := s.log.eventBytes > 0 && s.log.eventBytes+len(b.B) > s.opts.EventBytes
+	over := s.log.eventBytes > 0 && s.log.eventBytes+len(b.B) > s.opts.EventBytes ||
+		s.log.bytes > s.opts.LimitBytes+s.opts.EventBytes || s.conn == nil && s.overTotal()
 	if !over && len(s.gaps) == 0 {
-		s.appendLocked(b, true)
+		s.appendLocked(b, event)
 		return
 	}
 	if s.opts.EndOnSlowEvents {
@@ -111,11 +131,11 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 	}
 	if !over {
 		if s.gaps[topic] == 0 {
-			s.appendLocked(b, true)
+			s.appendLocked(b, event)
 			return
 		}
 		s.tellGapLocked(topic)
-		s.appendLocked(b, true)
+		s.appendLocked(b, event)
 		return
 	}
 	b.Free()
@@ -137,20 +157,17 @@ func (s *Session) Withdraw(p Position) bool {
 	if !s.log.withdraw(uint64(p)) {
 		return false
 	}
+	s.account()
 	s.withdrawn++
 	s.wakeLocked()
 	return true
 }
 
-// Written reports whether the frame has been handed to a connection. A session
-// that has ended says so of every frame that its flusher had taken by then.
+// Written reports whether the frame has ever been handed to a connection.
 func (s *Session) Written(p Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil {
-		return uint64(p) < s.log.lastWritten
-	}
-	return uint64(p) < s.log.written
+	return uint64(p) < s.log.reached
 }
 
 // Flush waits until everything that is in the log has been handed to a connection.
@@ -160,7 +177,7 @@ func (s *Session) Flush(ctx context.Context) error {
 		defer s.mu.Unlock()
 		return s.cause
 	}
-	if s.log.idle() {
+	if s.flushedLocked() {
 		s.mu.Unlock()
 		return nil
 	}
@@ -177,8 +194,9 @@ func (s *Session) Flush(ctx context.Context) error {
 	}
 }
 
-func (s *Session) appendLocked(b *Buffer, event bool) Position {
-	p := s.log.append(b, event)
+func (s *Session) appendLocked(b *Buffer, k kind) Position {
+	p := s.log.append(b, k)
+	s.account()
 	s.startFlushLocked()
 	return Position(p)
 }
@@ -190,7 +208,7 @@ func (s *Session) tellGapLocked(topic string) {
 		s.gapTopics = slices.Delete(s.gapTopics, i, i+1)
 	}
 	if s.opts.GapFrame != nil {
-		s.appendLocked(&Buffer{B: s.opts.GapFrame(topic, n)}, false)
+		s.appendLocked(&Buffer{B: s.opts.GapFrame(topic, n)}, counted)
 	}
 }
 

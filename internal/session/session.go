@@ -1,18 +1,24 @@
 // Package session holds what outlives a connection: the one outbound log of a
-// session, with its counts, to which connections attach and from which they
-// detach.
+// session and its counts, to which connections attach and from which they
+// detach (protocol section 8).
 //
-// It knows frames, not calls. With a window of zero, the only one there is so
-// far, what has been written counts as acknowledged, and the session ends with its
-// connection.
+// It knows frames, not calls. A session that is not resumable forgets what has been
+// written, and ends with its connection; its owner sees to that, as to the window of one that is.
+//
+//	          Attach              Detach                 Resume
+//	(new) ──────────► attached ──────────► waiting ──────────────► attached
+//	                      │                    │
+//	                      └───────── End ──────┴──► ended
 //
 // # Bounds
 //
-// Requests and responses wait for room when LimitBytes are in the log. Control and
+// Requests and responses wait for room when LimitBytes are in the log, what is not
+// acknowledged included; requests also wait while there is no connection. Control and
 // terminal frames are always taken; a log that they alone drive over twice the limit ends
-// the session as a slow consumer. Events have a budget of their own: over
+// the session as a slow consumer. Events that have not been written have a budget of their own: over
 // it they are dropped and a gap is told in their place, or the session ends, by
-// configuration. A frame larger than the limit is taken when the log is empty.
+// configuration. A frame larger than the limit is taken when the log is below it. All sessions of a hub
+// share a Total, which holds for those that wait.
 package session
 
 import (
@@ -45,6 +51,10 @@ type Options struct {
 	// OnSlow is called, once and on a goroutine of the session's own, when the
 	// session ends with ErrSlow.
 	OnSlow func()
+	// Resumable keeps what has been written until the other side acknowledges it.
+	Resumable bool
+	// Total, if not nil, is the budget that all sessions share while they wait.
+	Total *Total
 	// Log gets a line when a connection's write fails.
 	Log zerolog.Logger
 }
@@ -55,19 +65,35 @@ type Stats struct {
 	Withdrawn     uint64 // frames taken back before they were written
 	EventsDropped uint64
 	QueuedBytes   int // in the log now
+	Resumed       uint64
 }
+
+// Total counts the bytes in the logs of many sessions.
+type Total struct {
+	// Limit bounds them; sessions without a connection take nothing beyond it.
+	Limit int64
+	used  atomic.Int64
+}
+
+// Used is how many bytes there are now.
+func (t *Total) Used() int64 { return t.used.Load() }
 
 // Session is the outbound side of one session. All methods may be called
 // concurrently.
 type Session struct {
-	opts Options
-	done chan struct{}
-	wg   sync.WaitGroup
+	opts    Options
+	done    chan struct{}
+	wg      sync.WaitGroup
+	receipt receipt
 
 	mu        sync.Mutex // guards the fields below
 	log       log
+	counted   int // of the log's bytes, what Total knows of
 	conn      transport.Conn
 	flushing  bool
+	writing   bool          // the flusher is in a Write
+	from      uint64        // the first position of that Write
+	returned  sync.Cond     // told when a Write returns
 	room      chan struct{} // closed when there is room again; nil while nobody waits
 	empty     chan struct{} // closed when all is written; nil while nobody waits
 	gaps      map[string]int
@@ -76,7 +102,8 @@ type Session struct {
 
 	withdrawn     uint64
 	eventsDropped uint64
-	written       atomic.Uint64
+	resumed       uint64
+	written       uint64
 }
 
 // New makes a session without a connection.
@@ -87,20 +114,108 @@ func New(o Options) *Session {
 	if o.EventBytes <= 0 {
 		o.EventBytes = 1 << 20
 	}
-	return &Session{opts: o, done: make(chan struct{})}
+	s := &Session{opts: o, done: make(chan struct{})}
+	s.returned.L = &s.mu
+	return s
 }
 
-// Attach gives the session a connection to write to. What is in the log goes
-// out, in order. It fails with the session's cause when that has ended.
+// ErrCount says that the other side claims to have received more than was sent.
+var ErrCount = errors.New("session: the other side has received more than was sent")
+
+// Attach gives a new session its first connection. What is in the log goes out,
+// in order. It fails with the session's cause when that has ended.
 func (s *Session) Attach(c transport.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.attachLocked(c)
+}
+
+func (s *Session) attachLocked(c transport.Conn) error {
 	if s.cause != nil {
 		return s.cause
 	}
 	s.conn = c
 	s.startFlushLocked()
+	s.wakeRoomLocked()
 	return nil
+}
+
+// Check reports with [ErrCount] whether received cannot be.
+func (s *Session) Check(received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if received > s.log.numbered {
+		return ErrCount
+	}
+	return nil
+}
+
+// Resume goes on with another connection, from the first frame that the other
+// side has not received. The reader of the old one must have ended, and the old one be aborted: a
+// Write that is still in it is waited for. It fails with [ErrCount], or with the session's cause.
+func (s *Session) Resume(c transport.Conn, received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.writing {
+		s.returned.Wait()
+	}
+	if s.cause != nil {
+		return s.cause
+	}
+	if received > s.log.numbered {
+		return ErrCount
+	}
+	s.log.acked = max(s.log.acked, received)
+	s.log.rewind()
+	s.account()
+	s.resumed++
+	return s.attachLocked(c)
+}
+
+// Detach takes a connection that was lost away, if it is the one attached: what
+// has not been acknowledged waits for the next.
+func (s *Session) Detach(c transport.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || s.conn != c {
+		return
+	}
+	s.conn = nil
+	if !s.writing { // else the flusher does it, since the Write still reads the buffers
+		s.log.rewind()
+		s.account()
+	}
+}
+
+// Ack takes the other side's word for what it has received. It fails with [ErrCount].
+func (s *Session) Ack(received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if received > s.log.numbered {
+		return ErrCount
+	}
+	s.log.acked = max(s.log.acked, received)
+	s.trimLocked()
+	s.wakeLocked()
+	return nil
+}
+
+// trimLocked gives back what need not be kept, up to what is being written now.
+func (s *Session) trimLocked() {
+	if s.writing {
+		s.log.trim(s.from)
+	} else {
+		s.log.trim(s.log.written)
+	}
+	s.account()
+}
+
+// account tells Total how the log has changed.
+func (s *Session) account() {
+	if s.opts.Total != nil {
+		s.opts.Total.used.Add(int64(s.log.bytes - s.counted))
+		s.counted = s.log.bytes
+	}
 }
 
 // End ends the session: what waits fails with cause, what is in the log is
@@ -121,9 +236,11 @@ func (s *Session) endLocked(cause error) {
 	s.cause = cause
 	s.conn = nil
 	s.log.clear()
+	s.account()
 	s.gaps, s.gapTopics = nil, nil
 	s.wakeLocked()
 	close(s.done)
+	s.receipt.stop()
 }
 
 // Done is closed when the session has ended.
@@ -143,21 +260,56 @@ func (s *Session) Wait() {
 	s.wg.Wait()
 }
 
+// Resumable reports whether the session outlives its connection.
+func (s *Session) Resumable() bool { return s.opts.Resumable }
+
+// Attached reports whether the session has a connection.
+func (s *Session) Attached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}
+
 // Stats gives the counts of this moment.
 func (s *Session) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Written: s.written.Load(), Withdrawn: s.withdrawn,
-		EventsDropped: s.eventsDropped, QueuedBytes: s.log.bytes}
+	return Stats{Written: s.written, Withdrawn: s.withdrawn,
+		EventsDropped: s.eventsDropped, QueuedBytes: s.log.bytes, Resumed: s.resumed}
 }
 
 func (s *Session) wakeLocked() {
-	if s.room != nil && (s.cause != nil || s.log.bytes < s.opts.LimitBytes) {
-		close(s.room)
-		s.room = nil
+	if s.cause != nil || s.log.bytes < s.opts.LimitBytes {
+		s.wakeRoomLocked()
 	}
-	if s.empty != nil && (s.cause != nil || s.log.idle()) {
+	if s.empty != nil && (s.cause != nil || s.flushedLocked()) {
 		close(s.empty)
 		s.empty = nil
 	}
+}
+
+func (s *Session) wakeRoomLocked() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+}
+
+// flushedLocked reports whether everything has been handed to the connection.
+func (s *Session) flushedLocked() bool { return s.log.unwritten() == 0 && !s.writing }
+
+// roomLocked reports whether a frame may be appended now. Requests need a
+// connection, so that they can be taken back while there is none.
+func (s *Session) roomLocked(request bool) bool {
+	if s.log.bytes >= s.opts.LimitBytes {
+		return false
+	}
+	if s.conn != nil || !s.opts.Resumable {
+		return true
+	}
+	return !request && !s.overTotal()
+}
+
+func (s *Session) overTotal() bool {
+	return s.opts.Total != nil && s.opts.Total.used.Load() >= s.opts.Total.Limit
 }

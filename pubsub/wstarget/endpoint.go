@@ -105,10 +105,10 @@ func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		return errNotJSON
 	}
 	e.opts.Outlet.Event(ev.Topic, appendEvent(nil, ev))
-	return nil
+	return e.local.Dispatch(ctx, ev)
 }
 
-// Listen hears what the spoke publishes on the topic.
+// Listen hears what the spoke publishes on the topic, and what Dispatch sends.
 func (e *Endpoint) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	return e.local.Listen(ctx, topic, fn)
 }

@@ -1,0 +1,91 @@
+package hub
+
+import (
+	"errors"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// attachment is one connection of a session, until its reader has ended.
+type attachment struct {
+	conn transport.Conn
+	done chan struct{} // closed when the reader has ended and the session knows
+}
+
+// errWindow is why a session ends whose spoke did not come back in time.
+var errWindow = errors.New("the connection was lost and did not come back in time")
+
+// run reads until the connection ends. It runs on a goroutine of its own, so that
+// the stack of the HTTP handler goes.
+func (c *conn) run(a *attachment) {
+	err := c.peer.Run(a.conn)
+	if !c.detach(a, err) {
+		c.end(err)
+	}
+	close(a.done)
+	a.conn.Abort()
+}
+
+// detach leaves the session waiting for the next connection, where it may: it is
+// false when the session ends with this one.
+func (c *conn) detach(a *attachment, err error) bool {
+	if c.sessionID == "" || !keepsSession(err) || c.hub.draining.Load() || c.peer.Session().Cause() != nil {
+		return false
+	}
+	if !c.hub.table.suspend(c, c.hub.opts.MaxWaiting) {
+		c.log.Warn().Msg("too many sessions wait; this one ends")
+		return false
+	}
+	c.peer.Session().Detach(a.conn)
+	c.log.Info().Err(err).Msg("connection lost; the session waits")
+	c.startWindow(a)
+	return true
+}
+
+// startWindow gives the spoke time to come back. Whoever resumes meanwhile, or is
+// about to, has changed or holds what it looks at.
+func (c *conn) startWindow(a *attachment) {
+	timer := time.AfterFunc(c.hub.opts.SessionWindow, func() {
+		c.resuming.Lock()
+		defer c.resuming.Unlock()
+		if c.now.Load() == a && !c.peer.Session().Attached() {
+			c.end(errWindow)
+		}
+	})
+	if old := c.window.Swap(timer); old != nil {
+		old.Stop()
+	}
+}
+
+// keepsSession says after which ends a session waits (protocol section 7).
+func keepsSession(err error) bool {
+	ce, ok := errors.AsType[*transport.CloseError](err)
+	if !ok {
+		return true
+	}
+	switch ce.Code {
+	case transport.CloseHeartbeatMissed, transport.CloseCredentialsExpired, transport.CloseSuperseded, transport.CloseTryAgainLater:
+		return true
+	case transport.CloseGoingAway:
+		return ce.Remote
+	case transport.CloseNormal, transport.CloseNoStatus, transport.CloseUnsupportedData, transport.CloseInvalidFrame, transport.CloseMessageTooBig:
+		return false
+	}
+	return ce.Remote && !ce.Code.Terminal()
+}
+
+// hangUp closes the connection of the moment, if there is one.
+func (c *conn) hangUp(code transport.CloseCode, reason string) {
+	if a := c.now.Load(); a != nil {
+		a.conn.Close(code, reason)
+	}
+}
+
+// dismiss closes the connection, and ends a session that has none.
+func (c *conn) dismiss(code transport.CloseCode, reason string) {
+	c.hangUp(code, reason)
+	if !c.peer.Session().Attached() {
+		c.end(&transport.CloseError{Code: code, Reason: reason})
+	}
+}

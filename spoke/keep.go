@@ -1,0 +1,80 @@
+package spoke
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+)
+
+// keep tells the hub of changed operations and watches over the connection. It
+// ends with ctx, which is the connection's.
+func (l *link) keep(ctx context.Context, a *attachment) {
+	interval := time.Duration(a.registered.HeartbeatInterval) * time.Millisecond
+	if interval <= 0 {
+		interval = 25 * time.Second
+	}
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	asked := false
+	changed := a.changed
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			changed = l.spoke.operations.Changed()
+			again = l.registerAgain(ctx)
+			continue
+		case <-again:
+			again = l.registerAgain(ctx)
+			continue
+		case <-timer.C:
+		}
+		silent := time.Since(a.conn.LastReceived())
+		switch {
+		case silent < interval:
+			asked = false
+			timer.Reset(interval - silent)
+		case asked && silent >= interval+l.spoke.opts.HeartbeatTimeout:
+			l.spoke.log.Warn().Dur("silent", silent).Msg("heartbeat missed")
+			a.conn.Abort()
+			return
+		default:
+			if !asked {
+				_ = l.peer.Post(peer.TypePing, nil) // fails only when the session has ended
+			}
+			asked = true
+			timer.Reset(interval + l.spoke.opts.HeartbeatTimeout - silent)
+		}
+	}
+}
+
+// registerAgainAfter is when a hub that was too busy is told again.
+const registerAgainAfter = time.Second
+
+// registerAgain tells the hub what the spoke serves now. A hub that refuses
+// keeps the old registration; that is logged. One that was too busy is to be told again when the channel gives.
+func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
+	reg := l.spoke.registration()
+	reg.SpokeID = l.spokeID
+	req, err := peer.RegisterRequest(reg)
+	if err == nil {
+		callCtx, cancel := context.WithTimeout(ctx, l.spoke.opts.HandshakeTimeout)
+		defer cancel()
+		_, err = l.peer.Call(callCtx, req)
+	}
+	if ctx.Err() != nil {
+		return nil // the next registration says it
+	}
+	if err != nil && !errors.Is(err, call.CodeDisconnected) {
+		l.spoke.log.Error().Err(err).Msg("the hub did not take the changed operations")
+	}
+	if e, ok := errors.AsType[*call.Error](err); ok && (e.Retryable || e.Code == call.CodeTimeout) {
+		return time.After(registerAgainAfter)
+	}
+	return nil
+}
