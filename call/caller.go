@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Caller makes calls. A hub and a spoke are Callers. Both methods may be called
@@ -65,7 +63,7 @@ func encodeInput(operation string, in any) (json.RawMessage, error) {
 	case nil:
 		return nil, nil
 	case json.RawMessage:
-		if len(v) > 0 && !jsonscan.Valid(v) {
+		if len(v) > 0 && !validJSON(v) {
 			return nil, &Error{Code: CodeValidation, Message: "the input of " + operation + " is not JSON"}
 		}
 		return v, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
@@ -120,15 +121,18 @@ func decodeInput[In any](req *Request) (In, error) {
 	return in, nil
 }
 
+// validJSON holds what a program made itself against what a frame may carry.
+func validJSON(raw json.RawMessage) bool { return utf8.Valid(raw) && jsonscan.Valid(raw) }
+
 func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error {
 	switch v := any(out).(type) {
 	case Envelope:
-		if len(v.Data) > 0 && !jsonscan.Valid(v.Data) || len(v.Meta) > 0 && !IsObject(v.Meta) {
+		if len(v.Data) > 0 && !validJSON(v.Data) || len(v.Meta) > 0 && !IsObject(v.Meta) {
 			return Errorf(CodeExecution, "the output of %s is no envelope", req.Operation)
 		}
 		return send(v)
 	case json.RawMessage:
-		if len(v) > 0 && !jsonscan.Valid(v) {
+		if len(v) > 0 && !validJSON(v) {
 			return Errorf(CodeExecution, "the output of %s is not JSON", req.Operation)
 		}
 		return send(Envelope{Data: v})

@@ -35,6 +35,10 @@ type Request struct {
 	WaitForSpoke bool
 	// Idempotent says that the operation may be repeated even after it can have run.
 	Idempotent bool
+	// Attempts is how often the call is made at most, and Backoff the pause before
+	// the first repeat; see [Retry]. 0 and 1 are once.
+	Attempts int
+	Backoff  time.Duration
 	// Identity is who calls. A handler sees what the hub vouches for, nil where
 	// the server that embeds the hub calls for itself. A caller sets it with [As].
 	Identity *Identity
@@ -79,7 +83,8 @@ func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metad
 // WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.
 func WaitForSpoke() Option { return func(r *Request) { r.WaitForSpoke = true } }
 
-// Idempotent says that the operation may be repeated even after it can have run.
+// Idempotent says that the operation may be repeated even after it can have run;
+// [Retry] then repeats it also where the first attempt may have.
 func Idempotent() Option { return func(r *Request) { r.Idempotent = true } }
 
 // As makes the call for this identity. Only the server that embeds a hub can

@@ -37,18 +37,19 @@ func (h *Hub) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Enve
 
 // invoke makes a call with the interceptors around it.
 func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	r := *req
-	r.Stream = stream
-	if parent := call.FromContext(ctx); parent != nil && r.ParentID == "" {
-		r.ParentID = parent.ID
+	r, err := call.Outgoing(ctx, req, stream)
+	if err != nil {
+		return err
 	}
-	if len(r.Metadata) > 0 && !call.IsObject(r.Metadata) {
-		return &call.Error{Code: call.CodeValidation, Message: "metadata is not a JSON object"}
-	}
+	return call.Repeat(ctx, r, send, h.once)
+}
+
+// once makes one attempt of a call, with the interceptors around it.
+func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 	if len(h.opts.Interceptors) == 0 {
-		return h.answer(ctx, &r, send)
+		return h.answer(ctx, req, send)
 	}
-	return call.Chain(h.answer, h.opts.Interceptors...)(ctx, &r, send)
+	return call.Chain(h.answer, h.opts.Interceptors...)(ctx, req, send)
 }
 
 // answer has the shape of a [call.Handler]: it answers a request of the embedding

@@ -15,6 +15,9 @@ func (e events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if reservedFrame(ev.Topic) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, ev.Topic)
 	}
+	if !call.ValidPayload(ev.Payload) {
+		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
+	}
 	e.hub.published.Add(1)
 	return e.hub.core.Dispatch(ctx, ev)
 }

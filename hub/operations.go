@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -140,14 +141,30 @@ func (h *Hub) Publish(ctx context.Context, id *call.Identity, topic string, payl
 	if e := h.mayPublish(id, topic); e != nil {
 		return e
 	}
+	if !call.ValidPayload(payload) {
+		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
+	}
 	h.published.Add(1)
 	if err := h.core.Dispatch(ctx, pubsub.Event{Topic: topic, Payload: payload}); err != nil {
 		if ctx.Err() != nil {
 			return call.ContextError(ctx, true)
 		}
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: err.Error(), Cause: err}
+		return notPublished(err)
 	}
 	return nil
+}
+
+// notPublished tells the publisher why, and, in details.local, whether the
+// listeners of this hub have the event all the same (protocol section 9).
+func notPublished(err error) *call.Error {
+	e := &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: err.Error(), Cause: err}
+	if l, ok := errors.AsType[interface {
+		error
+		DeliveredLocally() bool
+	}](err); ok && l.DeliveredLocally() {
+		e.Details = json.RawMessage(`{"local":true}`)
+	}
+	return e
 }
 
 func (h *Hub) publishOperation(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {

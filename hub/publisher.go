@@ -15,6 +15,7 @@ import (
 type publisher struct {
 	core   pubsub.EventTarget
 	direct bool
+	async  AsyncDispatcher // what the core offers, or nil
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex // guards the fields below
@@ -37,7 +38,8 @@ var errPublisherFull = errors.New("too many events wait to be published")
 
 func newPublisher(core pubsub.EventTarget) *publisher {
 	_, local := core.(*pubsub.Local)
-	return &publisher{core: core, direct: local}
+	async, _ := core.(AsyncDispatcher)
+	return &publisher{core: core, direct: local, async: async}
 }
 
 func (p *publisher) publish(ev pubsub.Event, failed func(error)) {
@@ -45,6 +47,14 @@ func (p *publisher) publish(ev pubsub.Event, failed func(error)) {
 		if err := p.core.Dispatch(context.Background(), ev); err != nil && failed != nil {
 			failed(err)
 		}
+		return
+	}
+	if p.async != nil {
+		p.async.DispatchAsync(ev, func(err error) {
+			if err != nil && failed != nil {
+				failed(err)
+			}
+		})
 		return
 	}
 	p.mu.Lock()

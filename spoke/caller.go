@@ -40,18 +40,19 @@ func (s *Spoke) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.En
 }
 
 func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	r := *req
-	r.Stream = stream
-	if parent := call.FromContext(ctx); parent != nil && r.ParentID == "" {
-		r.ParentID = parent.ID
+	r, err := call.Outgoing(ctx, req, stream)
+	if err != nil {
+		return err
 	}
-	if len(r.Metadata) > 0 && !call.IsObject(r.Metadata) {
-		return &call.Error{Code: call.CodeValidation, Message: "metadata is not a JSON object"}
-	}
+	return call.Repeat(ctx, r, send, s.once)
+}
+
+// once makes one attempt of a call, with the interceptors around it.
+func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 	if len(s.opts.Interceptors) == 0 {
-		return s.ask(ctx, &r, send)
+		return s.ask(ctx, req, send)
 	}
-	return call.Chain(s.ask, s.opts.Interceptors...)(ctx, &r, send)
+	return call.Chain(s.ask, s.opts.Interceptors...)(ctx, req, send)
 }
 
 // ask has the shape of a [call.Handler]: it makes the call on the connection of
@@ -60,6 +61,9 @@ func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envel
 	left := peer.Remaining(ctx, req)
 	if left < 0 {
 		return call.ContextError(ctx, false)
+	}
+	if req.Operation == peer.OperationRegister {
+		return &call.Error{Code: call.CodeValidation, Message: "the spoke registers by itself; change its Operations instead"}
 	}
 	leg := *req
 	leg.Identity = nil // the hub says who this is
@@ -74,9 +78,35 @@ func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envel
 		}
 		err = askOnce(ctx, l.peer, &leg, send)
 		e, ok := errors.AsType[*call.Error](err)
-		if !ok || e.Sent || e.Code != call.CodeDisconnected || !s.lost(l) {
+		switch {
+		case ok && !e.Sent && e.Code == call.CodeDisconnected && s.lost(l):
+		case ok && !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
+		default:
 			return err
 		}
+	}
+}
+
+// lookAgain is how often a call that waits for a spoke asks the hub, which does
+// not tell when one has come.
+const lookAgain = 250 * time.Millisecond
+
+func nobodyThere(e *call.Error) bool {
+	return e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound
+}
+
+// rest pauses before the hub is asked again; it is false where the call has no time for it.
+func rest(ctx context.Context, left time.Duration, until time.Time) bool {
+	if left > 0 && time.Until(until) <= lookAgain {
+		return false
+	}
+	t := time.NewTimer(lookAgain)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

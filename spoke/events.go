@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
@@ -42,6 +43,9 @@ func newEvents(s *Spoke) *events { return &events{spoke: s} }
 func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := checkTopic(ev.Topic, true); err != nil {
 		return err
+	}
+	if !call.ValidPayload(ev.Payload) {
+		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
 	}
 	for {
 		if ctx.Err() != nil {

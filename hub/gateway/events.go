@@ -21,7 +21,7 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer g.drain.add(cancel)()
+	defer context.AfterFunc(g.hub.Open(), cancel)() // the server would wait for the stream for ever
 	if g.hub.Draining() {
 		fail(w, unavailable("the hub is draining"))
 		return

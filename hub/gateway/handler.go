@@ -37,7 +37,6 @@ type Handler struct {
 	hub     *hub.Hub
 	opts    Options
 	refused func(r *http.Request, err error) // logs what the client is not told
-	drain   drainWatch
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -59,7 +58,6 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 	g := &Handler{hub: h, opts: c, refused: func(r *http.Request, err error) {
 		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
 	}}
-	g.drain.draining = h.Draining
 	return g, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 )
 
 // spokes lists what hub.spokes lists.
@@ -17,10 +18,11 @@ func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, _ *call.Identity
 
 // health is for load balancers, which have no credentials: it tells nothing else.
 func (g *Handler) health(w http.ResponseWriter, _ *http.Request) {
-	if g.hub.Draining() {
+	health := g.hub.Health()
+	status := http.StatusOK
+	if health.Status == hub.StatusDraining {
 		w.Header().Set("Retry-After", "1")
-		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"draining"}`))
-		return
+		status = http.StatusServiceUnavailable
 	}
-	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
+	answerValue(w, status, health)
 }

@@ -2,6 +2,7 @@ package redisbackplane_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -31,10 +32,17 @@ func newCutOff(t *testing.T, lease time.Duration) (*outage, *redistest.Proxy) {
 func (o *outage) gone(lease time.Duration) {
 	o.Helper()
 	dir := o.a.bp.Backplane().Directory
+	seen := ""
+	o.Cleanup(func() {
+		if o.Failed() {
+			o.Logf("what was seen last: %s", seen)
+		}
+	})
 	within(o, lease, "the hub is out", func() bool {
 		hubs, err := dir.Hubs(o.Context())
 		providers, err2 := dir.Providers(o.Context(), "test.who.on-b")
 		_, found, err3 := dir.Spoke(o.Context(), "on-b")
+		seen = fmt.Sprint(hubs, err, providers, err2, found, err3, o.server.Do("KEYS", "*"), o.server.Do("GET", "alk:hubspoke:hub:{hub-b}:lease"))
 		return errors.Join(err, err2, err3) == nil && slices.Equal(hubs, []string{"hub-a"}) && len(providers) == 0 && !found
 	})
 	if err := fails(o.T, o.a.Hub, call.To("on-b")); !errors.Is(err, call.CodeSpokeNotFound) {
@@ -90,7 +98,7 @@ func TestHubStalled(t *testing.T) {
 func TestDeafSubscription(t *testing.T) {
 	o, proxy := newCutOff(t, redisbackplane.DefaultLease)
 	ended := o.inFlight()
-	proxy.Stall(redistest.ToClient, "inbox")
+	proxy.Stall(redistest.ToClient, "inbox:{hub-b}") // of all its connections just this one
 	o.disconnected(ended, 3*time.Second)
 	proxy.Heal()
 	o.works("after it hears again")

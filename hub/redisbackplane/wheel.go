@@ -70,8 +70,14 @@ func (e *end) look(now time.Time, late bool) {
 	busy := ask != nil && ask()
 	e.mu.Lock()
 	p := &e.pace
-	if busy && !p.wasBusy || late {
+	switch {
+	case late:
 		p.since = now
+	case busy && !p.wasBusy: // since the last look: with what was sent last, as a rule
+		p.since = now.Add(-turnPeriod)
+		if p.sent.After(p.since) {
+			p.since = p.sent
+		}
 	}
 	p.wasBusy = busy
 	heard := p.since

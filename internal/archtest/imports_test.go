@@ -50,8 +50,10 @@ var allowed = map[string][]string{
 	"spoke":       both,
 	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan"},
 	"hub/redisbackplane": {
-		"hub", "call", "pubsub/redistarget", "transport", rueidisModule,
+		"hub", "call", "pubsub/redistarget", "transport", "internal/jsonscan", rueidisModule, uuidModule, zerologModule,
 	},
+	"hub/directorytest":  {"hub"},
+	"internal/redistest": {rueidisModule},
 	"hub/hubtest": {"hub", "spoke", "transport", "call"},
 }
 

@@ -22,7 +22,9 @@ func TestRegisterAndAnswer(t *testing.T) {
 		if err == nil && (r.SpokeID != "w" || r.InstanceID != "i" || r.MaxInFlight != 3 || r.Labels["k"] != "v" || len(r.Operations) != 1) {
 			err = errors.New("another registration arrived")
 		}
-		if err == nil {
+		if err != nil {
+			b.Abort() // or the other end would wait
+		} else {
 			err = WriteRegistered(b, id, out)
 		}
 		done <- err

@@ -38,3 +38,6 @@ func (e *UnavailableError) Error() string {
 
 // Unwrap gives [ErrUnavailable] and the cause.
 func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Err} }
+
+// DeliveredLocally is Local, for who does not know this package.
+func (e *UnavailableError) DeliveredLocally() bool { return e.Local }

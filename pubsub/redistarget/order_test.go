@@ -31,7 +31,7 @@ func TestOrderWithReconnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer stop()
+		t.Cleanup(stop)
 	}
 	var published sync.Map // [3]int{topic, publisher, number}: Redis has confirmed it
 	enough := make(chan struct{})

@@ -206,22 +206,11 @@ func TestGarbage(t *testing.T) {
 
 func TestNewErrors(t *testing.T) {
 	server := redistest.Start(t, redistest.Args("--requirepass", "secret"))
-	open := redistest.Start(t)
 	if _, err := redistarget.New(nil, nil); err == nil {
 		t.Error("New without a client returned no error")
 	}
-
-	// NewClient itself refuses what cannot work, unless Redis changes behind its back.
 	client := newClientWith(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}, Password: "secret"})
 	newTarget(t, client, nil)
-	client = newClient(t, open.Addr())
-	open.Do("CONFIG", "SET", "requirepass", "secret")
-	redistest.Poll(t, "the client to need a password", func() bool {
-		if _, err := open.Try("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
-			_, _ = open.Try("AUTH", "secret")
-		}
-		return true
-	})
 	for name, o := range map[string]*redistarget.Options{
 		"Mode 7":   {Mode: 7},
 		"negative": {Timeout: -1},
@@ -232,11 +221,39 @@ func TestNewErrors(t *testing.T) {
 		}
 	}
 
-	open.Kill()
-	_, err := redistarget.New(client, &redistarget.Options{Timeout: time.Second})
-	if err == nil || !strings.Contains(err.Error(), "is it running") {
-		t.Errorf("New without a server: %v", err)
+	// rueidis.NewClient itself refuses what cannot work, unless Redis changes behind its back.
+	open := redistest.Start(t)
+	proxy := redistest.NewProxy(t, open.Addr())
+	client = newClient(t, proxy.Addr())
+	open.Do("CONFIG", "SET", "requirepass", "secret")
+	proxy.Cut()
+	errorWith := func(text string) {
+		t.Helper()
+		redistest.Poll(t, "an error of New that says "+text, func() bool {
+			target, err := redistarget.New(client, &redistarget.Options{Timeout: time.Second})
+			if err == nil {
+				target.Close()
+				t.Fatal("New returned no error")
+			}
+			return strings.Contains(err.Error(), text)
+		})
 	}
+	errorWith("set Username and Password")
+	open.Kill()
+	errorWith("is it running")
+}
+
+// What is not RESP3 works too.
+func TestRESP2(t *testing.T) {
+	server := redistest.Start(t)
+	client := newClientWith(t, rueidis.ClientOption{InitAddress: []string{server.Addr()}, AlwaysRESP2: true, DisableCache: true})
+	target := newTarget(t, client, quick())
+	recorder := listen(t, target, "topic")
+	dispatch(t, target, "topic", "1")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	redistest.Poll(t, "a reconnect", func() bool { return target.Stats().Reconnects == 1 })
+	dispatch(t, target, "topic", "2")
+	want(t, recorder, "1", "gap", "2")
 }
 
 func TestCloseEnds(t *testing.T) {

@@ -1,0 +1,31 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Outgoing gives the request that a [Caller] makes of the one that it was given:
+// a copy, a stream or not, with the parent that ctx names. What would be no frame is refused with
+// VALIDATION_ERROR. It is for implementations of [Caller].
+func Outgoing(ctx context.Context, req *Request, stream bool) (*Request, error) {
+	r := *req
+	r.Stream = stream
+	if parent := FromContext(ctx); parent != nil && r.ParentID == "" {
+		r.ParentID = parent.ID
+	}
+	switch {
+	case !ValidName(r.Operation) || !utf8.ValidString(r.Operation):
+		return nil, &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
+	case len(r.Input) > 0 && (!validJSON(r.Input)):
+		return nil, &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " is not JSON"}
+	case len(r.Metadata) > 0 && (!utf8.Valid(r.Metadata) || !IsObject(r.Metadata)):
+		return nil, &Error{Code: CodeValidation, Message: "the metadata is not a JSON object"}
+	}
+	return &r, nil
+}
+
+// ValidPayload reports whether raw can be the payload of an event: nil, or JSON in
+// UTF-8. What a program published that is neither would end the connections of its subscribers.
+func ValidPayload(raw json.RawMessage) bool { return len(raw) == 0 || validJSON(raw) }

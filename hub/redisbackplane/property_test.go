@@ -1,0 +1,264 @@
+package redisbackplane_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/redistest"
+	"github.com/alkdev/hubspoke/spoke"
+)
+
+const (
+	propertySpokes = 50
+	propertyHubs   = 3
+	// propertyTime is how long the test goes on; HUBSPOKE_PROPERTY_TIME changes it,
+	// HUBSPOKE_PROPERTY_SEED repeats a run as far as that is possible.
+	propertyTime = 12 * time.Second
+)
+
+// chaos moves spokes between hubs while Redis and hubs come and go.
+type chaos struct {
+	t       *testing.T
+	rnd     *rand.Rand
+	server  *redistest.Server
+	proxies []*redistest.Proxy
+	nodes   []*node
+
+	spokes [propertySpokes]*hubtest.Spoke // the newest of each id
+	homes  [propertySpokes]int            // the hub of each
+
+	mu   sync.Mutex     // guards the field below
+	runs map[string]int // how often each call was run
+}
+
+func propertySettings(t *testing.T) (time.Duration, uint64) {
+	d, seed := propertyTime, rand.Uint64()
+	var err error
+	if s := os.Getenv("HUBSPOKE_PROPERTY_TIME"); s != "" {
+		if d, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("HUBSPOKE_PROPERTY_TIME: %v", err)
+		}
+	}
+	if s := os.Getenv("HUBSPOKE_PROPERTY_SEED"); s != "" {
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("HUBSPOKE_PROPERTY_SEED: %v", err)
+		}
+	}
+	t.Logf("HUBSPOKE_PROPERTY_SEED=%d HUBSPOKE_PROPERTY_TIME=%v", seed, d)
+	return d, seed
+}
+
+func TestSpokesMoveAtRandom(t *testing.T) {
+	d, seed := propertySettings(t)
+	c := &chaos{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), server: redistest.Start(t), runs: make(map[string]int)}
+	for i := range propertyHubs {
+		proxy := redistest.NewProxy(t, c.server.Addr())
+		c.proxies = append(c.proxies, proxy)
+		c.nodes = append(c.nodes, startNode(t, "redis://"+proxy.Addr(), fmt.Sprint("hub-", i), &redisOptions{Lease: time.Second}))
+	}
+	for i := range c.spokes {
+		c.move(i)
+	}
+	var callers sync.WaitGroup
+	ctx, stop := context.WithCancel(context.Background())
+	for i, n := range c.nodes {
+		callers.Go(func() { c.call(ctx, i, n) })
+	}
+	end := time.NewTimer(d)
+	defer end.Stop()
+	step := time.NewTicker(15 * time.Millisecond)
+	defer step.Stop()
+	for running := true; running; {
+		select {
+		case <-end.C:
+			running = false
+		case <-step.C:
+			c.step()
+		}
+	}
+	for _, p := range c.proxies {
+		p.Heal()
+	}
+	stop()
+	callers.Wait()
+	c.atRest()
+}
+
+// move starts the spoke anew, as another process, at a hub chosen at random.
+func (c *chaos) move(i int) {
+	id := fmt.Sprint("spoke-", i)
+	to := c.rnd.IntN(propertyHubs)
+	c.homes[i] = to
+	c.spokes[i] = c.nodes[to].Spoke(id, nil, func(r *call.Registry) {
+		_ = call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil })
+		_ = call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.runs[in]++
+			return id, nil
+		})
+		_ = call.Handle(r, fmt.Sprintf("test.group%d", i%7), func(context.Context, json.RawMessage) (string, error) { return id, nil })
+	})
+}
+
+// step does one thing of many.
+func (c *chaos) step() {
+	i := c.rnd.IntN(propertySpokes)
+	switch n := c.rnd.IntN(200); {
+	case n < 120:
+		c.move(i)
+	case n < 160: // it comes back where it was
+		c.spokes[i].Wire.Cut()
+	case n < 164:
+		c.server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	case n < 168:
+		c.server.Do("CLIENT", "KILL", "TYPE", "normal")
+	case n == 168:
+		c.server.Do("CLIENT", "PAUSE", "300", "ALL")
+	case n == 169:
+		c.server.Do("FLUSHALL")
+	case n == 170:
+		c.server.Restart()
+	case n == 171:
+		c.server.RestartEmpty()
+	case n == 172: // Redis is down for a while
+		c.server.Kill()
+		for range 5 {
+			c.move(c.rnd.IntN(propertySpokes))
+		}
+		c.server.Restart()
+	case n < 180: // a hub is cut off, or hears nothing, until later
+		p := c.proxies[c.rnd.IntN(propertyHubs)]
+		switch c.rnd.IntN(3) {
+		case 0:
+			p.Refuse()
+		case 1:
+			p.Stall(redistest.ToClient, "")
+		default:
+			p.Cut()
+		}
+	default:
+		c.proxies[c.rnd.IntN(propertyHubs)].Heal()
+	}
+}
+
+// call calls spokes without repeating anything, so that no call may run twice.
+func (c *chaos) call(ctx context.Context, from int, n *node) {
+	for k := 0; ctx.Err() == nil; k++ {
+		id := fmt.Sprintf("call %d from %d", k, from)
+		opts := []call.Option{call.Timeout(300 * time.Millisecond)}
+		want := ""
+		if k%2 == 0 {
+			want = fmt.Sprint("spoke-", k/2%propertySpokes)
+			opts = append(opts, call.To(want))
+		}
+		got, err := call.Invoke[string](context.Background(), n.Hub, "test.run", id, opts...)
+		if err == nil && want != "" && got != want {
+			c.t.Errorf("%s for %s was answered by %s", id, want, got)
+		}
+	}
+}
+
+// atRest checks that what every hub sees is what is so.
+func (c *chaos) atRest() {
+	t := c.t
+	for i, s := range c.spokes {
+		within(t, 30*time.Second, fmt.Sprintf("spoke %d is registered at hub %d", i, c.homes[i]), func() bool {
+			return s.State() == spoke.Registered
+		})
+	}
+	within(t, 10*time.Second, "all hubs are well", func() bool {
+		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return !healthy(n) })
+	})
+	within(t, 10*time.Second, "each hub has just its own spokes", func() bool { return c.wrong(c.localView) == "" })
+	within(t, 10*time.Second, "every hub sees the truth", func() bool { return c.wrong(c.remoteView) == "" })
+	for i := range c.spokes {
+		id := fmt.Sprint("spoke-", i)
+		for _, n := range c.nodes {
+			if who, err := call.Invoke[string](t.Context(), n.Hub, "test.who", nil, call.To(id)); err != nil || who != id {
+				t.Errorf("%s calls %s: %q, %v", n.Hub.ID(), id, who, err)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, n := range c.runs {
+		if n > 1 {
+			t.Errorf("%s ran %d times", id, n)
+		}
+	}
+	t.Logf("%d calls ran", len(c.runs))
+	for _, n := range c.nodes {
+		t.Logf("%s: %+v", n.Hub.ID(), n.bp.Stats())
+	}
+}
+
+// wrong gives what the first hub that is wrong has wrong, and logs it at the end.
+func (c *chaos) wrong(look func(n *node) string) string {
+	for _, n := range c.nodes {
+		if s := look(n); s != "" {
+			c.t.Cleanup(func() {
+				if c.t.Failed() {
+					c.t.Logf("%s: %s", n.Hub.ID(), s)
+				}
+			})
+			return s
+		}
+	}
+	return ""
+}
+
+func (c *chaos) localView(n *node) string {
+	var got, want []string
+	for _, s := range n.Hub.Spokes(nil) {
+		got = append(got, s.SpokeID)
+	}
+	for i := range c.spokes {
+		if c.nodes[c.homes[i]] == n {
+			want = append(want, fmt.Sprint("spoke-", i))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		return fmt.Sprintf("it has %v, not %v", got, want)
+	}
+	return ""
+}
+
+func (c *chaos) remoteView(n *node) string {
+	dir, ctx := n.bp.Backplane().Directory, context.Background()
+	providers := map[string][]string{}
+	for i := range c.spokes {
+		home := c.nodes[c.homes[i]].Hub.ID()
+		rec, ok, err := dir.Spoke(ctx, fmt.Sprint("spoke-", i))
+		if err != nil || !ok || rec.HubID != home {
+			return fmt.Sprintf("spoke %d is at %s, not %+v, %v, %v", i, home, rec, ok, err)
+		}
+		op := fmt.Sprintf("test.group%d", i%7)
+		if !slices.Contains(providers[op], home) {
+			providers[op] = append(providers[op], home)
+		}
+	}
+	for op, want := range providers {
+		slices.Sort(want)
+		if got, err := dir.Providers(ctx, op); err != nil || !slices.Equal(got, want) {
+			return fmt.Sprintf("%s is served by %v, not %v, %v", op, want, got, err)
+		}
+	}
+	if got, err := dir.Hubs(ctx); err != nil || len(got) != propertyHubs {
+		return fmt.Sprintf("the hubs are %v, %v", got, err)
+	}
+	return ""
+}
+

@@ -1,0 +1,63 @@
+// Package redistarget carries events over Redis pub/sub: a [Target] is a
+// [pubsub.EventTarget] on a rueidis client, for one Redis, a Sentinel set-up or a
+// Redis Cluster.
+//
+// # Guarantees
+//
+// Delivery is at most once. The channel is the prefix and the topic, the message
+// is the payload as JSON and nothing else, so any program on the same Redis can take part; the empty
+// message and null both mean null. Messages that do not parse are skipped and counted.
+//
+// While a link is up all delivery, also to listeners of the publisher's own
+// target, comes from its subscription: everybody hears what Redis has taken, in the order in which
+// Redis took it.
+//
+// Subscriptions survive: when a connection is lost, killed or deaf, when Redis is
+// restarted or a slot moves to another node, they are made again, with jitter and without end, and the
+// listeners get a gap in the place of what may be missing. They need do nothing. A link that has gone
+// silent proves itself with a probe, every Options.Probe and whenever a publish
+// fails; it is called up again only when a probe has gone all the way.
+//
+// While a link is known to be down, events of its topics reach the listeners of
+// the publisher's own target only, and the publisher gets an [*UnavailableError] with Local set.
+// What was published with an unknown outcome is never delivered locally and never
+// published again: it may come late, also behind what was published after it.
+//
+// Events of one publisher on one topic stay in order, also over a reconnect. On a
+// cluster in [Plain] mode a new listener may hear events from just before it came,
+// when they come from another node.
+//
+// # Bounds
+//
+// What waits for the listeners is at most Options.MaxQueueBytes, 8 MiB by default, with 128 bytes
+// counted for each event besides its texts; what is over that becomes a gap in its place. As much
+// may wait in [Target.DispatchAsync]; over that it is refused. A gap is kept for each topic at most between
+// two events of it, an error at most 64 times.
+//
+// Each call to Redis has a deadline, Options.Timeout (3 s), or up to an eighth
+// more. Where rueidis has to dial first, its own Dialer.Timeout may be longer.
+//
+// A target has one connection for its subscriptions; in a cluster with sharded pub/sub one for each
+// node that has a topic. It has one goroutine for the listeners, one for each link, and more only
+// while something is published or probed. A topic that is subscribed to costs some 300 bytes.
+//
+// # Needs
+//
+// Redis 6 for [Plain], 7 for [Sharded], or a Valkey. With access lists the user needs the commands of
+// pub/sub, the channels of the prefix and those that begin with alk:probe:. CLUSTER SLOTS is asked in
+// a cluster, INFO where it is allowed.
+//
+// # Usage
+//
+//	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
+//	…
+//	target, err := redistarget.New(client, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer target.Close()
+//	sub, err := status.Subscribe(ctx, target, "proj_123")
+//
+// A connection's reader that must not wait publishes with [Target.DispatchAsync]; whoever has a
+// pubsub.EventTarget finds it as interface{ DispatchAsync(ev pubsub.Event, done func(error)) }.
+package redistarget
