@@ -191,7 +191,7 @@ func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 	leg := h.leg(req, req.OriginID)
 	try := func(p *peer.Peer, leg *call.Request) *call.Error { return in.Forward(p, leg) }
 	e := h.tryHere(req, leg, try)
-	if e == errLost { //nolint:errorlint // this one, not one like it
+	if e == errLost {
 		return h.tryReturning(ctx, req, leg, try)
 	}
 	return e

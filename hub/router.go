@@ -36,7 +36,7 @@ func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, try attempt) *
 	if !h.alone() && (nextHubMayHelp(e) || e.Code == call.CodeAccessDenied) {
 		e = h.tryElsewhere(ctx, req, leg, e, try)
 	}
-	if e == errLost { //nolint:errorlint // this one, not one like it
+	if e == errLost {
 		return h.tryReturning(ctx, req, leg, try)
 	}
 	return e
@@ -51,7 +51,7 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try atte
 	for {
 		change := h.table.wait()
 		e := h.tryHere(req, leg, try)
-		if e != errLost { //nolint:errorlint // this one, not one like it
+		if e != errLost {
 			return e
 		}
 		if e := awaitChange(ctx, change, nil, deadline, e); e != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -68,7 +67,7 @@ func (m *membership) remember(rec hub.Record) (c *claim, given, floor int64, lif
 	if old != nil {
 		floor = max(old.rec.Generation, old.given) + 1
 	}
-	given = max(floor, time.Now().UnixMilli())
+	given = max(floor, m.dir.clock.now())
 	rec.Generation = given
 	c = &claim{rec: rec, given: given, token: strconv.FormatInt(given, 36)}
 	m.claims[rec.SpokeID] = c
@@ -92,6 +91,9 @@ func (m *membership) claim(ctx context.Context, c *claim, floor int64, life stri
 	dead := ""
 	for range 4 {
 		o, err = m.ask(ctx, m.args(c, floor, life, dead, "claim"))
+		if err == nil && o.status == claimLate {
+			continue // the clock has been set anew
+		}
 		if err != nil || o.status != claimHeld && o.status != claimSuperseded {
 			return o, err
 		}
@@ -101,14 +103,18 @@ func (m *membership) claim(ctx context.Context, c *claim, floor int64, life stri
 		}
 		dead = strconv.FormatInt(o.generation, 10)
 	}
-	return o, nil
+	if o.status == claimLate {
+		err = context.DeadlineExceeded
+	}
+	return o, err
 }
 
 func (m *membership) args(c *claim, floor int64, life, dead, how string) rueidis.LuaExec {
 	r := m.recordOf(c)
 	return rueidis.LuaExec{Keys: []string{m.dir.b.keys.record(r.SpokeID)}, Args: []string{
 		r.HubID, life, r.IdentityID, r.InstanceID, strconv.FormatInt(r.Attempt, 10), c.token,
-		strconv.FormatInt(r.Generation, 10), strconv.FormatInt(floor, 10), dead, millis(recordLife), how}}
+		strconv.FormatInt(r.Generation, 10), strconv.FormatInt(floor, 10), dead, millis(recordLife), how,
+		strconv.FormatInt(m.dir.clock.now()+m.dir.b.opts.Timeout.Milliseconds(), 10)}}
 }
 
 func (m *membership) ask(ctx context.Context, e rueidis.LuaExec) (outcome, error) {
@@ -120,6 +126,7 @@ func (m *membership) read(e rueidis.LuaExec, r rueidis.RedisResult) (outcome, er
 	if err != nil {
 		return o, fmt.Errorf("the claim of a spoke: %w", err)
 	}
+	m.dir.clock.set(o.clock)
 	if o.garbage {
 		m.dir.b.garbageKey(&m.dir.b.counters.recordOnce, e.Keys[0], "another kind of value")
 	}

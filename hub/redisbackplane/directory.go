@@ -16,6 +16,7 @@ import (
 type directory struct {
 	b       *Backplane
 	cleaner cleaner
+	clock   clock
 
 	mu      sync.Mutex // guards the fields below
 	members map[string]*membership

@@ -173,9 +173,14 @@ func (c *chaos) call(ctx context.Context, from int, n *node) {
 func (c *chaos) atRest() {
 	t := c.t
 	for i, s := range c.spokes {
-		within(t, 30*time.Second, fmt.Sprintf("spoke %d is registered at hub %d", i, c.homes[i]), func() bool {
-			return s.State() == spoke.Registered
-		})
+		for st := range s.States(t.Context()) {
+			if st == spoke.Registered {
+				break
+			}
+			if st == spoke.Stopped {
+				t.Fatalf("spoke %d, the newest of its id, was stopped at hub %d: %v", i, c.homes[i], s.Wait())
+			}
+		}
 	}
 	within(t, 10*time.Second, "all hubs are well", func() bool {
 		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return !healthy(n) })

@@ -48,6 +48,7 @@ const (
 	claimSuperseded
 	claimElsewhere
 	claimNewerHere
+	claimLate
 )
 
 // outcome is the answer of claimScript.
@@ -56,6 +57,7 @@ type outcome struct {
 	generation int64  // of the record that is there now
 	other      stored // who stands against it, or was replaced; HubID "" for nobody
 	garbage    bool
+	clock      int64 // Redis', in milliseconds
 }
 
 func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) {
@@ -63,7 +65,7 @@ func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) 
 	if err != nil {
 		return o, err
 	}
-	if len(list) != 8 {
+	if len(list) != 9 {
 		return o, errNoRecord
 	}
 	o.status, err = list[0].AsInt64()
@@ -85,9 +87,13 @@ func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) 
 	attempt, _ := strconv.ParseInt(text[3], 10, 64)
 	o.other = stored{hub.Record{SpokeID: spokeID, HubID: text[4], Generation: o.generation, IdentityID: text[1],
 		InstanceID: text[2], Attempt: attempt}, text[5]}
-	garbage, _ := list[7].AsInt64()
+	garbage, err := list[7].AsInt64()
+	if err != nil {
+		return o, err
+	}
 	o.garbage = garbage == 1
-	return o, nil
+	o.clock, err = list[8].AsInt64()
+	return o, err
 }
 
 // member is a hub in a set, with the life for which it said so: what a

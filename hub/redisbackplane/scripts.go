@@ -7,9 +7,11 @@ import "github.com/redis/rueidis"
 
 // claimScript writes a spoke's record.
 // KEYS: the record. ARGV: hub, incarnation, identity, instance, attempt, token, generation, floor,
-// the generation of a record whose hub was found dead or "", time to live, "claim" or "settle".
-// Answer: {status, generation, identity, instance, attempt, hub, incarnation, garbage}, of the record
-// that stands against it, or that was replaced. Status: 0 done, 1 held, 2 superseded, 3 settled elsewhere, 4 a newer one of this hub.
+// the generation of a record whose hub was found dead or "", time to live, "claim" or "settle",
+// until when a claim is wanted: later nobody waits for it any more, and a newer one may have been made.
+// Answer: {status, generation, identity, instance, attempt, hub, incarnation, garbage, clock}, of the record
+// that stands against it, or that was replaced. Status: 0 done, 1 held, 2 superseded, 3 settled elsewhere,
+// 4 a newer one of this hub, 5 too late.
 var claimScript = rueidis.NewLuaScript(`
 local r = redis.pcall('HMGET', KEYS[1], 'hub', 'inc', 'gen', 'id', 'inst', 'att', 'tok')
 local garbage = 0
@@ -21,9 +23,12 @@ local held = hub and gen and true
 if not held then hub = false; gen = gen or 0 end
 local mine = held and hub == ARGV[1]
 local token, given = ARGV[6], tonumber(ARGV[7])
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function answer(status, g)
-  return {status, string.format('%.0f', g), r[4] or '', r[5] or '', r[6] or '0', hub or '', inc or '', garbage}
+  return {status, string.format('%.0f', g), r[4] or '', r[5] or '', r[6] or '0', hub or '', inc or '', garbage, now}
 end
+if ARGV[11] == 'claim' and now > tonumber(ARGV[12]) then return answer(5, gen) end
 if held and not mine and string.format('%.0f', gen) ~= ARGV[9] then
   if ARGV[11] == 'settle' then
     if gen >= given then return answer(3, gen) end
@@ -36,8 +41,7 @@ if held and not mine and string.format('%.0f', gen) ~= ARGV[9] then
 end
 local new = given
 if ARGV[11] == 'claim' then
-  local t = redis.call('TIME')
-  new = math.max(gen + 1, tonumber(ARGV[8]), t[1] * 1000 + math.floor(t[2] / 1000))
+  new = math.max(gen + 1, tonumber(ARGV[8]), now)
 elseif mine and gen > given then
   if r[7] ~= token then return answer(4, gen) end
   new = gen
