@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/call"
 )
@@ -72,10 +73,14 @@ func TestErrorJSON(t *testing.T) {
 		{Code: call.CodeOverloaded, Sent: true, Details: json.RawMessage(`{"sent":false,"x":1,"s\u0065nt":false}`)},
 		{Code: "not a code", Message: "m"},
 		{Code: "OWN", Details: json.RawMessage(`[1]`)}, {Code: "OWN", Details: json.RawMessage(`{"a":`)}, {Code: "OWN", Details: json.RawMessage(`{}`)},
+		{Code: "OWN", Message: "m", Details: json.RawMessage("{\"a\":\"\xff\"}")},
 	} {
 		raw, err := json.Marshal(e)
 		if err != nil {
 			t.Fatalf("%+v: %v", e, err)
+		}
+		if raw := call.AppendErrorMembers(nil, e); !utf8.Valid(raw) { // it would be no frame
+			t.Errorf("%q is not UTF-8", raw)
 		}
 		got := call.ParseError(raw)
 		want := *e

@@ -29,7 +29,7 @@ func AppendErrorMembers(dst []byte, e *Error) []byte {
 func appendDetails(dst []byte, e *Error) []byte {
 	dst = append(dst, `{"sent":`...)
 	dst = appendBool(dst, e.Sent)
-	if jsonscan.Kind(e.Details) != '{' || !jsonscan.Valid(e.Details) {
+	if jsonscan.Kind(e.Details) != '{' || !validJSON(e.Details) {
 		return dst
 	}
 	o := jsonscan.Open(e.Details)

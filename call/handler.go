@@ -127,7 +127,7 @@ func validJSON(raw json.RawMessage) bool { return utf8.Valid(raw) && jsonscan.Va
 func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error {
 	switch v := any(out).(type) {
 	case Envelope:
-		if len(v.Data) > 0 && !validJSON(v.Data) || len(v.Meta) > 0 && !IsObject(v.Meta) {
+		if len(v.Data) > 0 && !validJSON(v.Data) || len(v.Meta) > 0 && (!IsObject(v.Meta) || !utf8.Valid(v.Meta)) {
 			return Errorf(CodeExecution, "the output of %s is no envelope", req.Operation)
 		}
 		return send(v)

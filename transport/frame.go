@@ -52,12 +52,24 @@ func AppendFrame(dst []byte, typ string, payload []byte) []byte {
 // "payload" named twice and nesting over jsonscan.MaxDepth are refused, other members
 // ignored. Any error wraps ErrNotFrame. The payload points into data and is fully
 // validated; the type of a frame that this protocol defines is not allocated.
-func ParseFrame(data []byte) (Frame, error) {
+func ParseFrame(data []byte) (Frame, error) { return ParseFrameWithin(data, jsonscan.MaxDepth) }
+
+// ParseFrameWithin is ParseFrame with a bound of its own on the nesting: the
+// frame's own object counts as the first level. 0 and what is over it mean jsonscan.MaxDepth.
+func ParseFrameWithin(data []byte, depth int) (Frame, error) {
+	if depth <= 0 || depth > jsonscan.MaxDepth {
+		depth = jsonscan.MaxDepth
+	}
 	if !utf8.Valid(data) {
 		return Frame{}, fmt.Errorf("%w: not UTF-8", ErrNotFrame)
 	}
-	if f, ok := parseOwnLayout(data); ok {
+	if f, ok := parseOwnLayout(data, depth); ok {
 		return f, nil
+	}
+	if depth < jsonscan.MaxDepth {
+		if _, err := jsonscan.Within(data, 0, depth); err != nil {
+			return Frame{}, fmt.Errorf("%w: %w", ErrNotFrame, err)
+		}
 	}
 	return parseAnyLayout(data)
 }
@@ -69,7 +81,7 @@ const (
 
 // parseOwnLayout reads a frame as AppendFrame writes it. It reports false for
 // anything else, valid or not, for parseAnyLayout to decide.
-func parseOwnLayout(data []byte) (Frame, bool) {
+func parseOwnLayout(data []byte, depth int) (Frame, bool) {
 	if len(data) < len(layoutHead) || string(data[:len(layoutHead)]) != layoutHead {
 		return Frame{}, false
 	}
@@ -82,7 +94,7 @@ func parseOwnLayout(data []byte) (Frame, bool) {
 	if payload > len(data) || string(data[end:payload]) != layoutNext || !typeAllowed(data[start:end]) {
 		return Frame{}, false
 	}
-	stop, err := jsonscan.Nested(data, payload)
+	stop, err := jsonscan.Within(data, payload, depth-1)
 	if err != nil || stop != len(data)-1 || data[stop] != '}' || data[payload] <= ' ' {
 		return Frame{}, false
 	}

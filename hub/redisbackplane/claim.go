@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -118,15 +119,16 @@ func (m *membership) args(c *claim, floor int64, life, dead, how string) rueidis
 }
 
 func (m *membership) ask(ctx context.Context, e rueidis.LuaExec) (outcome, error) {
-	return m.read(e, claimScript.Exec(ctx, m.dir.b.client, e.Keys, e.Args))
+	asked := time.Now()
+	return m.read(asked, e, claimScript.Exec(ctx, m.dir.b.client, e.Keys, e.Args))
 }
 
-func (m *membership) read(e rueidis.LuaExec, r rueidis.RedisResult) (outcome, error) {
+func (m *membership) read(asked time.Time, e rueidis.LuaExec, r rueidis.RedisResult) (outcome, error) {
 	o, err := parseOutcome("", r)
 	if err != nil {
 		return o, fmt.Errorf("the claim of a spoke: %w", err)
 	}
-	m.dir.clock.set(o.clock)
+	m.dir.clock.set(o.clock, asked)
 	if o.garbage {
 		m.dir.b.garbageKey(&m.dir.b.counters.recordOnce, e.Keys[0], "another kind of value")
 	}

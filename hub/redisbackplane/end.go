@@ -31,9 +31,9 @@ type end struct {
 	remote   string   // the other end's incarnation; "" while unknown
 	in       []string // received, not yet read
 	inBytes  int
-	buf      []byte // what Read returned last
-	received uint64 // the last number that came
-	sent     uint64 // the last number that Redis has taken
+	buf      []byte                // what Read returned last
+	received uint64                // the last number that came
+	sent     uint64                // the last number that Redis has taken
 	closing  *transport.CloseError // this side's
 	linger   *time.Timer
 	after    error // the end, once in has been read

@@ -36,6 +36,7 @@ type chaos struct {
 
 	spokes [propertySpokes]*hubtest.Spoke // the newest of each id
 	homes  [propertySpokes]int            // the hub of each
+	cut    [propertySpokes]bool           // the connection was cut: it may be about to come back
 
 	mu   sync.Mutex     // guards the field below
 	runs map[string]int // how often each call was run
@@ -98,7 +99,10 @@ func TestSpokesMoveAtRandom(t *testing.T) {
 func (c *chaos) move(i int) {
 	id := fmt.Sprint("spoke-", i)
 	to := c.rnd.IntN(propertyHubs)
-	c.homes[i] = to
+	if c.cut[i] { // else it may register after the new one, which then is the older
+		c.spokes[i].Stop()
+	}
+	c.homes[i], c.cut[i] = to, false
 	c.spokes[i] = c.nodes[to].Spoke(id, nil, func(r *call.Registry) {
 		_ = call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil })
 		_ = call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
@@ -119,6 +123,7 @@ func (c *chaos) step() {
 		c.move(i)
 	case n < 160: // it comes back where it was
 		c.spokes[i].Wire.Cut()
+		c.cut[i] = true
 	case n < 164:
 		c.server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	case n < 168:
@@ -266,4 +271,3 @@ func (c *chaos) remoteView(n *node) string {
 	}
 	return ""
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -193,9 +194,10 @@ func (m *membership) sayClaims(ctx context.Context, list []*claim, life string) 
 		execs[i] = m.args(c, 0, life, "", "settle")
 	}
 	var losers []loser
+	asked := time.Now()
 	for i, r := range claimScript.ExecMulti(ctx, m.dir.b.client, execs...) {
 		c := list[i]
-		o, err := m.read(execs[i], r)
+		o, err := m.read(asked, execs[i], r)
 		if err != nil {
 			return err
 		}

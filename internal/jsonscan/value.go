@@ -210,10 +210,10 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// Nested is Value for a value inside an object or array that the caller has
-// opened itself: one level less of nesting is allowed.
-func Nested(data []byte, i int) (end int, err error) {
-	end, fail := value(data, i, MaxDepth-1)
+// Within is Value with a lower bound on the nesting: arrays and objects may be
+// depth levels deep, MaxDepth at most. With depth 0 only scalars pass.
+func Within(data []byte, i, depth int) (end int, err error) {
+	end, fail := value(data, i, min(max(depth, 0), MaxDepth))
 	if fail != "" {
 		return end, &SyntaxError{Offset: end, msg: string(fail)}
 	}

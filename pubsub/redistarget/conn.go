@@ -11,6 +11,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
+// mostDials is how many dials of rueidis a link lets go on that have taken too long.
+const mostDials = 4
+
 // conn is one connection of a link, from its dial to its loss.
 type conn struct {
 	link    *link
@@ -37,11 +40,16 @@ func (l *link) dial() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.dials.Load() >= mostDials {
+		return nil, fmt.Errorf("connecting takes too long: %d attempts are under way", mostDials)
+	}
+	l.dials.Add(1)
 	dialed := make(chan rueidis.DedicatedClient)
 	started := t.crew.start(func() {
 		t.crew.enter()
 		client, _ := source.Dedicate()
 		t.crew.leave()
+		l.dials.Add(-1)
 		select {
 		case dialed <- client:
 		case <-ctx.Done():

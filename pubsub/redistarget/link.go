@@ -35,7 +35,8 @@ type link struct {
 	home    atomic.Pointer[rueidis.Client] // where a plain link of a cluster publishes: the node that it hears
 	wake    chan struct{}
 	suspect chan struct{}
-	first   chan error // the outcome of the first attempt, for New
+	first   chan error   // the outcome of the first attempt, for New
+	dials   atomic.Int32 // dials under way
 
 	// Guarded by Target.mu.
 	todo     []*interest

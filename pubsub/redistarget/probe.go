@@ -64,7 +64,7 @@ func (l *link) verify(c *conn) error {
 		case <-t.closing.Done():
 			return errClosing
 		}
-		if _, refused := rueidis.IsRedisErr(err); err == nil || refused {
+		if _, refused := rueidis.IsRedisErr(err); err == nil || refused || errors.Is(err, context.DeadlineExceeded) {
 			break
 		}
 	}

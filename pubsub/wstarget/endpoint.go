@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -101,7 +100,7 @@ func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		e.opts.Outlet.Gap(ev.Topic, ev.Dropped)
 		return nil
 	}
-	if len(ev.Payload) > 0 && !jsonscan.Valid(ev.Payload) {
+	if len(ev.Payload) > 0 && !isJSON(ev.Payload) {
 		return errNotJSON
 	}
 	e.opts.Outlet.Event(ev.Topic, appendEvent(nil, ev))

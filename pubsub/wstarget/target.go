@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
@@ -60,13 +61,16 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		return nil
 	case len(ev.Payload) == 0:
 		ev.Payload = nil
-	case !jsonscan.Valid(ev.Payload):
+	case !isJSON(ev.Payload):
 		return errNotJSON
 	}
 	return t.out.Send(ctx, ev.Topic, ev.Payload)
 }
 
 var errNotJSON = errors.New("wstarget: the payload is not JSON")
+
+// isJSON is what a frame may carry: also its text must be UTF-8.
+func isJSON(payload []byte) bool { return utf8.Valid(payload) && jsonscan.Valid(payload) }
 
 func (t *Target) cause() error {
 	t.mu.Lock()
