@@ -82,6 +82,9 @@ func HandlerError(ctx context.Context, err error) *Error {
 		return &out
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
+		if e == nil {
+			return nil // a typed nil: the handler means success
+		}
 		out := *e
 		out.Sent = true
 		if !out.Code.Valid() {

@@ -1,6 +1,9 @@
 package call
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Identity says who makes a call. A hub takes it from the authenticated
 // connection that a request came from and never from the request itself.
@@ -13,6 +16,9 @@ type Identity struct {
 	Scopes []string `json:"scopes,omitempty"`
 	// Resources gives, for a resource's name, the actions that it may take there.
 	Resources map[string][]string `json:"resources,omitempty"`
+	// Expires is when the credentials that it was taken from are over; zero is
+	// never. An authenticator sets it; it is not passed on with calls.
+	Expires time.Time `json:"-"`
 }
 
 // Anonymous is the id of the one identity that everybody has where everybody is let in.

@@ -20,25 +20,36 @@ const Subprotocol = "hubspoke.v1"
 // returns when the spoke has registered; the connection lives on.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.enter() {
-		h.comeBack(w, "the hub is draining")
+		h.comeBack(w, http.StatusServiceUnavailable, "the hub is draining")
 		return
 	}
-	handed := false
+	handed, seated := false, false
+	var id *call.Identity
 	defer func() {
+		if seated && !handed {
+			h.seats.leave(id.ID)
+		}
 		if !handed {
 			h.exit()
 		}
 	}()
 	if h.opts.MaxConnections > 0 && int(h.connections.Load()) > h.opts.MaxConnections {
 		h.refused.Add(1)
-		h.comeBack(w, "the hub is full")
+		h.comeBack(w, http.StatusServiceUnavailable, "the hub is full")
 		return
 	}
-	id, err := h.opts.Authenticate(r)
-	if err != nil || id == nil {
+	var err error
+	if id, err = h.opts.Authenticate(r); err != nil || id == nil {
 		h.refuse(w, r, err)
 		return
 	}
+	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
+		h.refused.Add(1)
+		h.log.Warn().Str("identity", id.ID).Str("remote", r.RemoteAddr).Msg("the identity has as many connections as may be")
+		h.comeBack(w, http.StatusTooManyRequests, "the identity has as many connections as may be")
+		return
+	}
+	seated = true
 	t, err := h.upgrade(w, r)
 	if err != nil {
 		h.refused.Add(1)
@@ -57,8 +68,16 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 		t.Abort()
 		return false
 	}
+	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
+		h.exit()
+		h.refused.Add(1)
+		t.Close(transport.CloseTryAgainLater, "the identity has as many connections as may be")
+		readOut(t)
+		return false
+	}
 	ok := h.accept(t, id)
 	if !ok {
+		h.seats.leave(id.ID)
 		h.exit()
 	}
 	return ok
@@ -67,12 +86,16 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 // accept registers the spoke and starts its reader. If it returns true the
 // reader's end will call exit.
 func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
+	t = h.guard(t)
 	connectionID := uuid.NewString()
 	log := h.log.With().Str("connection", connectionID).Str("remote", t.RemoteAddr()).Str("identity", id.ID).Logger()
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
 	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
+	if expired(id, time.Now()) {
+		t.Close(transport.CloseCredentialsExpired, "credentials expired")
+	}
 	c, err := h.register(&arrival{conn: t, identity: id, connectionID: connectionID, log: log})
 	uncut()
 	timer.Stop()
@@ -85,6 +108,7 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 	a := c.now.Load()
 	go func() { // counted by enter; Shutdown waits for it
 		defer h.exit()
+		defer h.seats.leave(id.ID)
 		c.run(a)
 	}()
 	return true
@@ -135,7 +159,7 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-func (h *Hub) comeBack(w http.ResponseWriter, why string) {
+func (h *Hub) comeBack(w http.ResponseWriter, status int, why string) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(max(1, h.opts.DrainSpread/time.Second))))
-	http.Error(w, why, http.StatusServiceUnavailable)
+	http.Error(w, why, status)
 }

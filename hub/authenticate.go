@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 )
@@ -13,7 +14,8 @@ import (
 // Authenticator says who makes a request: a spoke that dials, or a client of the
 // gateway. It may block, for example to ask a database; the request's context bounds
 // it. An error is answered with 401, one that wraps [ErrForbidden] with 403; its
-// text is logged and not sent.
+// text is logged and not sent. An identity with Expires is asked for anew when that has
+// passed: its connection is closed with 4005, and the spoke comes back into its session with other credentials.
 type Authenticator func(r *http.Request) (*call.Identity, error)
 
 // What an [Authenticator] answers with.
@@ -38,7 +40,8 @@ type Token struct {
 
 // BearerTokens authenticates by a fixed set of tokens, from the Authorization
 // header or, for browsers, from the offered subprotocol (protocol section 1). Tokens
-// are compared by their hash, so that the time taken tells nothing of them.
+// are compared by their hash, so that the time taken tells nothing of them. One
+// whose identity has expired lets nobody in.
 func BearerTokens(tokens []Token) Authenticator {
 	known := make(map[[sha256.Size]byte]*call.Identity, len(tokens))
 	for _, t := range tokens {
@@ -49,7 +52,7 @@ func BearerTokens(tokens []Token) Authenticator {
 	}
 	return func(r *http.Request) (*call.Identity, error) {
 		id, ok := known[sha256.Sum256([]byte(BearerToken(r)))]
-		if !ok {
+		if !ok || expired(id, time.Now()) {
 			return nil, ErrUnauthenticated
 		}
 		return id, nil

@@ -46,8 +46,9 @@ type conn struct {
 	waiting    bool   // its connection was lost, and may come back
 	newer      Record // on another hub, known before this one had its generation
 
-	draining atomic.Bool // nothing new is routed to it
-	pinged   atomic.Bool // asked for a sign of life and not heard since
+	draining atomic.Bool                // nothing new is routed to it
+	pinged   atomic.Bool                // asked for a sign of life and not heard since
+	expired  atomic.Pointer[attachment] // closed since its credentials were over
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them
 	here     bool       // connected has been told
@@ -107,7 +108,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 		}),
 		Log: c.log, IDPrefix: h.idPrefix, Serve: c.serve, Streams: h.streams,
 		Event: c.events.Published, Control: c.control,
-		MaxInFlight: h.opts.MaxInFlight, Counters: &h.counters,
+		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters,
 	})
 	c.adopt(a)
 	return c
@@ -120,7 +121,7 @@ func (c *conn) adopt(a *arrival) {
 	if a.reg.MaxMessageBytes == 0 {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
 	}
-	c.peer.SetRemote(c.maxMessage.Load(), inFlightLimit(a.reg))
+	c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(a.reg))
 }
 
 // who is the identity of the spoke.

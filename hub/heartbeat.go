@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 // heartbeat is the one wheel for all connections: whoever has been silent for
-// the interval is pinged, whoever still is after the time-out is dropped (protocol section 7).
+// the interval is pinged, whoever still is after the time-out is dropped (protocol section 7). It
+// also closes those whose credentials have expired.
 func (h *Hub) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(beatPeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout))
 	defer tick.Stop()
@@ -34,6 +36,7 @@ func (h *Hub) beatAll(now time.Time) {
 		if a == nil || !c.peer.Session().Attached() {
 			continue
 		}
+		c.closeExpired(a, now)
 		silent := now.Sub(a.conn.LastReceived())
 		switch {
 		case silent < h.opts.HeartbeatInterval:
@@ -50,4 +53,19 @@ func (h *Hub) beatAll(now time.Time) {
 			}
 		}
 	}
+}
+
+// closeExpired closes a connection whose credentials are over. Its session waits
+// for the spoke to come back with new ones.
+func (c *conn) closeExpired(a *attachment, now time.Time) {
+	if !expired(c.who(), now) || c.expired.Swap(a) == a {
+		return
+	}
+	c.log.Info().Msg("credentials expired")
+	a.conn.Close(transport.CloseCredentialsExpired, "credentials expired")
+}
+
+// expired reports whether the credentials of the identity are over.
+func expired(id *call.Identity, now time.Time) bool {
+	return !id.Expires.IsZero() && !now.Before(id.Expires)
 }

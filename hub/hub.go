@@ -49,6 +49,8 @@ type Hub struct {
 	connections    atomic.Int64
 	resumed        atomic.Uint64
 	waitingBytes   session.Total // what all sessions hold
+	seats          seats
+	rateLimited    atomic.Uint64
 
 	drained  chan struct{}  // closed when draining is set
 	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains

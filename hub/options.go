@@ -30,13 +30,34 @@ type Options struct {
 	// Origins are host patterns (path.Match) from which browsers may connect,
 	// besides the hub's own host. "*" alone allows every origin.
 	Origins []string
-	// MaxConnections bounds the connections; 0 is no bound. Over it the answer
-	// is 503 with Retry-After.
+	// MaxConnections bounds the connections, those that are about to register
+	// included; 0 is 65,536, negative no bound. Over it the answer is 503 with Retry-After.
 	MaxConnections int
+	// MaxIdentityConnections bounds those of one identity, also where everybody is
+	// [call.Anonymous]; 0 is 16,384, negative no bound. Over it the answer is 429 with Retry-After.
+	MaxIdentityConnections int
+	// FramesPerSecond and BytesPerSecond bound what one connection sends; 0 is
+	// 1,000,000 frames and 1 GiB, negative no bound. Over it the connection is closed with 4003 and its
+	// session ends. The defaults are above what a spoke that calls and answers can send: they stop what
+	// costs its sender nothing.
+	FramesPerSecond int
+	BytesPerSecond  int64
+	// RateBurst is how much may come at once: what the two allow in this time, and
+	// after silence up to twice that, but always one message; 0 is 1 s.
+	RateBurst time.Duration
+	// MaxRegistrationBytes is the largest registration, which the hub keeps; 0 is
+	// 256 KiB. Over it the answer is MESSAGE_TOO_LARGE, then 4501.
+	MaxRegistrationBytes int
+	// MaxDepth is how deep the JSON of a frame from a spoke may be nested, the
+	// frame's own object included, at most 10,000; 0 is 256. What is deeper is no frame and closes with 1007.
+	MaxDepth int
 	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
 	MaxMessageBytes int64
 	// MaxInFlight is how many requests of one spoke are served at once; 0 is 64.
 	MaxInFlight int
+	// MaxSpokeInFlight bounds the calls that one spoke answers at once, whatever
+	// it announces; 0 is 4,096. Over it the spoke counts as full.
+	MaxSpokeInFlight int
 	// MaxOperations is how many operations one spoke may register; 0 is 1,024.
 	MaxOperations int
 	// MaxTopics is how many topics one spoke may be subscribed to; 0 is 10,000.
@@ -111,6 +132,14 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.ID == "" {
 		c.ID = uuid.NewString()
 	}
+	orInt(&c.MaxConnections, 1<<16)
+	orInt(&c.MaxIdentityConnections, 1<<14)
+	orInt(&c.FramesPerSecond, 1_000_000)
+	orInt64(&c.BytesPerSecond, 1<<30)
+	orDuration(&c.RateBurst, time.Second)
+	orInt(&c.MaxRegistrationBytes, 256<<10)
+	orInt(&c.MaxDepth, 256)
+	orInt(&c.MaxSpokeInFlight, 4096)
 	orInt64(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	orInt(&c.MaxInFlight, peer.DefaultMaxInFlight)
 	orInt(&c.MaxOperations, 1024)
@@ -133,9 +162,9 @@ func (o *Options) withDefaults() (Options, error) {
 }
 
 func (o *Options) checkSigns() error {
-	if o.MaxConnections < 0 || o.MaxMessageBytes < 0 || o.MaxInFlight < 0 || o.MaxOperations < 0 ||
-		o.MaxTopics < 0 || o.LogBytes < 0 || o.MaxWaiting < 0 || o.MaxWaitingBytes < 0 || o.EventBytes < 0 || o.HandshakeTimeout < 0 ||
-		o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.WriteTimeout < 0 || o.DrainSpread < 0 {
+	if o.RateBurst < 0 || o.MaxRegistrationBytes < 0 || o.MaxDepth < 0 || o.MaxSpokeInFlight < 0 || o.MaxMessageBytes < 0 || o.MaxInFlight < 0 || o.MaxOperations < 0 ||
+		o.MaxTopics < 0 || o.LogBytes < 0 || o.MaxWaiting < 0 || o.MaxWaitingBytes < 0 || o.EventBytes < 0 ||
+		o.HandshakeTimeout < 0 || o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.WriteTimeout < 0 || o.DrainSpread < 0 {
 		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
 	}
 	return nil

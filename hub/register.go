@@ -30,7 +30,7 @@ type arrival struct {
 // belongs to it.
 func (h *Hub) register(a *arrival) (*conn, error) {
 	var err error
-	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn); err != nil {
+	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn, h.registrationLimits()); err != nil {
 		a.closeUnread(err)
 		return nil, err
 	}
@@ -46,6 +46,9 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 	c := h.newConn(a)
 	if err := h.registerNew(c, a); err != nil {
 		c.end(err)
+		if now := c.now.Load(); now != nil {
+			close(now.done) // nobody will read: who waits for the reader's end must not wait for ever
+		}
 		return nil, err
 	}
 	return c, nil
@@ -77,6 +80,9 @@ func (a *arrival) refuse(e *call.Error, code transport.CloseCode, reason string)
 // closeUnread answers a first frame that is no registration.
 func (a *arrival) closeUnread(err error) {
 	switch {
+	case errors.Is(err, peer.ErrRegistrationTooLarge):
+		e := &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error()}
+		_ = a.refuse(e, transport.CloseRegistrationRefused, string(e.Code))
 	case a.requestID != "":
 		e := &call.Error{Code: call.CodeValidation, Message: err.Error()}
 		_ = a.refuse(e, transport.CloseRegistrationRefused, "malformed registration")
@@ -85,14 +91,6 @@ func (a *arrival) closeUnread(err error) {
 	case errors.Is(err, peer.ErrNotRegistration):
 		a.conn.Close(transport.CloseRegistrationRefused, "the first frame must be a registration")
 	}
-}
-
-// inFlightLimit is how many requests the spoke takes at once.
-func inFlightLimit(reg *peer.Registration) int {
-	if reg.MaxInFlight > 0 {
-		return reg.MaxInFlight
-	}
-	return peer.DefaultMaxInFlight
 }
 
 // admit gives the registration its generation, makes it a candidate, and answers.
@@ -106,13 +104,13 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 	case err != nil:
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
+	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})}) // before anybody can find the session
 	first, ok := h.table.insert(c, generation, profileOf(a.reg))
 	if !ok {
 		a.conn.Close(c.replacedBy(h.table.newerOf(c)))
 		return errReplaced
 	}
 	h.provide(first)
-	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})})
 	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, a.connectionID, c.sessionAnswer(false))); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
@@ -166,6 +164,9 @@ func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error
 // registerAgain replaces operations and labels of a live registration. An older
 // one that comes later than a newer one is answered and changes nothing.
 func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
+	if err := c.hub.registrationLimits().Check(in.Request.Input); err != nil {
+		return &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error()}
+	}
 	reg, err := peer.ParseRegistration(in.Request.Input)
 	if err != nil {
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
@@ -187,7 +188,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		c.hub.provide(first)
 		c.hub.withdraw(last)
 		if reg.MaxInFlight > 0 {
-			c.peer.SetRemote(c.maxMessage.Load(), reg.MaxInFlight)
+			c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(reg))
 		}
 	}
 	generation := c.hub.table.generationOf(c)

@@ -8,6 +8,7 @@ type Stats struct {
 	Resumed     uint64 `json:"resumed"`     // sessions that went on with another connection
 	Connections int    `json:"connections"` // registered or about to be
 	Refused     uint64 `json:"refused"`     // connections that did not register
+	RateLimited uint64 `json:"rateLimited"` // connections closed since they sent too much
 	Operations  int    `json:"operations"`  // served by spokes now
 	Topics      int    `json:"topics"`      // with a subscriber among the spokes
 	InFlight    int    `json:"inFlight"`    // calls that spokes answer now
@@ -33,7 +34,7 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	k := &h.counters
 	s := Stats{
-		HubID: h.opts.ID, Connections: int(h.connections.Load()), Refused: h.refused.Load(),
+		HubID: h.opts.ID, Connections: int(h.connections.Load()), Refused: h.refused.Load(), RateLimited: h.rateLimited.Load(),
 		Operations: h.table.operationsNow(), Topics: h.fanout.topicsNow(),
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
 		Published: h.published.Load(), Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),

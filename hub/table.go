@@ -67,11 +67,14 @@ func (t *table) claim(c *conn) claim {
 	return out
 }
 
-// session gives the spoke with the session.
+// session gives the spoke with the session, once it has registered.
 func (t *table) session(id string) *conn {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.sessions[id]
+	if c := t.sessions[id]; c != nil && c.generation != 0 {
+		return c
+	}
+	return nil
 }
 
 // newAttempt takes note of an attempt to resume; it is false if a later one was

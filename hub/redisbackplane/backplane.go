@@ -22,6 +22,7 @@ type Backplane struct {
 	opts     Options
 	log      zerolog.Logger
 	keys     keys
+	nonce    string // begins the tokens of claims
 	reach    reach
 	events   *redistarget.Target
 	counters counters
@@ -46,7 +47,7 @@ func New(client rueidis.Client, o *Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{client: client, opts: opts, log: *opts.Logger, keys: keys{opts.KeyPrefix},
+	b := &Backplane{client: client, opts: opts, log: *opts.Logger, keys: keys{opts.KeyPrefix}, nonce: newIncarnation()[:8] + ".",
 		cluster: client.Mode() == rueidis.ClientModeCluster, inboxes: make(map[string]*inbox)}
 	b.reach.timeout = opts.Timeout
 	b.dir.b, b.links.b = b, b

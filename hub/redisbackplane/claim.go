@@ -70,7 +70,8 @@ func (m *membership) remember(rec hub.Record) (c *claim, given, floor int64, lif
 	}
 	given = max(floor, m.dir.clock.now())
 	rec.Generation = given
-	c = &claim{rec: rec, given: given, token: strconv.FormatInt(given, 36)}
+	m.claimed++
+	c = &claim{rec: rec, given: given, token: m.dir.b.nonce + strconv.FormatUint(m.claimed, 36)}
 	m.claims[rec.SpokeID] = c
 	delete(m.released, rec.SpokeID)
 	if err := m.dir.b.reach.check(); err != nil {

@@ -28,6 +28,7 @@ type membership struct {
 	mu          sync.Mutex // guards the fields below
 	incarnation string
 	claims      map[string]*claim
+	claimed     uint64              // the number of the last claim
 	released    map[string]*claim   // that Redis has not been told of
 	operations  map[string]bool     // served; false is one that is withdrawn and still in Redis
 	unsaid      map[string]struct{} // operations that Redis has not been told of

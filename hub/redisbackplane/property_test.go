@@ -38,8 +38,8 @@ type chaos struct {
 	homes  [propertySpokes]int            // the hub of each
 	cut    [propertySpokes]bool           // the connection was cut: it may be about to come back
 
-	mu   sync.Mutex     // guards the field below
-	runs map[string]int // how often each call was run
+	mu   sync.Mutex          // guards the field below
+	runs map[string][]string // who ran each call
 }
 
 func propertySettings(t *testing.T) (time.Duration, uint64) {
@@ -61,7 +61,7 @@ func propertySettings(t *testing.T) (time.Duration, uint64) {
 
 func TestSpokesMoveAtRandom(t *testing.T) {
 	d, seed := propertySettings(t)
-	c := &chaos{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), server: redistest.Start(t), runs: make(map[string]int)}
+	c := &chaos{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), server: redistest.Start(t), runs: make(map[string][]string)}
 	for i := range propertyHubs {
 		proxy := redistest.NewProxy(t, c.server.Addr())
 		c.proxies = append(c.proxies, proxy)
@@ -108,7 +108,7 @@ func (c *chaos) move(i int) {
 		_ = call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.runs[in]++
+			c.runs[in] = append(c.runs[in], fmt.Sprintf("%s at hub-%d", id, to))
 			return id, nil
 		})
 		_ = call.Handle(r, fmt.Sprintf("test.group%d", i%7), func(context.Context, json.RawMessage) (string, error) { return id, nil })
@@ -190,8 +190,10 @@ func (c *chaos) atRest() {
 	within(t, 10*time.Second, "all hubs are well", func() bool {
 		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return !healthy(n) })
 	})
-	within(t, 10*time.Second, "each hub has just its own spokes", func() bool { return c.wrong(c.localView) == "" })
-	within(t, 10*time.Second, "every hub sees the truth", func() bool { return c.wrong(c.remoteView) == "" })
+	wrong := ""
+	t.Cleanup(func() { t.Logf("what was wrong last: %q", wrong) })
+	within(t, 10*time.Second, "each hub has just its own spokes", func() bool { wrong = c.wrong(c.localView); return wrong == "" })
+	within(t, 10*time.Second, "every hub sees the truth", func() bool { wrong = c.wrong(c.remoteView); return wrong == "" })
 	for i := range c.spokes {
 		id := fmt.Sprint("spoke-", i)
 		for _, n := range c.nodes {
@@ -202,9 +204,9 @@ func (c *chaos) atRest() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, n := range c.runs {
-		if n > 1 {
-			t.Errorf("%s ran %d times", id, n)
+	for id, who := range c.runs {
+		if len(who) > 1 {
+			t.Errorf("%s ran at %v", id, who)
 		}
 	}
 	t.Logf("%d calls ran", len(c.runs))
@@ -213,16 +215,11 @@ func (c *chaos) atRest() {
 	}
 }
 
-// wrong gives what the first hub that is wrong has wrong, and logs it at the end.
+// wrong gives what the first hub that is wrong has wrong.
 func (c *chaos) wrong(look func(n *node) string) string {
 	for _, n := range c.nodes {
 		if s := look(n); s != "" {
-			c.t.Cleanup(func() {
-				if c.t.Failed() {
-					c.t.Logf("%s: %s", n.Hub.ID(), s)
-				}
-			})
-			return s
+			return n.Hub.ID() + ": " + s
 		}
 	}
 	return ""

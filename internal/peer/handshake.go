@@ -17,16 +17,25 @@ import (
 // something else (protocol section 4: close with 4501).
 var ErrNotRegistration = errors.New("the first frame is not a registration")
 
+// ErrRegistrationTooLarge is what a registration over the limit fails with.
+var ErrRegistrationTooLarge = errors.New("the registration is too large")
+
+// Limits bound a registration. What is 0 is bounded by the message alone.
+type Limits struct {
+	Bytes int // of the input of hub.register
+	Depth int // of the nesting of JSON, the frame included
+}
+
 // ReadRegistration reads the first frame of a spoke. A malformed one still gives
 // its id, so that it can be answered; err is then what is wrong with it. Pings before it
 // are passed over.
-func ReadRegistration(conn transport.Conn) (id string, r *Registration, err error) {
+func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registration, err error) {
 	for {
 		data, err := conn.Read()
 		if err != nil {
 			return "", nil, err
 		}
-		f, err := transport.ParseFrame(data)
+		f, err := transport.ParseFrameWithin(data, limits.Depth)
 		switch {
 		case err != nil:
 			return "", nil, err
@@ -35,11 +44,11 @@ func ReadRegistration(conn transport.Conn) (id string, r *Registration, err erro
 		case f.Type != call.EventRequested:
 			return "", nil, ErrNotRegistration
 		}
-		return parseFirst(f.Payload)
+		return parseFirst(f.Payload, limits)
 	}
 }
 
-func parseFirst(payload []byte) (string, *Registration, error) {
+func parseFirst(payload []byte, limits Limits) (string, *Registration, error) {
 	w, err := parseRequest(payload, time.Now(), &identityMemo{})
 	if errors.Is(err, errNoID) || w.req.Operation != OperationRegister && err == nil {
 		return "", nil, ErrNotRegistration
@@ -47,8 +56,19 @@ func parseFirst(payload []byte) (string, *Registration, error) {
 	if err != nil {
 		return w.req.ID, nil, err
 	}
+	if err := limits.Check(w.req.Input); err != nil {
+		return w.req.ID, nil, err
+	}
 	r, err := ParseRegistration(w.req.Input)
 	return w.req.ID, r, err
+}
+
+// Check fails with [ErrRegistrationTooLarge].
+func (l Limits) Check(input []byte) error {
+	if l.Bytes > 0 && len(input) > l.Bytes {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrRegistrationTooLarge, len(input), l.Bytes)
+	}
+	return nil
 }
 
 // WriteRegistered answers a registration.

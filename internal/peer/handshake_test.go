@@ -18,7 +18,7 @@ func TestRegisterAndAnswer(t *testing.T) {
 	out := &Registered{HubID: "h", SpokeID: "w", ConnectionID: "c", Generation: 1 << 60, HeartbeatInterval: 25000, MaxMessageBytes: 7}
 	done := make(chan error, 1)
 	go func() {
-		id, r, err := ReadRegistration(b)
+		id, r, err := ReadRegistration(b, Limits{})
 		if err == nil && (r.SpokeID != "w" || r.InstanceID != "i" || r.MaxInFlight != 3 || r.Labels["k"] != "v" || len(r.Operations) != 1) {
 			err = errors.New("another registration arrived")
 		}
@@ -37,7 +37,7 @@ func TestRegisterAndAnswer(t *testing.T) {
 		t.Error(err)
 	}
 	go func() {
-		id, _, _ := ReadRegistration(b)
+		id, _, _ := ReadRegistration(b, Limits{})
 		done <- WriteRefused(b, id, &call.Error{Code: call.CodeAccessDenied, Message: "no"})
 	}()
 	_, err = Register(a, in)
@@ -73,12 +73,12 @@ func TestFirstFrame(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		id, _, err := ReadRegistration(b)
+		id, _, err := ReadRegistration(b, Limits{})
 		if id != c.id || (err != nil) != c.err || errors.Is(err, ErrNotRegistration) != c.none {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
 		a.Abort()
-		if _, _, err := ReadRegistration(b); !errors.Is(err, transport.ErrLost) {
+		if _, _, err := ReadRegistration(b, Limits{}); !errors.Is(err, transport.ErrLost) {
 			t.Errorf("%s: a lost connection: %v", name, err)
 		}
 		b.Abort()

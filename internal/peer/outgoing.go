@@ -13,11 +13,12 @@ import (
 
 // Outgoing is a request that was sent from here.
 type Outgoing struct {
-	peer *Peer
-	wait *pending.Request
-	pos  session.Position
-	flow Flow
-	ran  bool // a response has come, so the handler's code has run whatever its error says
+	peer      *Peer
+	wait      *pending.Request
+	pos       session.Position
+	flow      Flow
+	ran       bool // a response has come, so the handler's code has run whatever its error says
+	withdrawn bool // it never left
 }
 
 // Open sends a request and gives what waits for its answers. Credit, for a
@@ -156,7 +157,8 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 // side is told. It reports whether the handler can have run. It is idempotent and does
 // nothing to a call that is over.
 func (o *Outgoing) Abort(reason string) (sent bool) {
-	if o.peer.sess.Withdraw(o.pos) {
+	if o.withdrawn || o.peer.sess.Withdraw(o.pos) {
+		o.withdrawn = true
 		o.wait.Drop()
 		return false
 	}

@@ -38,6 +38,8 @@ type Config struct {
 	Control func(typ string, payload []byte) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
+	// MaxDepth bounds the nesting of JSON in what arrives; 0 is 10,000 levels.
+	MaxDepth int
 	// Counters counts; it may be shared by many peers.
 	Counters *Counters
 }
@@ -107,7 +109,7 @@ func (p *Peer) Run(conn transport.Conn) error {
 		if err != nil {
 			return err
 		}
-		frame, err := transport.ParseFrame(data)
+		frame, err := transport.ParseFrameWithin(data, p.cfg.MaxDepth)
 		if err != nil {
 			p.cfg.Log.Warn().Err(err).Msg("not a frame; connection closed")
 			conn.Close(transport.CloseInvalidFrame, "not a frame")

@@ -16,6 +16,9 @@ const OperationRegister = "hub.register"
 // MaxSpokeIDBytes leaves room for the id in a topic of presence.
 const MaxSpokeIDBytes = 128
 
+// MaxInstanceIDBytes bounds what is one random id per process.
+const MaxInstanceIDBytes = 128
+
 // Registration is what a spoke says of itself.
 type Registration struct {
 	SpokeID         string            `json:"spokeId,omitempty"`
@@ -86,6 +89,8 @@ func ParseRegistration(input []byte) (*Registration, error) {
 		return nil, errors.New("an instanceId goes with an attempt")
 	case r.MaxMessageBytes < 0 || inFlight < 0:
 		return nil, errors.New("maxMessageBytes and maxInFlight are not negative")
+	case len(r.InstanceID) > MaxInstanceIDBytes:
+		return nil, fmt.Errorf("instanceId is at most %d bytes", MaxInstanceIDBytes)
 	case !validSpokeID(r.SpokeID):
 		return nil, fmt.Errorf("spokeId is at most %d bytes without control characters", MaxSpokeIDBytes)
 	}

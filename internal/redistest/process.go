@@ -28,6 +28,18 @@ func binary(t testing.TB) string {
 	return ""
 }
 
+// CLI finds redis-cli (or valkey-cli). Without it the test fails with one line that says what to install.
+func CLI(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"redis-cli", "valkey-cli"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("redis-cli is not on the PATH: apt-get install redis-tools, or brew install redis")
+	return ""
+}
+
 // freeAddr finds a port that nobody listens on.
 func freeAddr(t testing.TB) string {
 	t.Helper()

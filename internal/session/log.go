@@ -31,6 +31,7 @@ type log struct {
 	acked      uint64 // the last number that the other side has
 	bytes      int
 	eventBytes int // of events that have no number yet
+	heldEvents int // of all events
 }
 
 // keepEntries is the capacity that an empty log keeps; a larger one is given back.
@@ -46,6 +47,7 @@ func (l *log) append(b *Buffer, k kind) uint64 {
 	l.bytes += len(b.B)
 	if k == event {
 		l.eventBytes += len(b.B)
+		l.heldEvents += len(b.B)
 	}
 	return l.end() - 1
 }
@@ -131,8 +133,11 @@ func (l *log) release(e *entry) {
 		return
 	}
 	l.bytes -= len(e.buf.B)
-	if e.kind == event && e.number == 0 {
-		l.eventBytes -= len(e.buf.B)
+	if e.kind == event {
+		l.heldEvents -= len(e.buf.B)
+		if e.number == 0 {
+			l.eventBytes -= len(e.buf.B)
+		}
 	}
 	e.buf.Free()
 	e.buf = nil
@@ -143,5 +148,5 @@ func (l *log) release(e *entry) {
 func (l *log) clear() {
 	l.first = l.end()
 	l.written = l.first
-	l.entries, l.head, l.bytes, l.eventBytes = nil, 0, 0, 0
+	l.entries, l.head, l.bytes, l.eventBytes, l.heldEvents = nil, 0, 0, 0, 0
 }

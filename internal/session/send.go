@@ -100,7 +100,7 @@ func (s *Session) post(b *Buffer, k kind) error {
 		b.Free()
 		return nil
 	}
-	if s.log.bytes-s.log.eventBytes > 2*s.opts.LimitBytes { // events have a budget of their own
+	if s.log.bytes-s.log.heldEvents > 2*s.opts.LimitBytes { // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow

@@ -65,7 +65,8 @@ func (r *router) run() {
 		if !t.pause(attempt) {
 			return
 		}
-		attempt++
+		// Not for long: each of many slots that move one by one asks anew.
+		attempt = min(attempt+1, 3)
 	}
 }
 

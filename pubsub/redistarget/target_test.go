@@ -142,19 +142,20 @@ func TestContract(t *testing.T) {
 // Other programs on the same Redis take part: redis-cli stands for them.
 func TestInterop(t *testing.T) {
 	server := redistest.Start(t)
+	redisCLI := redistest.CLI(t)
 	target := newTarget(t, clientOf(t, server), nil)
 	recorder := listen(t, target, "doors:7")
 
 	_, port, _ := strings.Cut(server.Addr(), ":")
 	for _, message := range []string{`{"open":true}`, "", "null", "7"} {
-		out, err := exec.Command("redis-cli", "-p", port, "PUBLISH", "alk:events:doors:7", message).CombinedOutput()
+		out, err := exec.Command(redisCLI, "-p", port, "PUBLISH", "alk:events:doors:7", message).CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != "1" {
 			t.Fatalf("redis-cli PUBLISH: %s, %v", out, err)
 		}
 	}
 	want(t, recorder, `{"open":true}`, "null", "null", "7")
 
-	cli := exec.Command("redis-cli", "-p", port, "SUBSCRIBE", "alk:events:doors:8")
+	cli := exec.Command(redisCLI, "-p", port, "SUBSCRIBE", "alk:events:doors:8")
 	out, err := cli.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,112 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// ErrCount says that the other side claims to have received more than was sent,
+// or, on resumption, less than it had said before: it is not the same session.
+var ErrCount = errors.New("session: the counts of the two sides do not belong together")
+
+// Attach gives a new session its first connection. What is in the log goes out,
+// in order. It fails with the session's cause when that has ended.
+func (s *Session) Attach(c transport.Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attachLocked(c)
+}
+
+func (s *Session) attachLocked(c transport.Conn) error {
+	if s.cause != nil {
+		return s.cause
+	}
+	s.conn = c
+	s.tellGapsLocked() // of what was dropped while nothing could be written
+	s.startFlushLocked()
+	s.wakeRoomLocked()
+	return nil
+}
+
+// Check reports with [ErrCount] whether one who resumes cannot have received this many.
+func (s *Session) Check(received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checkLocked(received)
+}
+
+func (s *Session) checkLocked(received uint64) error {
+	if received > s.log.numbered || received < s.log.acked {
+		return ErrCount
+	}
+	return nil
+}
+
+// Unheard reports whether nothing of this session has come from the other side:
+// it may not know that there is one.
+func (s *Session) Unheard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.acked == 0 && s.ReceivedCount() == 0
+}
+
+// Resume goes on with another connection, from the first frame that the other
+// side has not received. The reader of the old one must have ended, and the old one be aborted: a
+// Write that is still in it is waited for. It fails with [ErrCount], or with the session's cause.
+func (s *Session) Resume(c transport.Conn, received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.writing {
+		s.returned.Wait()
+	}
+	if s.cause != nil {
+		return s.cause
+	}
+	if err := s.checkLocked(received); err != nil {
+		return err
+	}
+	s.log.acked = received
+	s.log.rewind()
+	s.account()
+	s.resumed++
+	return s.attachLocked(c)
+}
+
+// Detach takes a connection that was lost away, if it is the one attached: what
+// has not been acknowledged waits for the next.
+func (s *Session) Detach(c transport.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || s.conn != c {
+		return
+	}
+	s.conn = nil
+	if !s.writing { // else the flusher does it, since the Write still reads the buffers
+		s.log.rewind()
+		s.account()
+	}
+}
+
+// Ack takes the other side's word for what it has received. It fails with [ErrCount].
+func (s *Session) Ack(received uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if received > s.log.numbered {
+		return ErrCount
+	}
+	s.log.acked = max(s.log.acked, received)
+	s.trimLocked()
+	s.wakeLocked()
+	return nil
+}
+
+// trimLocked gives back what need not be kept, up to what is being written now.
+func (s *Session) trimLocked() {
+	if s.writing {
+		s.log.trim(s.from)
+	} else {
+		s.log.trim(s.log.written)
+	}
+	s.account()
+}
