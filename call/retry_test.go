@@ -38,7 +38,7 @@ func TestRepeat(t *testing.T) {
 		"not what can have run":              {1, sent, []call.Option{call.Retry(3, time.Second)}, 1, true},
 		"what can have run, if idempotent":   {1, sent, []call.Option{call.Retry(3, time.Second), call.Idempotent()}, 2, false},
 		"not what cannot help":               {1, final, []call.Option{call.Retry(3, time.Second), call.Idempotent()}, 1, true},
-		"no longer than the call has time":   {9, unsent, []call.Option{call.Retry(9, time.Second), call.Timeout(2 * time.Second)}, 2, true},
+		"no longer than the call has time":   {9, unsent, []call.Option{call.Retry(9, time.Second), call.Timeout(1400 * time.Millisecond)}, 2, true},
 		"with a pause of its own by default": {1, unsent, []call.Option{call.Retry(2, 0)}, 2, false},
 	} {
 		t.Run(name, func(t *testing.T) {

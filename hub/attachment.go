@@ -2,6 +2,8 @@ package hub
 
 import (
 	"errors"
+	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/alkdev/hubspoke/transport"
@@ -11,6 +13,8 @@ import (
 type attachment struct {
 	conn transport.Conn
 	done chan struct{} // closed when the reader has ended and the session knows
+
+	superseded atomic.Bool // by the spoke's own newer one, which is about to resume
 }
 
 // errWindow is why a session ends whose spoke did not come back in time.
@@ -33,11 +37,18 @@ func (c *conn) detach(a *attachment, err error) bool {
 	if c.sessionID == "" || !keepsSession(err) || c.hub.draining.Load() || c.peer.Session().Cause() != nil {
 		return false
 	}
-	if !c.hub.table.suspend(c, c.hub.opts.MaxWaiting) {
+	limit := c.hub.opts.MaxWaiting
+	if a.superseded.Load() {
+		limit = math.MaxInt // it does not wait, or not for long
+	}
+	if !c.hub.table.suspend(c, limit) {
 		c.log.Warn().Msg("too many sessions wait; this one ends")
 		return false
 	}
 	c.peer.Session().Detach(a.conn)
+	if c.hub.draining.Load() { // Shutdown may have seen it connected
+		return false
+	}
 	c.log.Info().Err(err).Msg("connection lost; the session waits")
 	c.startWindow(a)
 	return true

@@ -32,6 +32,8 @@ type conn struct {
 	connectionID string
 	instanceID   string
 	sessionID    string // "" where the session cannot be resumed
+	begunAt      uint64 // what the registration said it had received, of an older session under the id
+	assigned     bool   // the id is the hub's choice
 	connectedAt  time.Time
 
 	identity   atomic.Pointer[call.Identity] // who dialled last; always of one id
@@ -84,10 +86,10 @@ func (h *Hub) newConn(a *arrival) *conn {
 	c := &conn{hub: h, id: a.reg.SpokeID, connectionID: a.connectionID, instanceID: a.reg.InstanceID,
 		attempt: a.reg.Attempt, connectedAt: time.Now()}
 	if c.id == "" {
-		c.id = uuid.NewString()
+		c.id, c.assigned = uuid.NewString(), true
 	}
 	if a.reg.Session != nil && c.instanceID != "" && h.opts.SessionWindow > 0 {
-		c.sessionID = a.reg.Session.ID
+		c.sessionID, c.begunAt = a.reg.Session.ID, a.reg.Session.Received
 	}
 	c.log = a.log.With().Str("spoke", c.id).Logger()
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
@@ -101,7 +103,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			GapFrame: func(topic string, dropped int) []byte {
 				return transport.AppendFrame(nil, wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
 			},
-			OnSlow:    func() { c.hangUp(transport.CloseSlowConsumer, "what it is sent is not read") },
+			OnSlow:    func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
 			Resumable: c.sessionID != "",
 			Total:     &h.waitingBytes,
 			Log:       c.log,
@@ -116,7 +118,9 @@ func (h *Hub) newConn(a *arrival) *conn {
 
 // adopt takes over what each registration says anew.
 func (c *conn) adopt(a *arrival) {
-	c.identity.Store(a.identity)
+	if old := c.identity.Swap(a.identity); old != nil {
+		c.events.Recheck() // other credentials may permit less
+	}
 	c.maxMessage.Store(a.reg.MaxMessageBytes)
 	if a.reg.MaxMessageBytes == 0 {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
@@ -193,7 +197,7 @@ func (c *conn) maySubscribe(topic string) *wstarget.Denial {
 		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic,
 			Code: string(call.CodeAccessDenied), Message: "the topic is reserved"}
 	}
-	if e := c.hub.allow(c.who(), Subscribe, topic); e != nil {
+	if e := c.hub.allowSubscribe(c.who(), topic); e != nil {
 		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic, Code: string(e.Code), Message: e.Message}
 	}
 	return nil

@@ -46,7 +46,8 @@ func (h *Hub) MayPublish(id *call.Identity, topic string) error {
 	return nil
 }
 
-// MaySubscribe says likewise whether the identity may subscribe to the topic.
+// MaySubscribe says likewise whether the identity may subscribe to the topic. Who
+// subscribes for somebody listens at [Hub.EventsAs].
 func (h *Hub) MaySubscribe(id *call.Identity, topic string) error {
 	if err := pubsub.ValidTopic(topic); err != nil {
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
@@ -54,10 +55,50 @@ func (h *Hub) MaySubscribe(id *call.Identity, topic string) error {
 	if reservedFrame(topic) {
 		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
 	}
-	if e := h.allow(id, Subscribe, topic); e != nil {
+	if e := h.allowSubscribe(id, topic); e != nil {
 		return e
 	}
 	return nil
+}
+
+// allowSubscribe asks the authorizer; what is told of one spoke, only those hear
+// who may see it.
+func (h *Hub) allowSubscribe(id *call.Identity, topic string) *call.Error {
+	if e := h.allow(id, Subscribe, topic); e != nil {
+		return e
+	}
+	if spokeID, ok := presenceTopic(topic); ok && spokeID != "" {
+		return h.allow(id, List, spokeID)
+	}
+	return nil
+}
+
+// EventsAs is [Hub.Events] as the identity sees it: what it may not publish or
+// subscribe to fails with an [*call.Error], and events of presence come only of the spokes that it may
+// see. A nil identity is the embedding program, which may everything but publish on topics that begin with "hub.".
+func (h *Hub) EventsAs(id *call.Identity) pubsub.EventTarget { return eventsAs{events{h}, id} }
+
+type eventsAs struct {
+	events
+	id *call.Identity
+}
+
+func (e eventsAs) Dispatch(ctx context.Context, ev pubsub.Event) error {
+	if err := e.hub.MayPublish(e.id, ev.Topic); err != nil {
+		return err
+	}
+	return e.events.Dispatch(ctx, ev)
+}
+
+func (e eventsAs) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
+	if err := e.hub.MaySubscribe(e.id, topic); err != nil {
+		return nil, err
+	}
+	return e.events.Listen(ctx, topic, func(ev pubsub.Event) {
+		if e.hub.seen(ev)(e.id) {
+			fn(ev)
+		}
+	})
 }
 
 func (h *Hub) mayPublish(id *call.Identity, topic string) *call.Error {

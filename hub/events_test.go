@@ -1,11 +1,18 @@
 package hub_test
 
 import (
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
+	"github.com/alkdev/hubspoke/spoke"
 )
 
 // The events of hub and spokes keep the contract of an event target, between any two of them.
@@ -40,4 +47,41 @@ func TestEventsAreTargets(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Events as somebody sees them: what may not be seen, published or subscribed to is not.
+func TestEventsAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes()})
+		anna := &call.Identity{ID: "anna", Scopes: []string{"subscribe:*", "publish:chat.*", "list:worker-*"}}
+		as := net.Hub.EventsAs(anna)
+		var seen, all []string
+		for target, to := range map[pubsub.EventTarget]*[]string{as: &seen, net.Hub.EventsAs(nil): &all} {
+			stop, err := target.Listen(t.Context(), hub.TopicConnected, func(ev pubsub.Event) { *to = append(*to, string(ev.Payload)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+		}
+		rights := &call.Identity{ID: "w", Scopes: []string{"hold:*"}}
+		for _, id := range []string{"worker-1", "secret"} {
+			net.Spoke(id, &spoke.Options{Dialer: net.Dialer(rights)}, nil)
+		}
+		// What is no word of the hub's own is shown to the embedding program alone.
+		_ = net.Hub.Events().Dispatch(t.Context(), pubsub.Event{Topic: hub.TopicConnected, Payload: json.RawMessage(`"odd"`)})
+		synctest.Wait()
+		if len(all) != 3 || len(seen) != 1 || !strings.Contains(seen[0], `"worker-1"`) {
+			t.Errorf("all %v, seen %v", all, seen)
+		}
+		_, err := as.Listen(t.Context(), hub.TopicConnected+":secret", func(pubsub.Event) {})
+		if !errors.Is(err, call.CodeAccessDenied) {
+			t.Error(err)
+		}
+		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "chat.room"}); err != nil {
+			t.Error(err)
+		}
+		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "other"}); !errors.Is(err, call.CodeAccessDenied) {
+			t.Error(err)
+		}
+	})
 }

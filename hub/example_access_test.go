@@ -88,3 +88,33 @@ func ExampleAuthorizer() {
 	}
 	// Output: ACCESS_DENIED: worker-7 may not be worker-8
 }
+
+// Scopes say who may do what; what somebody may not list is not there for it.
+func ExampleAuthorizeScopes() {
+	ctx := context.Background()
+	h, err := hub.New(&hub.Options{
+		Authenticate: hub.BearerTokens([]hub.Token{
+			{Secret: "worker's", Identity: call.Identity{ID: "worker", Scopes: []string{"hold:worker-*", "serve:text.*"}}},
+			{Secret: "web's", Identity: call.Identity{ID: "web", Scopes: []string{"hold:web", "call:text.*", "list:worker-*"}}},
+		}),
+		Authorize: hub.AuthorizeScopes(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer h.Close()
+	server := httptest.NewServer(h)
+	defer server.Close()
+
+	intruder, _ := spoke.New(server.URL, &spoke.Options{ID: "web", Token: spoke.StaticToken("worker's")})
+	err = intruder.Run(ctx)
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		fmt.Println(e)
+	}
+	_, err = call.Invoke[any](ctx, h, "admin.stop", nil, call.As(&call.Identity{ID: "web", Scopes: []string{"call:text.*"}}))
+	fmt.Println(err)
+	// Output:
+	// ACCESS_DENIED: worker has no scope for hold:web
+	// ACCESS_DENIED: web has no scope for call:admin.stop
+}

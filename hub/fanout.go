@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
@@ -14,6 +15,7 @@ import (
 // subscribed to it. The frame of an event is made once.
 type fanout struct {
 	core pubsub.EventTarget
+	seen func(pubsub.Event) func(*call.Identity) bool // nil shows everything to everyone
 
 	mu     sync.Mutex // guards the map and every topicMembers.users
 	topics map[string]*topicMembers
@@ -21,10 +23,11 @@ type fanout struct {
 
 type topicMembers struct {
 	topic string
-	users int           // who has joined or is about to
-	ready chan struct{} // closed when the core has answered
-	stop  func()        // set before ready is closed
-	err   error         // likewise
+	seen  func(pubsub.Event) func(*call.Identity) bool // nil: see fanout
+	users int                                          // who has joined or is about to
+	ready chan struct{}                                // closed when the core has answered
+	stop  func()                                       // set before ready is closed
+	err   error                                        // likewise
 
 	mu      sync.Mutex
 	members []*wstarget.Endpoint // guarded by mu; replaced, never changed in place
@@ -40,6 +43,9 @@ func (f *fanout) Join(ctx context.Context, topic string, e *wstarget.Endpoint) e
 	first := t == nil
 	if first {
 		t = &topicMembers{topic: topic, ready: make(chan struct{})}
+		if _, ok := presenceTopic(topic); ok {
+			t.seen = f.seen
+		}
 		if f.topics == nil {
 			f.topics = make(map[string]*topicMembers)
 		}
@@ -122,6 +128,13 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 			m.DeliverGap(t.topic, ev.Dropped)
 		}
 		return
+	}
+	if t.seen != nil {
+		may := t.seen(ev)
+		members = slices.DeleteFunc(slices.Clone(members), func(m *wstarget.Endpoint) bool {
+			c, ok := m.Outlet().(*conn)
+			return ok && !may(c.who())
+		})
 	}
 	frame := transport.AppendFrame(make([]byte, 0, len(ev.Payload)+len(t.topic)+32), t.topic, ev.Payload)
 	for _, m := range members {

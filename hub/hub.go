@@ -87,6 +87,9 @@ func New(o *Options) (*Hub, error) {
 		h.directory = &MemoryDirectory{}
 	}
 	h.fanout.core = h.core
+	if opts.Authorize != nil {
+		h.fanout.seen = h.seen
+	}
 	h.publisher = newPublisher(h.core)
 	h.registerOperations()
 	h.registerLinkOperations()

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -29,6 +31,30 @@ var (
 	Connected    = pubsub.NewTopic[Presence](TopicConnected)
 	Disconnected = pubsub.NewTopic[Presence](TopicDisconnected)
 )
+
+// presenceTopic reports whether the topic is one of presence, and of which spoke;
+// "" is all of them.
+func presenceTopic(topic string) (spokeID string, ok bool) {
+	for _, t := range []string{TopicConnected, TopicDisconnected} {
+		if rest, found := strings.CutPrefix(topic, t); found && (rest == "" || rest[0] == ':') {
+			return strings.TrimPrefix(rest, ":"), true
+		}
+	}
+	return "", false
+}
+
+// seen gives a filter of the events of a topic: whether an identity may see this
+// one. Only those of presence are about somebody who may have to be hidden.
+func (h *Hub) seen(ev pubsub.Event) func(*call.Identity) bool {
+	if _, ok := presenceTopic(ev.Topic); !ok || ev.Gap || h.opts.Authorize == nil {
+		return func(*call.Identity) bool { return true }
+	}
+	var spokeID string
+	if err := jsonscan.Decode(ev.Payload, jsonscan.StringField("spokeId", &spokeID)); err != nil {
+		return func(id *call.Identity) bool { return id == nil } // the embedding program may publish what it likes
+	}
+	return func(id *call.Identity) bool { return h.allow(id, List, spokeID) == nil }
+}
 
 func reservedTopic(topic string) bool { return strings.HasPrefix(topic, "hub.") }
 

@@ -144,7 +144,7 @@ func profileOf(reg *peer.Registration) profile {
 
 // mayRegister asks whether the identity may hold the id and serve each operation.
 func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error {
-	if reg.SpokeID != "" {
+	if reg.SpokeID != "" && !h.table.assigned(reg.SpokeID, id.ID) {
 		if e := h.allow(id, Hold, reg.SpokeID); e != nil {
 			return e
 		}
@@ -179,7 +179,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 	}
 	c.registering.Lock()
 	defer c.registering.Unlock()
-	if in.Order > c.registered {
+	if in.Order > c.registered && !c.hub.table.outdated(c, reg) {
 		c.registered = in.Order
 		first, last, ok := c.hub.table.update(c, profileOf(reg))
 		if !ok {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -18,7 +19,8 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if c.who().ID != a.identity.ID || c.instanceID != a.reg.InstanceID || c.id != a.reg.SpokeID {
+	sameID := c.id == a.reg.SpokeID || c.assigned && a.reg.SpokeID == ""
+	if c.who().ID != a.identity.ID || c.instanceID != a.reg.InstanceID || !sameID {
 		a.log.Warn().Str("spoke", c.id).Msg("somebody else asked for a session that is in use")
 		e := &call.Error{Code: call.CodeAccessDenied, Message: "the session is somebody else's"}
 		return nil, a.refuse(e, transport.CloseRegistrationRefused, "the session is somebody else's")
@@ -29,21 +31,37 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 		return nil, a.refuse(unavailable("a newer connection of the spoke is there"), transport.CloseSuperseded, "a newer connection of the spoke is there")
 	}
 	c.closeOld()
-	sess := c.peer.Session()
-	if sess.Cause() != nil {
-		return nil, nil // it has ended meanwhile
-	}
-	if err := sess.Check(a.reg.Session.Received); err != nil {
-		c.log.Warn().Err(err).Msg("session ended")
-		c.end(err)
+	if err := c.mayResume(a.reg.Session.Received); err != nil {
+		c.log.Warn().Err(err).Msg("session not resumed")
+		c.end(err) // also where its end is under way, so that the id is free
 		return nil, nil
 	}
 	if err := h.readmit(c, a); err != nil {
-		c.startWindow(c.now.Load()) // it waits on, for the next attempt
+		if h.table.waitingNow() > h.opts.MaxWaiting {
+			c.end(err)
+		} else {
+			c.startWindow(c.now.Load()) // it waits on, for the next attempt
+		}
 		return nil, err
 	}
 	return c, nil
 }
+
+// mayResume says why the session cannot go on with one who has received this much of it.
+func (c *conn) mayResume(received uint64) error {
+	sess := c.peer.Session()
+	if err := sess.Cause(); err != nil {
+		return err
+	}
+	if received > 0 && received == c.begunAt && sess.Unheard() {
+		return errUnheard
+	}
+	return sess.Check(received)
+}
+
+// errUnheard: the spoke asked for an older session under the same id, was told that a new one has begun, and comes
+// again with the count of the older one: the answer was lost.
+var errUnheard = errors.New("the spoke does not know that a new session has begun")
 
 // closeOld ends the connection that the spoke has given up, and waits until its
 // reader has ended: from then on nothing more is counted as received.
@@ -54,6 +72,7 @@ func (c *conn) closeOld() {
 		return
 	default:
 	}
+	old.superseded.Store(true)
 	old.conn.Close(transport.CloseSuperseded, "superseded by a newer connection")
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
@@ -82,11 +101,16 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	if err := peer.WriteRegistered(a.conn, a.requestID, answer); err != nil {
 		return err
 	}
+	now := &attachment{conn: a.conn, done: make(chan struct{})}
+	c.now.Store(now) // first, so that whoever ends the session from now on closes this connection
 	if err := sess.Resume(a.conn, a.reg.Session.Received); err != nil {
 		a.conn.Close(transport.CloseTryAgainLater, "the session has ended")
+		close(now.done)
 		return err
 	}
-	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})})
+	if h.draining.Load() { // Shutdown may have seen it waiting
+		c.dismiss(transport.CloseServiceRestart, "the hub goes away")
+	}
 	if t := c.window.Swap(nil); t != nil {
 		t.Stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -87,6 +88,22 @@ func (t *table) newAttempt(c *conn, attempt int64) bool {
 	}
 	c.attempt = attempt
 	return true
+}
+
+// outdated reports whether a registration was sent on an older connection than
+// the one on which the session goes on, and is now sent again.
+func (t *table) outdated(c *conn, reg *peer.Registration) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.sessionID != "" && reg.InstanceID == c.instanceID && reg.Attempt < c.attempt
+}
+
+// assigned reports whether the hub has given the identity this id, which it still holds.
+func (t *table) assigned(id, identity string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	c := t.spokes[id]
+	return c != nil && c.assigned && c.who().ID == identity
 }
 
 // suspend makes c no candidate while its session waits. It is false if c has been

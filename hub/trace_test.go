@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write what the hub says into the traces
 // a connection's name say what it does, the lines behind them what it is told:
 //
 //	a registers {…}     connects, and sends hub.register with this input
-//	a connects [as ID]  connects only, with this identity
+//	a connects [as ID [SCOPE...]]  connects only, with this identity
 //	a> …                sends a message
 //	a closes CODE       closes; also: a aborts, a stops reading, a reads
 //	hub> …              something that the embedding program does, see traceHub

@@ -68,12 +68,30 @@ func setTraceOption(t *testing.T, o *hub.Options, name string, args []string) {
 		o.EventBytes = n
 	case "logBytes":
 		o.LogBytes = n
+	case "maxIdentityConnections":
+		o.MaxIdentityConnections = n
+	case "framesPerSecond":
+		o.FramesPerSecond = n
+	case "bytesPerSecond":
+		o.BytesPerSecond = int64(n)
+	case "maxRegistrationBytes":
+		o.MaxRegistrationBytes = n
+	case "maxDepth":
+		o.MaxDepth = n
+	case "maxSpokeInFlight":
+		o.MaxSpokeInFlight = n
+	case "scopes": // as the scopes of the identities say
+		o.Authorize = hub.AuthorizeScopes()
+	case "maxWaiting":
+		o.MaxWaiting = n
+	case "sessionWindow": // ms
+		o.SessionWindow = time.Duration(n) * time.Millisecond
 	case "closeSlowReaders":
 		o.CloseSlowReaders = true
-	case "deny": // deny VERB NAME, for everyone
+	case "deny": // deny VERB NAME, for everyone; * is every name
 		verb, denied := hub.Verb(args[0]), args[1]
 		o.Authorize = func(a hub.Action) error {
-			if a.Verb == verb && a.Name == denied {
+			if a.Verb == verb && (denied == "*" || a.Name == denied) {
 				return errors.New("not for " + a.Identity.ID)
 			}
 			return nil
@@ -90,8 +108,13 @@ func (r *traceRun) connect(name, identity string) {
 	a, b := transport.Pipe(&transport.PipeOptions{MaxMessageBytes: r.size, BufferBytes: 4 << 10})
 	c := &traceConn{t: r.t, inner: a}
 	r.conns[name] = c
-	scope := "scope-of-" + identity
-	r.wg.Go(func() { r.hub.Accept(b, &call.Identity{ID: identity, Scopes: []string{scope}}) })
+	// "as ID scope scope" gives it other scopes than the one of its own.
+	identity, more, given := strings.Cut(identity, " ")
+	scopes := []string{"scope-of-" + identity}
+	if given {
+		scopes = strings.Fields(more)
+	}
+	r.wg.Go(func() { r.hub.Accept(b, &call.Identity{ID: identity, Scopes: scopes}) })
 	r.wg.Go(c.read)
 }
 

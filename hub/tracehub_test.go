@@ -23,6 +23,7 @@ import (
 //	disconnect SPOKE
 //	shutdown DURATION   in the background, with this much time
 //	stats               what was counted as wrong
+//	sessions            those that wait, and how often one went on
 type traceHub struct {
 	*hub.Hub
 	wg     sync.WaitGroup
@@ -85,6 +86,9 @@ func (h *traceHub) do(r *traceRun, line string) {
 		s := h.Stats()
 		h.say("malformed %d, unknown %d, late %d, duplicates %d, overloaded %d, refused %d",
 			s.Malformed, s.Unknown, s.Late, s.Duplicates, s.Overloaded, s.Refused)
+	case "sessions":
+		s := h.Stats()
+		h.say("spokes %d, waiting %d, resumed %d, bytes %d", s.Spokes, s.Waiting, s.Resumed, s.QueuedBytes)
 	default:
 		r.t.Fatalf("hub> %s?", line)
 	}

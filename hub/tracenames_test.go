@@ -25,7 +25,7 @@ var (
 	jitterPattern     = regexp.MustCompile(`"retryAfter":\d+`)
 	repeatPattern     = regexp.MustCompile(`<([^<>*])\*(\d+)>`)
 	// registeredPattern is the answer to the line "a registers".
-	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"hub",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),.*$`)
+	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"hub",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
 	hexPattern        = regexp.MustCompile(`<hex ([0-9a-f]+)>`)
 )
 
@@ -42,7 +42,7 @@ func (n *traceNames) name(kind, value string) string {
 
 // shorten makes a line for the trace of what was received.
 func (n *traceNames) shorten(line string) string {
-	line = registeredPattern.ReplaceAllString(line, `registered $1 $2`)
+	line = strings.TrimRight(registeredPattern.ReplaceAllString(line, `registered $1 $2 $3`), " ")
 	line = uuidPattern.ReplaceAllStringFunc(line, func(s string) string { return n.name("id", s) })
 	line = callPattern.ReplaceAllStringFunc(line, func(s string) string { return n.name("call", s) })
 	line = timePattern.ReplaceAllString(line, `"timestamp":<time>`)

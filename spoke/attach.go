@@ -21,7 +21,6 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 	held := s.held
 	switch {
 	case held.alive():
-		reg.SpokeID = held.spokeID
 		reg.Session = &peer.SessionRequest{ID: held.sessionID, Received: held.peer.Session().ReceivedCount()}
 	case !s.opts.NoSession:
 		reg.Session = &peer.SessionRequest{ID: uuid.NewString()}
@@ -30,8 +29,11 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 		return nil, false, err
 	}
 	s.connects.Add(1)
-	if answer := a.registered.Session; held.alive() && answer != nil && answer.Resumed {
-		if err := held.resume(a); err != nil {
+	if answer := a.registered.Session; answer != nil && answer.Resumed {
+		if held == nil {
+			return nil, false, errNotAsked
+		}
+		if err := held.resume(a); err != nil { // also where its window was over meanwhile
 			return nil, false, err
 		}
 		return held, true, nil
@@ -75,7 +77,8 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool) end {
 	start := time.Now()
 	a := l.now.Load()
 	stopping := !s.setLink(l)
-	if !resumed {
+	if !l.listening {
+		l.listening = true
 		s.events.attach(l)
 	}
 	switch {

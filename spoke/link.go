@@ -28,6 +28,7 @@ type link struct {
 	wg         sync.WaitGroup
 	now        atomic.Pointer[attachment]
 	retryAfter atomic.Int64 // ms that the hub asked for when it began to drain
+	listening  bool         // the spoke's subscriptions have been made; Run's goroutine's
 }
 
 // attachment is one connection of a session.
@@ -39,6 +40,7 @@ type attachment struct {
 
 var (
 	errNotResumed = errors.New("the connection was lost and the hub did not resume the session")
+	errNotAsked   = errors.New("the hub says that it resumed a session, but none was asked for")
 	errWindow     = errors.New("the connection was lost and did not come back in time")
 )
 
@@ -93,6 +95,7 @@ func (l *link) expire(lost *attachment) {
 	if l.now.Load() == lost && !l.peer.Session().Attached() {
 		l.peer.End(errWindow)
 		l.target.Close(errWindow)
+		l.now.Load().conn.Abort() // of one that has come at this moment
 	}
 }
 

@@ -150,3 +150,25 @@ func BenchmarkFrame(b *testing.B) {
 		})
 	}
 }
+
+func TestParseFrameWithin(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, depth := range []int{1, 2, 63, 64, 65, 66, 256, 9999} {
+		for _, layout := range []string{`{"type":"a","payload":%}`, `{"payload":%,"type":"a"}`, ` {"x":%,"type":"a"}`} {
+			for n, ok := range map[int]bool{depth - 1: true, depth: false, depth + 1: false} {
+				if n == 0 {
+					continue
+				}
+				_, err := transport.ParseFrameWithin([]byte(strings.Replace(layout, "%", nested(n), 1)), depth)
+				if (err == nil) != ok || err != nil && !errors.Is(err, transport.ErrNotFrame) {
+					t.Errorf("depth %d, %d in %s: %v", depth, n, layout, err)
+				}
+			}
+		}
+	}
+	for _, depth := range []int{-1, 0, 1 << 20} { // the parser's own
+		if _, err := transport.ParseFrameWithin([]byte(`{"type":"a","payload":`+nested(9999)+`}`), depth); err != nil {
+			t.Error(err)
+		}
+	}
+}

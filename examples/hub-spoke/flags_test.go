@@ -51,8 +51,8 @@ func TestHubFlags(t *testing.T) {
 	if f.listen != "127.0.0.1:8080" || f.maxMessage != 8<<20 || !slices.Equal(f.origins, []string{"x.test", "y.test"}) {
 		t.Errorf("%+v", f)
 	}
-	s, err := parseSpoke([]string{"-label", "region=eu", "-label", "tier=a=b", "-id", "w"}, quiet())
-	if err != nil || s.labels.String() != "region=eu tier=a=b" || s.id != "w" {
+	s, err := parseSpoke([]string{"-label", "region=eu", "-label", "tier=a=b", "-id", "w", "-hub", "ws://a", "-hub", "ws://b"}, quiet())
+	if err != nil || s.labels.String() != "region=eu tier=a=b" || s.id != "w" || !slices.Equal(s.hubs, []string{"ws://a", "ws://b"}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -60,13 +60,14 @@ func TestHubFlags(t *testing.T) {
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"nothing"},
-		{"hub", "-redis", "redis://localhost"}, {"hub", "extra"}, {"hub", "-nothing"}, {"hub", "-max-message", "0"},
+		{"hub", "-redis", "127.0.0.1:6379"}, {"hub", "-redis", "http://127.0.0.1"}, {"hub", "extra"}, {"hub", "-nothing"}, {"hub", "-max-message", "0"},
 		{"hub", "-token", "secret"}, {"hub", "-token", "a="}, {"hub", "-token", "=s"}, {"hub", "-token", "a=s", "-token", "b=s"},
 		{"hub", "-origin", "["}, {"hub", "-listen"},
 		{"spoke", "-hub", "ftp://x"}, {"spoke", "-label", "x"}, {"spoke", "extra"},
 		{"call"}, {"call", "a.b", "{"}, {"call", "a.b", "1", "2"}, {"call", "a.b", "-timeout", "5"}, {"call", "a.b", "-timeout", "-5s"},
 		{"call", "a.b", "-hub", "127.0.0.1:8080"}, {"call", "a.b", "-hub", "ftp://x"}, {"call", "a.b", "-hub", "ws://"},
-		{"demo", "-in-flight", "0"}, {"demo", "extra"},
+		{"demo", "-in-flight", "0"}, {"demo", "extra"}, {"demo", "-hubs", "0"}, {"demo", "-hubs", "2"},
+		{"demo", "-hubs", "2", "-redis", "127.0.0.1:6379"}, {"demo", "-hubs", "9", "-redis", "redis://127.0.0.1"},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(context.Background(), args, streams{strings.NewReader(""), &out, &errs}); code != 2 || errs.Len() == 0 || out.Len() != 0 {

@@ -13,33 +13,36 @@ import (
 
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/gateway"
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
 )
 
 // drainLimit is how long hub and spoke wait for calls in flight when they are asked to end.
 const drainLimit = 10 * time.Second
 
 type hubFlags struct {
-	listen, redis string
-	tokens        tokens
-	origins       list
-	maxMessage    int64
-	untilEOF      bool
+	listen             string
+	redis, redisPrefix string
+	tokens             tokens
+	origins            list
+	maxMessage         int64
+	sessionWindow      time.Duration
+	untilEOF           bool
 }
 
 func parseHub(args []string, std streams) (*hubFlags, error) {
 	var f hubFlags
 	fs := newFlags("hub", std)
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks one")
-	fs.StringVar(&f.redis, "redis", "", "URL of the Redis that joins hubs")
+	fs.StringVar(&f.redis, "redis", "", "URL of the Redis that joins this hub to others, as redis://:password@host:6379")
+	fs.StringVar(&f.redisPrefix, "redis-prefix", redisbackplane.DefaultKeyPrefix, "what its keys in that Redis begin with; the same for all hubs")
 	fs.Var(&f.tokens, "token", "ID=SECRET[:scope,scope] that is let in; may be repeated; without any everyone is")
 	fs.Var(&f.origins, "origin", "host pattern that browsers may come from; may be repeated")
 	fs.Int64Var(&f.maxMessage, "max-message", maxMessageBytes, "bytes of the largest message that is taken")
+	fs.DurationVar(&f.sessionWindow, "session-window", 0,
+		"how long a spoke that is gone may take to come back before its calls end; 0 is 15 s")
 	fs.BoolVar(&f.untilEOF, "until-eof", false, "end when standard input does")
 	if err := parseAlone(fs, args); err != nil {
 		return nil, err
-	}
-	if f.redis != "" {
-		return nil, fmt.Errorf("%w: -redis: this build has no Redis backplane yet; leave it out to run one hub", errUsage)
 	}
 	if f.maxMessage <= 0 {
 		return nil, fmt.Errorf("%w: -max-message must be more than 0", errUsage)
@@ -57,9 +60,19 @@ func runHub(ctx context.Context, args []string, std streams) error {
 		ctx = untilEOF(ctx, std.in)
 	}
 	log := newLogger(std.err)
-	h, err := hub.New(f.options(log))
+	o := f.options(log)
+	others, leave, err := joinOthers(f.redis, f.redisPrefix, log)
 	if err != nil {
+		return err
+	}
+	defer leave()
+	o.Backplane = others
+	h, err := hub.New(o)
+	if errors.Is(err, hub.ErrOptions) {
 		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err != nil {
+		return err
 	}
 	defer h.Close()
 	g, err := gateway.New(h, nil)
@@ -90,7 +103,8 @@ func runHub(ctx context.Context, args []string, std streams) error {
 }
 
 func (f *hubFlags) options(log *zerolog.Logger) *hub.Options {
-	o := &hub.Options{AllowAnonymous: len(f.tokens) == 0, Origins: f.origins, MaxMessageBytes: f.maxMessage, Logger: log}
+	o := &hub.Options{AllowAnonymous: len(f.tokens) == 0, Origins: f.origins, MaxMessageBytes: f.maxMessage,
+		SessionWindow: f.sessionWindow, Logger: log}
 	if len(f.tokens) > 0 {
 		o.Authenticate = hub.BearerTokens(f.tokens)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,8 @@ type job struct {
 	files    []source
 	inFlight int
 	progress *progress
-	repeated atomic.Int64 // calls that were made once more
+	calls    atomic.Int64
+	attempts atomic.Int64 // of those; more than calls where some were repeated
 
 	mu     sync.Mutex // guards the fields below
 	done   int
@@ -38,16 +38,16 @@ func newJob(files []source, inFlight int, p *progress) *job {
 }
 
 // run does all files, and in the middle of it disturbs, once. The first failure ends it.
-func (j *job) run(ctx context.Context, c call.Caller, disturb func(context.Context) error) error {
+func (j *job) run(ctx context.Context, askers []asker, disturb func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan source)
 	middle := make(chan struct{})
 	var wg sync.WaitGroup
-	for range j.inFlight {
+	for i := range j.inFlight {
 		wg.Go(func() {
 			for file := range next {
-				if err := j.do(ctx, c, file); err != nil {
+				if err := j.do(ctx, askers[i%len(askers)], file); err != nil {
 					cancel(err)
 					return
 				}
@@ -80,7 +80,7 @@ func (j *job) run(ctx context.Context, c call.Caller, disturb func(context.Conte
 }
 
 // do has one file counted by the spokes, and counts it here.
-func (j *job) do(ctx context.Context, c call.Caller, file source) error {
+func (j *job) do(ctx context.Context, c asker, file source) error {
 	text, err := file.read()
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (j *job) do(ctx context.Context, c call.Caller, file source) error {
 		got.unparsed, err = 1, nil
 	}
 	if err == nil {
-		err = j.ask(ctx, c, opWordCount, fmt.Appendf(nil, `{"text":%s}`, textJSON), &got.text, &got.textBy)
+		err = j.ask(ctx, c, opWordCount, fmt.Appendf(nil, `{"text":%s}`, textJSON), &got.text, &got.textBy, call.Select(c.far))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", file.name, err)
@@ -150,35 +150,34 @@ func (j *job) rowLocked(spoke string) *row {
 const (
 	mostTries  = 20
 	firstPause = 10 * time.Millisecond
-	mostPause  = time.Second
 )
 
-// ask makes a call, and makes it again where the error says that this may help. A spoke that was
-// killed may have run it: these operations may be repeated, and only their caller knows.
-func (j *job) ask(ctx context.Context, c call.Caller, operation string, input json.RawMessage, out any, by *string) error {
-	pause := firstPause
-	for try := 1; ; try++ {
-		env, err := c.Call(ctx, call.NewRequest(operation, input))
-		if err == nil {
-			*by = spokeOf(env.Meta)
-			return json.Unmarshal(env.Data, out)
-		}
-		e, ok := errors.AsType[*call.Error](err)
-		if !ok || !e.Retryable || try == mostTries {
-			if ok {
-				*by = spokeOf(e.Details)
-			}
-			return err
-		}
-		j.repeated.Add(1)
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		pause = min(2*pause, mostPause)
+// ask makes a call, and makes it again where the error says that this may help. What was killed
+// may have run it: these operations may be repeated, and only their caller knows.
+func (j *job) ask(ctx context.Context, c call.Caller, operation string, input json.RawMessage, out any, by *string, opts ...call.Option) error {
+	j.calls.Add(1)
+	opts = append(opts, call.Retry(mostTries, firstPause), call.Idempotent())
+	env, err := c.Call(ctx, call.NewRequest(operation, input, opts...))
+	if err == nil {
+		*by = spokeOf(env.Meta)
+		return json.Unmarshal(env.Data, out)
+	}
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		*by = spokeOf(e.Details)
+	}
+	return err
+}
+
+// countAttempts stands around every attempt of a call.
+func (j *job) countAttempts(next call.Handler) call.Handler {
+	return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		j.attempts.Add(1)
+		return next(ctx, req, send)
 	}
 }
+
+// repeated is how many calls were made once more.
+func (j *job) repeated() int64 { return j.attempts.Load() - j.calls.Load() }
 
 // verdict is nil if every file was answered, and rightly.
 func (j *job) verdict() error {

@@ -18,9 +18,16 @@ import (
 // answering is a Caller that answers with a function.
 type answering func(req *call.Request) (string, error)
 
-func (a answering) Call(_ context.Context, req *call.Request) (call.Envelope, error) {
-	data, err := a(req)
-	return call.Envelope{Data: json.RawMessage(data), Meta: json.RawMessage(`{"source":"local","spokeId":"w"}`)}, err
+func (a answering) Call(ctx context.Context, req *call.Request) (out call.Envelope, err error) {
+	take := func(e call.Envelope) error { out = e; return nil }
+	err = call.Repeat(ctx, req, take, func(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
+		data, err := a(req)
+		if err != nil {
+			return err
+		}
+		return send(call.Envelope{Data: json.RawMessage(data), Meta: json.RawMessage(`{"source":"local","spokeId":"w"}`)})
+	})
+	return out, err
 }
 
 func (answering) Stream(context.Context, *call.Request) iter.Seq2[call.Envelope, error] {
@@ -34,7 +41,7 @@ func runOne(t *testing.T, c call.Caller, disturb func(context.Context) error) (*
 		t.Fatal(err)
 	}
 	j := newJob([]source{{path, "a.go"}}, 2, newProgress(io.Discard, 1))
-	if err := j.run(t.Context(), c, disturb); err != nil {
+	if err := j.run(t.Context(), []asker{{Caller: c}}, disturb); err != nil {
 		return j, err
 	}
 	return j, j.verdict()
@@ -57,20 +64,20 @@ func TestJobChecksItsAnswers(t *testing.T) {
 		t.Errorf("wrong answers: %v", err)
 	}
 	var out strings.Builder
-	report(&out, j, "w", 0)
+	report(&out, j, &system{killed: "w"}, 0)
 	if !strings.Contains(out.String(), "differs") {
 		t.Errorf("the table hides it:\n%s", &out)
 	}
 
 	var tries atomic.Int64
-	j, err = runOne(t, answering(func(req *call.Request) (string, error) {
+	_, err = runOne(t, answering(func(req *call.Request) (string, error) {
 		if tries.Add(1) < 3 {
 			return "", &call.Error{Code: call.CodeDisconnected, Sent: true, Retryable: true}
 		}
 		return right(req)
 	}), calm)
-	if err != nil || j.repeated.Load() != 2 {
-		t.Errorf("a lost spoke: %v after %d repeats", err, j.repeated.Load())
+	if err != nil || tries.Load() != 4 { // two calls, two repeats
+		t.Errorf("a lost spoke: %v after %d tries", err, tries.Load())
 	}
 
 	_, err = runOne(t, answering(func(*call.Request) (string, error) { return "", &call.Error{Code: call.CodeExecution} }), calm)

@@ -2,8 +2,9 @@
 // Go declarations, a command that calls them, and a demo that runs them all as processes.
 //
 //	hub-spoke demo
-//	hub-spoke hub   -listen 127.0.0.1:8080 [-token ID=SECRET[:scope,scope]]… [-origin PATTERN]… [-max-message BYTES]
-//	hub-spoke spoke -hub ws://127.0.0.1:8080/spoke [-id ID] [-token SECRET] [-label k=v]…
+//	hub-spoke demo  -hubs 2 -redis redis://127.0.0.1:6379
+//	hub-spoke hub   -listen 127.0.0.1:8080 [-redis URL] [-token ID=SECRET[:scope,scope]]… [-origin PATTERN]…
+//	hub-spoke spoke -hub ws://127.0.0.1:8080/spoke… [-id ID] [-token SECRET] [-label k=v]…
 //	hub-spoke call  OPERATION [JSON | -] [-to ID] [-hub URL] [-token SECRET] [-timeout 5s]
 //
 // It exits with 0 when all went well, 1 when something failed, and 2 when it was called wrongly.
@@ -20,11 +21,11 @@ import (
 )
 
 const usage = `usage:
-  hub-spoke demo  [-src DIR] [-in-flight N]
-  hub-spoke hub   -listen 127.0.0.1:8080 [-redis URL] [-token ID=SECRET[:scope,scope]]...
-                  [-origin PATTERN]... [-max-message BYTES] [-until-eof]
-  hub-spoke spoke -hub ws://127.0.0.1:8080/spoke [-id ID] [-token SECRET] [-label k=v]...
-                  [-max-message BYTES] [-until-eof]
+  hub-spoke demo  [-src DIR] [-in-flight N] [-hubs N -redis URL]
+  hub-spoke hub   -listen 127.0.0.1:8080 [-redis URL [-redis-prefix PREFIX]] [-token ID=SECRET[:scope,scope]]...
+                  [-origin PATTERN]... [-max-message BYTES] [-session-window 15s] [-until-eof]
+  hub-spoke spoke -hub ws://127.0.0.1:8080/spoke... [-id ID] [-token SECRET] [-label k=v]...
+                  [-max-message BYTES] [-backoff-max 20s] [-until-eof]
   hub-spoke call  OPERATION [JSON | -] [-to ID] [-hub URL] [-token SECRET] [-timeout 5s]
 `
 

@@ -26,6 +26,9 @@ func TestProcesses(t *testing.T) {
 	p := program{name}
 	t.Run("hub, spoke and call", p.testCommands)
 	t.Run("demo", p.testDemo)
+	t.Run("two hubs", p.testTwoHubs)
+	t.Run("demo of two hubs", p.testClusterDemo)
+	t.Run("a Redis that is not right", p.testWrongRedis)
 	t.Run("interrupted demo", p.testInterruptedDemo)
 	t.Run("orphans end", p.testOrphans)
 }
@@ -141,7 +144,9 @@ func (p program) testCommands(t *testing.T) {
 	}
 }
 
-func (p program) testDemo(t *testing.T) {
+// someSources is a directory with five files to be counted, one of them not right and one large.
+func someSources(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"a.go": "package a\n\nfunc F() {}\n", "b/b.go": "package b\n\nvar x, y int\n", "b/broken.go": "package",
@@ -155,10 +160,21 @@ func (p program) testDemo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stdout, stderr, code := p.run(t, "", "demo", "-src", dir)
+	return dir
+}
+
+func (p program) testDemo(t *testing.T) {
+	stdout, stderr, code := p.run(t, "", "demo", "-src", someSources(t))
 	if code != 0 || !strings.Contains(stderr, "100%") || strings.Contains(stdout, "differs") {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
+	wantTotals(t, stdout)
+	wantGone(t, hubIn(t, stdout))
+}
+
+// wantTotals reads the tables of a demo with someSources.
+func wantTotals(t *testing.T, stdout string) {
+	t.Helper()
 	rows := map[string]string{}
 	for l := range strings.Lines(stdout) {
 		if fields := strings.Fields(l); len(fields) > 1 {
@@ -168,7 +184,6 @@ func (p program) testDemo(t *testing.T) {
 	if !strings.HasPrefix(rows["total"], "5 ") || rows["files"] != "5 5" || rows["vars"] != "2 2" || !strings.Contains(rows["not"], "1 1") {
 		t.Errorf("%s", stdout)
 	}
-	wantGone(t, hubIn(t, stdout))
 }
 
 // hubIn finds the hub's address in the first line of a demo.
@@ -178,8 +193,7 @@ func hubIn(t *testing.T, text string) string {
 	if !ok {
 		t.Fatalf("no address in %q", text)
 	}
-	address, _, _ := strings.Cut(rest, " ")
-	return address
+	return rest[:strings.IndexAny(rest, ", ")]
 }
 
 func wantGone(t *testing.T, address string) {

@@ -44,7 +44,8 @@ func (t *totals) named() []namedTotal {
 }
 
 // report prints who did what, and the totals beside those that were counted here.
-func report(out io.Writer, j *job, killed string, took time.Duration) {
+// Beside a spoke stands what was done to it.
+func report(out io.Writer, j *job, sys *system, took time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -53,8 +54,11 @@ func report(out io.Writer, j *job, killed string, took time.Duration) {
 	for _, name := range slices.Sorted(maps.Keys(j.rows)) {
 		r := j.rows[name]
 		note := ""
-		if name == killed {
+		switch {
+		case name == sys.killed:
 			note = "  killed"
+		case slices.Contains(sys.stray, name):
+			note = "  was at " + sys.killed + ", came back at another hub"
 		}
 		say(w, "%s\t%d\t%d\t%.1f%%\t%d\t%s\n", name, r.files, r.bytes, share(r.bytes, j.theirs.text.Bytes), r.calls, note)
 		sum.files, sum.bytes, sum.calls = sum.files+r.files, sum.bytes+r.bytes, sum.calls+r.calls
@@ -71,7 +75,7 @@ func report(out io.Writer, j *job, killed string, took time.Duration) {
 	}
 	_ = w.Flush() // out is standard output; who reads it will see
 	say(out, "\n%d files in %.1f s; %s was killed on the way, %d calls were repeated\n",
-		j.done, took.Seconds(), killed, j.repeated.Load())
+		j.done, took.Seconds(), sys.killed, j.repeated())
 }
 
 func share(part, whole int) float64 {

@@ -11,60 +11,109 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// spokesAtOnce is how many spokes the demo runs.
-const spokesAtOnce = 3
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
+)
 
 // startLimit is how long a process may take to say that it is ready.
 const startLimit = 20 * time.Second
 
-// system is the hub and the spokes of the demo, a process each.
+// What is killed here does not come back where it was, and there are few that look for another hub.
+const (
+	sessionWindow = 2 * time.Second
+	backoffMax    = 500 * time.Millisecond
+)
+
+// system is the hubs and the spokes of the demo, a process each.
 type system struct {
-	token  string
-	fail   context.CancelCauseFunc // called when a process ends that should not
-	hubURL string
-	killed string // the spoke that was killed
+	token string
+	redis string                  // joins the hubs; empty for one that is alone
+	fail  context.CancelCauseFunc // called when a process ends that should not
+	urls  []string                // of the hubs, as http; set by start
+	stray []string                // spokes of the hub that was killed; set by killHub
 
 	mu       sync.Mutex // guards the fields below
-	hub      *process
+	hubs     []*process
 	spokes   []*process // in the order of their start
+	killed   string     // the process that was killed
 	stopping bool
 	watchers sync.WaitGroup
 }
 
-func newSystem(fail context.CancelCauseFunc) *system {
-	return &system{token: rand.Text(), fail: fail}
+func newSystem(hubs int, redis string, fail context.CancelCauseFunc) *system {
+	return &system{token: rand.Text(), redis: redis, fail: fail, urls: make([]string, hubs), hubs: make([]*process, hubs)}
 }
 
 // start starts all and returns when they are ready.
 func (s *system) start(ctx context.Context) error {
-	hub, err := s.launch("hub", "hub", "-listen", "127.0.0.1:0", "-token", "demo="+s.token, "-until-eof")
+	prefix := redisbackplane.DefaultKeyPrefix + "demo-" + rand.Text() + ":" // other hubs on that Redis are not ours
+	err := atOnce(len(s.hubs), func(i int) error { return s.startHub(ctx, i, prefix) })
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.hub = hub
-	s.mu.Unlock()
-	if s.hubURL, err = hub.announced(ctx, "listening on "); err != nil {
-		return err
-	}
+	return atOnce(s.spokesAtOnce(), func(i int) error { return s.startSpoke(ctx, i+1) })
+}
+
+// atOnce does n things at once.
+func atOnce(n int, do func(i int) error) error {
 	var wg sync.WaitGroup
-	errs := make([]error, spokesAtOnce)
+	errs := make([]error, n)
 	for i := range errs {
-		wg.Go(func() { errs[i] = s.startSpoke(ctx, i+1) })
+		wg.Go(func() { errs[i] = do(i) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-func (s *system) spokeURL() string { return "ws" + strings.TrimPrefix(s.hubURL, "http") + "/spoke" }
+// startHub starts the hub with this index.
+func (s *system) startHub(ctx context.Context, i int, prefix string) error {
+	args := []string{"hub", "-listen", "127.0.0.1:0", "-token", "demo=" + s.token, "-session-window", sessionWindow.String(), "-until-eof"}
+	if s.redis != "" {
+		args = append(args, "-redis", s.redis, "-redis-prefix", prefix)
+	}
+	p, err := s.launch(s.hubName(i), args...)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.hubs[i] = p
+	s.mu.Unlock()
+	s.urls[i], err = p.announced(ctx, "listening on ")
+	return err
+}
+
+func (s *system) hubName(i int) string {
+	if len(s.hubs) == 1 {
+		return "hub"
+	}
+	return fmt.Sprintf("hub-%d", i+1)
+}
+
+// spokeURLs are all hubs, for a spoke that tries this one first.
+func (s *system) spokeURLs(first int) []string {
+	var urls []string
+	for i := range s.urls {
+		urls = append(urls, "ws"+strings.TrimPrefix(s.urls[(first+i)%len(s.urls)], "http")+"/spoke")
+	}
+	return urls
+}
+
+// spokesAtOnce is how many spokes the demo runs: three, or two for each of several hubs.
+func (s *system) spokesAtOnce() int { return max(3, 2*len(s.hubs)) }
 
 func spokeName(number int) string { return fmt.Sprintf("spoke-%d", number) }
 
+// home is the index of the hub that the spoke tries first.
+func (s *system) home(number int) int { return (number - 1) % len(s.hubs) }
+
 func (s *system) startSpoke(ctx context.Context, number int) error {
 	name := spokeName(number)
-	p, err := s.launch(name, "spoke", "-hub", s.spokeURL(), "-id", name, "-until-eof")
+	args := []string{"spoke", "-id", name, "-label", homeLabel + "=" + s.hubName(s.home(number)),
+		"-backoff-max", backoffMax.String(), "-until-eof"}
+	for _, url := range s.spokeURLs(s.home(number)) {
+		args = append(args, "-hub", url)
+	}
+	p, err := s.launch(name, args...)
 	if err != nil {
 		return err
 	}
@@ -75,15 +124,15 @@ func (s *system) startSpoke(ctx context.Context, number int) error {
 	return err
 }
 
-// replace kills a spoke in the middle of its work, as the kernel would, and starts another.
-func (s *system) replace(ctx context.Context) error {
+// replaceSpoke kills a spoke in the middle of its work, as the kernel would, and starts another.
+func (s *system) replaceSpoke(ctx context.Context) error {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.spokes, func(p *process) bool { return p.name == spokeName(2) })
 	victim := s.spokes[i]
 	s.killed = victim.name
 	s.mu.Unlock()
 	victim.kill()
-	return s.startSpoke(ctx, spokesAtOnce+1)
+	return s.startSpoke(ctx, s.spokesAtOnce()+1)
 }
 
 // launch starts a process of this program and watches over it.
@@ -119,19 +168,20 @@ func (s *system) spokeNames() []string {
 	return names
 }
 
-// stop ends all that is left, spokes before the hub, and returns when they are gone.
+// stop ends all that is left, spokes before the hubs, and returns when they are gone.
 func (s *system) stop() {
 	s.mu.Lock()
 	s.stopping = true
-	hub, spokes := s.hub, s.spokes
+	hubs, spokes := slices.Clone(s.hubs), s.spokes
 	s.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, p := range spokes {
-		wg.Go(p.stop)
-	}
-	wg.Wait()
-	if hub != nil {
-		hub.stop()
+	for _, group := range [][]*process{spokes, hubs} {
+		var wg sync.WaitGroup
+		for _, p := range group {
+			if p != nil {
+				wg.Go(p.stop)
+			}
+		}
+		wg.Wait()
 	}
 	s.watchers.Wait()
 }
@@ -140,11 +190,10 @@ func (s *system) stop() {
 func (s *system) showLogs(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := s.spokes
-	if s.hub != nil {
-		all = append([]*process{s.hub}, all...)
-	}
-	for _, p := range all {
+	for _, p := range slices.Concat(s.hubs, s.spokes) {
+		if p == nil {
+			continue
+		}
 		if text := p.logs.text(); text != "" {
 			say(w, "--- the last of %s\n%s", p.name, text)
 		}

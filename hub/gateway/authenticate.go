@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
@@ -16,7 +17,7 @@ func anonymous(*http.Request) (*call.Identity, error) {
 // in is logged and not told.
 func (g *Handler) authenticate(w http.ResponseWriter, r *http.Request) *call.Identity {
 	id, err := g.opts.Authenticate(r)
-	if err == nil && id != nil {
+	if err == nil && id != nil && (id.Expires.IsZero() || time.Now().Before(id.Expires)) {
 		return id
 	}
 	g.refused(r, err)

@@ -19,7 +19,7 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 		fail(w, err)
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := untilExpiry(r.Context(), id)
 	defer cancel()
 	defer context.AfterFunc(g.hub.Open(), cancel)() // the server would wait for the stream for ever
 	if g.hub.Draining() {
@@ -27,7 +27,7 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 		return
 	}
 	s := &eventStream{w: w, control: http.NewResponseController(w), timeout: g.opts.WriteTimeout, topic: topic, cancel: cancel}
-	sub, err := pubsub.NewTopic[json.RawMessage](topic).Subscribe(ctx, g.hub.Events(), "", pubsub.OnGap(s.gap))
+	sub, err := pubsub.NewTopic[json.RawMessage](topic).Subscribe(ctx, g.hub.EventsAs(id), "", pubsub.OnGap(s.gap))
 	if err != nil {
 		fail(w, unavailable("the subscription was not made: "+err.Error()))
 		return
@@ -53,6 +53,14 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 		}
 		s.write([]byte(": keep-alive\n\n"))
 	}
+}
+
+// untilExpiry ends a stream with the credentials of its reader.
+func untilExpiry(ctx context.Context, id *call.Identity) (context.Context, context.CancelFunc) {
+	if id.Expires.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, id.Expires)
 }
 
 func unavailable(message string) *call.Error {

@@ -43,17 +43,18 @@ func startNode(t testing.TB, url, id string, o *redisbackplane.Options) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return startOn(t, client, id, o)
+	return startOn(t, client, id, o, 0)
 }
 
-func startOn(t testing.TB, client rueidis.Client, id string, o *redisbackplane.Options) *node {
+// startOn starts a hub on a client, with sessions that wait for the window.
+func startOn(t testing.TB, client rueidis.Client, id string, o *redisbackplane.Options, window time.Duration) *node {
 	t.Helper()
 	bp, err := redisbackplane.New(client, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(bp.Close)
-	n := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: id, Backplane: bp.Backplane()})
+	n := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: id, Backplane: bp.Backplane(), SessionWindow: window})
 	return &node{n, bp, client}
 }
 

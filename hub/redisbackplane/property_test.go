@@ -14,6 +14,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
 	"github.com/alkdev/hubspoke/internal/redistest"
 	"github.com/alkdev/hubspoke/spoke"
 )
@@ -65,7 +66,13 @@ func TestSpokesMoveAtRandom(t *testing.T) {
 	for i := range propertyHubs {
 		proxy := redistest.NewProxy(t, c.server.Addr())
 		c.proxies = append(c.proxies, proxy)
-		c.nodes = append(c.nodes, startNode(t, "redis://"+proxy.Addr(), fmt.Sprint("hub-", i), &redisOptions{Lease: time.Second}))
+		client, err := redisbackplane.Connect("redis://" + proxy.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		// Without sessions: what a spoke's own hub does with a lost connection is not what is tested.
+		c.nodes = append(c.nodes, startOn(t, client, fmt.Sprint("hub-", i), &redisOptions{Lease: time.Second}, -1))
 	}
 	for i := range c.spokes {
 		c.move(i)

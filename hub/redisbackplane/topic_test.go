@@ -1,5 +1,11 @@
 package redisbackplane_test
 
-import "github.com/alkdev/hubspoke/pubsub"
+import (
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/pubsub"
+)
 
-var topic = pubsub.NewTopic[string]("test.topic")
+var (
+	topic  = pubsub.NewTopic[string]("test.topic")
+	toMore = call.To("more")
+)

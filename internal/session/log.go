@@ -111,7 +111,8 @@ func (l *log) rewind() {
 			l.release(e)
 		}
 	}
-	l.trim(l.written)
+	l.written = l.reached // an earlier rewind may have put it back, and more has been acknowledged since
+	l.trim(l.reached)
 	l.written = l.first
 }
 

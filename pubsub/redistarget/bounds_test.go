@@ -38,6 +38,7 @@ func TestInboxIsBounded(t *testing.T) {
 		t.Errorf("Stats: %+v", s)
 	}
 	close(release)
+	redistest.Poll(t, "room", func() bool { return target.Stats().Queued == 0 })
 	dispatch(t, target, "topic", fmt.Sprint(events))
 	redistest.Poll(t, "the last", func() bool {
 		all := recorder.Events()

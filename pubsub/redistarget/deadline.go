@@ -3,6 +3,7 @@ package redistarget
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ const sharedContexts = 1024
 // context within an eighth of the length, a window, shares one; it ends up to that much late.
 type deadlines struct {
 	length time.Duration
+	plain  atomic.Pointer[bounded] // for contexts that cannot end, the most frequent
 
 	mu     sync.Mutex // guards the fields below, and users and over of what is shared
 	until  time.Time  // when the window ends
@@ -25,6 +27,7 @@ type bounded struct {
 	context.Context
 	owner  *deadlines
 	cancel context.CancelFunc
+	until  time.Time // of what is in plain
 	users  int
 	over   bool // nobody else may begin to use it
 }
@@ -33,6 +36,12 @@ type bounded struct {
 // and a window. It must be released.
 func (d *deadlines) bound(ctx context.Context) *bounded {
 	now := time.Now()
+	if ctx.Done() == nil {
+		if b := d.plain.Load(); b != nil && now.Before(b.until) {
+			return b
+		}
+		return d.renew(now)
+	}
 	if at, ok := ctx.Deadline(); ok && at.Sub(now) <= d.length {
 		return &bounded{Context: ctx}
 	}
@@ -61,6 +70,20 @@ func (d *deadlines) bound(ctx context.Context) *bounded {
 	return b
 }
 
+// renew begins a window for contexts that cannot end. The one before ends by its time.
+func (d *deadlines) renew(now time.Time) *bounded {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if b := d.plain.Load(); b != nil && now.Before(b.until) {
+		return b
+	}
+	window := d.length / 8
+	b := &bounded{until: now.Add(window)}
+	b.Context, b.cancel = context.WithTimeout(context.Background(), d.length+window)
+	d.plain.Store(b)
+	return b
+}
+
 // release ends the use of a bounded context.
 func (b *bounded) release() {
 	if b.owner == nil {
@@ -83,7 +106,7 @@ func (d *deadlines) endLocked() {
 	clear(d.shared)
 }
 
-// end gives all timers back. It is called when nothing is published any more.
+// end gives timers back when the target is closed; what is still being published ends by its time.
 func (d *deadlines) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

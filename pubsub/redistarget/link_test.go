@@ -47,7 +47,7 @@ func testRestart(t *testing.T, restart func(*redistest.Server)) {
 	for _, topic := range []string{"topic", "late"} {
 		err := here.Dispatch(testContext(t), pubsub.Event{Topic: topic, Payload: []byte("2")})
 		var unavailable *redistarget.UnavailableError
-		if !errors.As(err, &unavailable) || !unavailable.Local || !errors.Is(err, redistarget.ErrUnavailable) {
+		if !errors.As(err, &unavailable) || !unavailable.DeliveredLocally() || !errors.Is(err, redistarget.ErrUnavailable) {
 			t.Fatalf("Dispatch while down: %v", err)
 		}
 	}

@@ -2,6 +2,8 @@ package wstarget
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/alkdev/hubspoke/pubsub"
@@ -233,6 +235,26 @@ func (e *Endpoint) unsubscribe(topic string) {
 		e.opts.Fanout.Leave(topic, e)
 	default:
 		m.wanted = false
+	}
+}
+
+// Outlet gives the way to the spoke.
+func (e *Endpoint) Outlet() Outlet { return e.opts.Outlet }
+
+// Recheck asks Allow again for every topic, and ends and denies those that are
+// not allowed any more.
+func (e *Endpoint) Recheck() {
+	if e.opts.Allow == nil {
+		return
+	}
+	e.mu.Lock()
+	topics := slices.Collect(maps.Keys(e.topics))
+	e.mu.Unlock()
+	for _, topic := range topics {
+		if d := e.opts.Allow(topic); d != nil {
+			e.unsubscribe(topic)
+			e.deny(d)
+		}
 	}
 }
 

@@ -1,0 +1,152 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// Who comes when all seats are taken is told to come back, and gets in when one is free.
+func TestFullHubIsComeBackTo(t *testing.T) {
+	for status, o := range map[int]*hub.Options{
+		http.StatusServiceUnavailable: {MaxConnections: 1},
+		http.StatusTooManyRequests:    {MaxIdentityConnections: 1},
+	} {
+		h := socketHub(t, o)
+		first := socketSpoke(t, h, "first")
+		dialer := &transport.WebSocketDialer{Subprotocols: []string{hub.Subprotocol}}
+		_, err := dialer.Dial(t.Context(), h.url, nil)
+		if he, ok := errors.AsType[*transport.HandshakeError](err); !ok || he.Status != status || he.RetryAfter < time.Second {
+			t.Errorf("%v, want %d with Retry-After", err, status)
+		}
+		if s := h.Stats(); s.Refused != 1 || s.Spokes != 1 || s.Connections != 1 {
+			t.Errorf("%+v", s)
+		}
+		if err := first.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// Its seat is free when the hub's end of the connection has ended, a moment later.
+		for {
+			conn, err := dialer.Dial(t.Context(), h.url, nil)
+			if err == nil {
+				conn.Abort()
+				break
+			}
+			if he, ok := errors.AsType[*transport.HandshakeError](err); !ok || he.Status != status {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestLimitsMayBeOff(t *testing.T) {
+	h, err := hub.New(&hub.Options{AllowAnonymous: true, MaxConnections: -1, MaxIdentityConnections: -1, FramesPerSecond: -1, BytesPerSecond: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	for _, o := range []hub.Options{{RateBurst: -1}, {MaxDepth: -1}, {MaxRegistrationBytes: -1}, {MaxSpokeInFlight: -1}} {
+		o.AllowAnonymous = true
+		if _, err := hub.New(&o); !errors.Is(err, hub.ErrOptions) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// A spoke that keeps calling as fast as it can is far from the rates of the defaults.
+func TestBusySpokeIsNotLimited(t *testing.T) {
+	h := socketHub(t, nil)
+	a := socketSpokeWith(t, h, "a", &spoke.Options{}, func(r *call.Registry) {
+		_ = call.Handle(r, "test.echo", func(_ context.Context, in int) (int, error) { return in, nil })
+	})
+	start := time.Now()
+	for i := 0; time.Since(start) < 300*time.Millisecond; i++ {
+		if out, err := call.Invoke[int](t.Context(), h, "test.echo", i); err != nil || out != i {
+			t.Fatal(out, err)
+		}
+		for range 50 {
+			if err := a.Events().Dispatch(t.Context(), pubsub.Event{Topic: "some.topic"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := h.Stats(); s.RateLimited != 0 || a.Stats().Connections != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// After 4003 the session has ended, and the spoke comes back with another.
+func TestRateLimitedSpokeComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{FramesPerSecond: 50})
+		a := net.Spoke("a", nil, nil)
+		waited := make(chan error, 1)
+		_ = call.Handle(net.Hub.Operations(), "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
+		go func() {
+			_, err := call.Invoke[any](t.Context(), a, "test.wait", nil, call.Timeout(time.Hour))
+			waited <- err
+		}()
+		synctest.Wait()
+		for range 100 {
+			_ = a.Events().Dispatch(t.Context(), pubsub.Event{Topic: "some.topic"})
+		}
+		if err := <-waited; !errors.Is(err, call.CodeDisconnected) {
+			t.Error(err)
+		}
+		later(time.Minute)
+		if s := net.Hub.Stats(); s.RateLimited != 1 || s.Spokes != 1 || s.Resumed != 0 || a.State() != spoke.Registered {
+			t.Errorf("%+v, %v", s, a.State())
+		}
+	})
+}
+
+// Over MaxWaiting a session ends with its connection; those that wait are kept.
+func TestSessionsWaitingInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{MaxWaiting: 1})
+		hold := func(r *call.Registry) {
+			_ = call.Handle(r, "test.hold", func(context.Context, any) (string, error) { later(5 * time.Second); return "held", nil })
+		}
+		ended := map[string]chan error{"a": make(chan error, 1), "b": make(chan error, 1)}
+		var spokes []*hubtest.Spoke
+		for _, id := range []string{"a", "b"} {
+			spokes = append(spokes, net.Spoke(id, nil, hold))
+			go func() {
+				_, err := call.Invoke[string](t.Context(), net.Hub, "test.hold", nil, call.To(id))
+				ended[id] <- err
+			}()
+		}
+		later(time.Second)
+		for _, s := range spokes { // a first
+			s.Wire.Refuse(errors.New("no route"))
+			s.Wire.Cut()
+			synctest.Wait()
+		}
+		if s := net.Hub.Stats(); s.Waiting != 1 || s.Spokes != 1 {
+			t.Errorf("%+v", s)
+		}
+		if err := <-ended["b"]; !errors.Is(err, call.CodeDisconnected) {
+			t.Errorf("b, over the limit: %v", err)
+		}
+		for _, s := range spokes {
+			s.Wire.Refuse(nil)
+		}
+		if err := <-ended["a"]; err != nil {
+			t.Errorf("a, which waited: %v", err)
+		}
+		later(time.Minute)
+		if s := net.Hub.Stats(); s.Waiting != 0 || s.Spokes != 2 || s.Resumed != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

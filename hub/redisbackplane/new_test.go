@@ -1,0 +1,124 @@
+package redisbackplane_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
+	"github.com/alkdev/hubspoke/internal/redistest"
+)
+
+func TestConnectNamesTheSetting(t *testing.T) {
+	server := redistest.Start(t, redistest.Args("--requirepass", "secret"))
+	for url, want := range map[string]string{
+		"::":                              "Redis URL",
+		"http://example.com":              "Redis URL",
+		"redis://127.0.0.1:1":             "Redis URL",
+		server.URL():                      "password",
+		"redis://:wrong@" + server.Addr(): "password",
+	} {
+		_, err := redisbackplane.Connect(url)
+		if !errors.Is(err, redisbackplane.ErrOptions) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "wrong@") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	client, err := redisbackplane.Connect("redis://:secret@" + server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, o := range []*redisbackplane.Options{{Lease: 1}, {Timeout: -1}, {LinkBytes: -1}, {KeyPrefix: "alk:events:x"}, {KeyPrefix: "{x}"}} {
+		if _, err := redisbackplane.New(client, o); !errors.Is(err, redisbackplane.ErrOptions) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+func TestMissingRights(t *testing.T) {
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "weak", "on", ">secret", "+@connection", "+client")
+	client, err := redisbackplane.Connect("redis://weak:secret@" + server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := redisbackplane.New(client, nil); !errors.Is(err, redisbackplane.ErrOptions) || !strings.Contains(err.Error(), "ACL") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHubIDInUse(t *testing.T) {
+	server := redistest.Start(t)
+	o := &redisOptions{Lease: time.Second}
+	startNode(t, server.URL(), "the-hub", o)
+	second := join(t, server.URL(), o)
+	begin := time.Now()
+	_, err := hub.New(&hub.Options{AllowAnonymous: true, ID: "the-hub", Backplane: second.Backplane()})
+	if took := time.Since(begin); !errors.Is(err, hub.ErrHubIDInUse) || took < time.Second || took > slack(1100*time.Millisecond) {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
+// A predecessor that died is waited for; what it had does not count for its successor.
+func TestPredecessorDied(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr())
+	o := &redisOptions{Lease: time.Second}
+	old := startNode(t, "redis://"+proxy.Addr(), "the-hub", o)
+	old.Spoke("gone", nil, serve("gone"))
+	watcher := startNode(t, server.URL(), "watcher", o)
+	within(t, time.Second, "it is seen", func() bool { return calls(t, watcher.Hub, "gone") })
+	proxy.Refuse()
+	successor := startNode(t, server.URL(), "the-hub", o)
+	within(t, time.Second, "what the former had is gone", func() bool {
+		_, err := call.Invoke[string](t.Context(), watcher.Hub, "test.who", nil, call.To("gone"))
+		_, err2 := call.Invoke[string](t.Context(), watcher.Hub, "test.who.gone", nil)
+		return errors.Is(err, call.CodeSpokeNotFound) && errors.Is(err2, call.CodeOperationNotFound)
+	})
+	successor.Spoke("here", nil, serve("here"))
+	within(t, time.Second, "what the successor has is there", func() bool { return calls(t, watcher.Hub, "here", call.To("here")) })
+}
+
+func TestCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	var nodes []*node
+	for _, id := range []string{"hub-a", "hub-b", "hub-c"} {
+		client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: cluster.Addrs()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		nodes = append(nodes, startOn(t, client, id, &redisOptions{Lease: 2 * time.Second}, 0))
+	}
+	for _, n := range nodes {
+		n.Spoke("on-"+n.Hub.ID(), nil, serve("on-"+n.Hub.ID()))
+	}
+	works := func(when string) {
+		for _, from := range nodes {
+			for _, to := range nodes {
+				within(t, 5*time.Second, when, func() bool { return calls(t, from.Hub, "on-"+to.Hub.ID(), call.To("on-"+to.Hub.ID())) })
+				within(t, 5*time.Second, when, func() bool {
+					_, err := call.Invoke[string](t.Context(), from.Hub, "test.who.on-"+to.Hub.ID(), nil)
+					return err == nil
+				})
+			}
+		}
+	}
+	works("on a cluster")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if n := len(nodes[0].Hub.AllSpokes(ctx, nil)); n != 3 {
+		t.Errorf("%d spokes on all hubs", n)
+	}
+	cluster.Nodes()[0].Kill()
+	cluster.Nodes()[0].Restart()
+	cluster.WaitOK()
+	works("after a node was restarted")
+}

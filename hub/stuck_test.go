@@ -1,0 +1,209 @@
+package hub_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/spoke"
+)
+
+const (
+	stuckSpokes = 200
+	stuckEvents = 6000
+	stuckBytes  = 1 << 10
+)
+
+// stuckReader registers, with a session or without, subscribes, and reads no more.
+func stuckReader(t *testing.T, url string, i int, session bool, topic string) *websocket.Conn {
+	t.Helper()
+	c, _, err := websocket.Dial(t.Context(), url, nil) //nolint:bodyclose // the library closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadLimit(-1)
+	t.Cleanup(func() { _ = c.CloseNow() })
+	input := fmt.Sprintf(`{"spokeId":"stuck-%d"}`, i)
+	if session {
+		input = fmt.Sprintf(`{"spokeId":"stuck-%d","instanceId":"i%d","attempt":1,"session":{"id":"session-%d"}}`, i, i, i)
+	}
+	for _, frame := range []string{
+		`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":` + input + `}}`,
+		`{"type":"__subscribe","payload":{"topic":"` + topic + `"}}`,
+	} {
+		if err := c.Write(t.Context(), websocket.MessageText, []byte(frame)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// peakHeap samples the heap until stop, which gives its peak above what it was.
+func peakHeap() (stop func() int64) {
+	read := func() int64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	runtime.GC()
+	before := read()
+	var peak atomic.Int64
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				peak.Store(max(peak.Load(), read()))
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() int64 { close(quit); <-done; return max(peak.Load(), read()) - before }
+}
+
+// 200 spokes stop reading while events flow: the others do not notice, the hub
+// holds no more than its bounds, and those who read again find a gap told, or 4002.
+func TestStuckReaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		o     hub.Options
+		own   bool  // a topic for each: nothing is shared
+		bound int64 // of the heap, in MiB
+	}{
+		// Shared frames are held once: one budget, and what it costs to list them 200 times.
+		"one topic": {o: hub.Options{}, bound: 64},
+		// Nothing is shared: 200 times the budgets of the log and of events, halves for what the collector is behind.
+		"a topic each":   {o: hub.Options{LogBytes: 256 << 10, EventBytes: 128 << 10, MaxMessageBytes: 64 << 10}, own: true, bound: 120},
+		"closed as slow": {o: hub.Options{CloseSlowReaders: true}, bound: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := socketHub(t, &c.o)
+			topic := func(i int) string {
+				if c.own {
+					return fmt.Sprintf("news-%d", i)
+				}
+				return "news"
+			}
+			stuck := make([]*websocket.Conn, stuckSpokes)
+			for i := range stuck {
+				stuck[i] = stuckReader(t, h.url, i, i%2 == 0, topic(i))
+			}
+			slow := slowOnes(t, h)
+			good := socketSpokeWith(t, h, "good", &spoke.Options{}, func(r *call.Registry) {
+				_ = call.Handle(r, "good.op", func(_ context.Context, in int) (int, error) { return in, nil })
+			})
+			stop := peakHeap()
+			slowest := flood200(t, h, good, topic, c.own)
+			peak := stop()
+			t.Logf("stuck readers, %s: peak heap %.1f MiB above an idle hub (bound %d MiB), slowest call %v, slowest event %v",
+				name, float64(peak)/(1<<20), c.bound, slowest[0].Round(time.Microsecond), slowest[1].Round(time.Microsecond))
+			if peak > c.bound<<20 {
+				t.Errorf("the heap grew by %d bytes", peak)
+			}
+			if slowest[0] > 2*time.Second || slowest[1] > 2*time.Second {
+				t.Errorf("the others noticed: %v", slowest)
+			}
+			if c.o.CloseSlowReaders {
+				for range stuckSpokes {
+					<-slow
+				}
+				return
+			}
+			for _, s := range stuck[:4] { // two of each kind
+				wantGap(t, s)
+			}
+		})
+	}
+}
+
+// slowOnes gives one for each spoke that the hub disconnects as a slow reader.
+func slowOnes(t *testing.T, h server) <-chan struct{} {
+	t.Helper()
+	out := make(chan struct{}, stuckSpokes)
+	stop, err := h.Events().Listen(t.Context(), hub.TopicDisconnected, func(ev pubsub.Event) {
+		if strings.Contains(string(ev.Payload), "not read") {
+			out <- struct{}{}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return out
+}
+
+// flood200 publishes, while the good one calls and listens; it gives the slowest call and event.
+func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string, own bool) [2]time.Duration {
+	t.Helper()
+	pings := pubsub.NewTopic[int64]("good.news")
+	sub, err := pings.Subscribe(t.Context(), good.Events(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Stop()
+	payload, _ := json.Marshal(strings.Repeat("x", stuckBytes))
+	var slowest [2]time.Duration
+	for i := range stuckEvents {
+		for j := range stuckSpokes {
+			if j > 0 && !own {
+				break
+			}
+			if own && i >= stuckEvents/4 {
+				break
+			}
+			if err := h.Events().Dispatch(t.Context(), pubsub.Event{Topic: topic(j), Payload: payload}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%100 != 0 {
+			continue
+		}
+		began := time.Now()
+		if out, err := call.Invoke[int](t.Context(), h, "good.op", i); err != nil || out != i {
+			t.Fatal(out, err)
+		}
+		called := time.Now()
+		if err := pings.Publish(t.Context(), h.Events(), "", int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := sub.Next(t.Context()); err != nil || got != int64(i) {
+			t.Fatal(got, err)
+		}
+		slowest[0] = max(slowest[0], called.Sub(began))
+		slowest[1] = max(slowest[1], time.Since(called))
+	}
+	return slowest
+}
+
+// wantGap reads to the first __gap.
+func wantGap(t *testing.T, c *websocket.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for received := 0; ; received++ {
+		_, data, err := c.Read(ctx)
+		if err != nil {
+			t.Errorf("no __gap after %d messages: %v", received, err)
+			return
+		}
+		if strings.HasPrefix(string(data), `{"type":"__gap"`) {
+			return
+		}
+	}
+}
