@@ -11,7 +11,7 @@ BIN      := bin
 JS       := examples/hub-spoke/js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt vet staticcheck lint race race-count fuzz vuln tidy bench-build node js tools clean
+.PHONY: help run run-cluster test check fmt vet staticcheck lint race race-count fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,11 +19,14 @@ help: ## list the commands
 run: ## start the example system and let it show itself
 	$(GO) run ./examples/hub-spoke demo
 
-test: ## run the tests; Go is all it needs
+run-cluster: ## the same on two hubs with a Redis of their own, and one hub is killed
+	tools/redis.sh run sh -c '$(GO) run ./examples/hub-spoke demo -hubs 2 -redis "$$REDIS_URL"'
+
+test: redis ## run the tests, which need Go and redis-server
 	$(GO) test ./...
 
 # Cheap steps come first, so that most mistakes are told within seconds.
-check: fmt vet tidy node bench-build staticcheck lint race js fuzz vuln ## everything that must hold before a merge
+check: fmt vet tidy node redis bench-build staticcheck lint race js fuzz vuln ## everything that must hold before a merge
 	@echo "check: all passed"
 
 fmt: ## fail on files that gofmt would change
@@ -42,10 +45,10 @@ lint: $(BIN)/.tools ## golangci-lint with .golangci.yml
 	$(BIN)/golangci-lint run ./...
 
 # The variable makes the test that drives the JavaScript spoke fail, not pass by, where Node is missing.
-race: node ## run the tests with the race detector
+race: node redis ## run the tests with the race detector
 	HUBSPOKE_NODE=required $(GO) test -race ./...
 
-race-count: ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
+race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
 	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)
 
 # go test takes one fuzz target at a time, so each is found by its name and run alone.
@@ -71,6 +74,10 @@ bench-build: ## build the benchmarks, which are a module of their own
 
 node:
 	@command -v node >/dev/null 2>&1 || { echo "Node is missing: install Node.js 20 or newer (Debian: apt-get install nodejs; macOS: brew install node)"; exit 1; }
+
+# Installs it where that can be done; otherwise it fails with one line that says what to install.
+redis:
+	@tools/redis.sh
 
 # Once with its own WebSocket client and once with the platform's, which Node 20 has behind a flag.
 js: node ## run the JavaScript spoke's own tests

@@ -67,7 +67,8 @@ var (
 )
 
 // Directory says which hub holds a spoke, which hubs serve an operation, and
-// which hubs there are. All methods may be called concurrently; ctx bounds them.
+// which hubs there are. All methods may be called concurrently; ctx bounds them. Spoke, Providers
+// and Hubs are asked for every call to another hub, so a directory bounds them by itself, too, at a few seconds.
 type Directory interface {
 	// Join enters a hub. lost is called, on a goroutine of the directory's own, when
 	// another hub has taken over a spoke that this one claimed; newer is its record. It may block.

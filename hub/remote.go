@@ -54,8 +54,6 @@ func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, try a
 
 // hubsFor gives the other hubs that have a candidate, in random order.
 func (h *Hub) hubsFor(ctx context.Context, req *call.Request) ([]string, *call.Error) {
-	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
-	defer cancel()
 	var hubs []string
 	var err error
 	if req.To != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -65,6 +66,7 @@ func (s *Spoke) loop(ctx context.Context) error {
 	b := backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}
 	defer func() { s.drop(ErrStopped) }()
 	turn := 0
+	waited := false // for a session to go on
 	for {
 		s.state.set(Connecting)
 		e := s.connect(ctx, s.opts.URLs[turn%len(s.opts.URLs)])
@@ -76,13 +78,15 @@ func (s *Spoke) loop(ctx context.Context) error {
 		case terminal(e.err):
 			return e.err
 		}
-		if e.registered >= s.opts.BackoffReset {
-			b.reset()
+		if e.registered >= s.opts.BackoffReset || waited && !s.held.alive() {
+			b.reset() // the tries for a session that is given up say nothing of the next hub
 		}
+		waited = s.held.alive()
 		delay := b.next(0)
-		if s.held.alive() { // its hub has it, for a while
+		if waited { // its hub has it, for a while
 			delay = min(delay, s.held.window/3)
-		} else {
+		}
+		if !waited || errors.Is(e.err, syscall.ECONNREFUSED) { // where nobody listens there is no session either
 			turn++
 		}
 		delay = max(delay, e.retryAfter)

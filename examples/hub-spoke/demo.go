@@ -112,6 +112,12 @@ func (f *demoFlags) directory(ctx context.Context) (string, error) {
 // runJob does the job, on a connection of its own to each hub.
 func runJob(ctx context.Context, sys *system, j *job) error {
 	var askers []asker
+	var leaves []func()
+	defer func() {
+		for _, leave := range leaves {
+			leave()
+		}
+	}()
 	for i := range sys.urls {
 		urls := sys.spokeURLs(i)
 		s, leave, err := connect(ctx, urls[0], &spoke.Options{ID: fmt.Sprintf("demo-%d", i+1), URLs: urls[1:],
@@ -120,7 +126,7 @@ func runJob(ctx context.Context, sys *system, j *job) error {
 		if err != nil {
 			return err
 		}
-		defer leave()
+		leaves = append(leaves, leave)
 		askers = append(askers, asker{s, sys.far(i)})
 	}
 	if len(askers) == 1 {

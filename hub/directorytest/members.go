@@ -95,7 +95,7 @@ func testLeave(b *bench) {
 	b.b.provide("text.count")
 	b.b.provides("text.count", "hub-a", "hub-b")
 	b.a.leave()
-	b.b.seesNone("x")
+	b.b.seesNone()
 	b.b.sees(kept)
 	b.b.provides("text.count", "hub-b")
 	b.b.hubs("hub-b")
@@ -103,7 +103,7 @@ func testLeave(b *bench) {
 	b.a = b.join(b.a.dir, "hub-a")
 	b.b.hubs("hub-a", "hub-b")
 	b.b.provides("text.count", "hub-b")
-	b.b.seesNone("x")
+	b.b.seesNone()
 }
 
 func testLeftHolder(b *bench) {

@@ -97,7 +97,7 @@ func bareEcho(b *testing.B) *websocket.Conn {
 	}))
 	b.Cleanup(web.Close)
 	b.Cleanup(func() { close(over) })
-	c, _, err := websocket.Dial(context.Background(), web.URL, nil)
+	c, _, err := websocket.Dial(context.Background(), web.URL, nil) //nolint:bodyclose // there is none
 	if err != nil {
 		b.Fatal(err)
 	}

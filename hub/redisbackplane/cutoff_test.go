@@ -52,6 +52,7 @@ func (o *outage) gone(lease time.Duration) {
 
 // A hub that dies closes its connections: Redis knows at once that nobody hears.
 func TestHubCutOff(t *testing.T) {
+	t.Parallel()
 	const lease = 2 * time.Second
 	o, proxy := newCutOff(t, lease)
 	ended := o.inFlight()
@@ -71,6 +72,7 @@ func TestHubCutOff(t *testing.T) {
 
 // A hub that stands still keeps its connections: only silence tells.
 func TestHubStalled(t *testing.T) {
+	t.Parallel()
 	const lease = 2 * time.Second
 	for name, directions := range map[string][]redistest.Direction{
 		"both":      {redistest.ToServer, redistest.ToClient},
@@ -78,6 +80,7 @@ func TestHubStalled(t *testing.T) {
 		"to client": {redistest.ToClient},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o, proxy := newCutOff(t, lease)
 			ended := o.inFlight()
 			for _, d := range directions {
@@ -96,6 +99,7 @@ func TestHubStalled(t *testing.T) {
 
 // A hub that hears nothing on its subscription alone makes it anew.
 func TestDeafSubscription(t *testing.T) {
+	t.Parallel()
 	o, proxy := newCutOff(t, redisbackplane.DefaultLease)
 	ended := o.inFlight()
 	proxy.Stall(redistest.ToClient, "inbox:{hub-b}") // of all its connections just this one

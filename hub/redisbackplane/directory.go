@@ -47,8 +47,8 @@ func (d *directory) Spoke(ctx context.Context, spokeID string) (hub.Record, bool
 	if err := b.reach.check(); err != nil {
 		return hub.Record{}, false, err
 	}
-	bounded, cancel := b.reach.bound(ctx)
-	defer cancel()
+	bounded := b.reach.patient(ctx)
+	defer bounded.end()
 	key := b.keys.record(spokeID)
 	fields, err := b.client.DoCache(bounded, b.client.B().Hgetall().Key(key).Cache(), b.opts.Lease).AsStrMap()
 	if d.wrongType(&b.counters.recordOnce, key, err) {
@@ -127,8 +127,8 @@ func (d *directory) set(ctx context.Context, key string) ([]string, error) {
 	if err := b.reach.check(); err != nil {
 		return nil, err
 	}
-	bounded, cancel := b.reach.bound(ctx)
-	defer cancel()
+	bounded := b.reach.patient(ctx)
+	defer bounded.end()
 	texts, err := b.client.DoCache(bounded, b.client.B().Smembers().Key(key).Cache(), b.opts.Lease).AsStrSlice()
 	if d.wrongType(&b.counters.setOnce, key, err) {
 		return nil, nil

@@ -8,9 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"github.com/redis/rueidis"
 
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/transport"
@@ -171,147 +168,6 @@ func (e *end) receive(m *message) {
 	e.readable.Signal()
 }
 
-// Write implements [transport.Conn]: it returns when Redis has taken the frames.
-func (e *end) Write(frames [][]byte) error {
-	for len(frames) > 0 {
-		n, size := 1, len(frames[0])
-		for n < len(frames) && size+len(frames[n])+1 <= messageBytes {
-			size += len(frames[n]) + 1
-			n++
-		}
-		seq, err := e.begin()
-		if err != nil {
-			return err
-		}
-		b := make([]byte, 0, size+256+8*n)
-		b = appendFrames(appendHead(b, e.s.inbox.quoted, e.incarnation, e.other(), seq), frames[:n])
-		if err := e.publish(e.ctx, seq, b); err != nil {
-			return err
-		}
-		e.s.b.counters.frames.Add(uint64(n))
-		frames = frames[n:]
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.refusalLocked()
-}
-
-// begin waits for the turn and gives the number of the next message.
-func (e *end) begin() (seq uint64, err error) {
-	taken := false
-	select {
-	case e.turn <- struct{}{}:
-		taken = true
-	case <-e.ctx.Done():
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	err = e.refusalLocked()
-	if err == nil {
-		return e.sent + 1, nil
-	}
-	if taken {
-		<-e.turn
-	}
-	return 0, err
-}
-
-func (e *end) refusalLocked() error {
-	switch {
-	case e.err != nil:
-		return e.err
-	case e.closing != nil:
-		return e.closing
-	default:
-		return e.after
-	}
-}
-
-// publish sends a message with a number and gives the turn back.
-func (e *end) publish(ctx context.Context, seq uint64, text []byte) error {
-	b := e.s.b
-	bounded, cancel := b.reach.bound(ctx)
-	defer cancel()
-	n, err := b.client.Do(bounded, b.publish(e.hubID, rueidis.BinaryString(text))).AsInt64()
-	err = b.reach.judge(ctx, err)
-	if err == nil && n == 0 {
-		err = errNobody
-	}
-	b.counters.published.Add(1)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	<-e.turn
-	if err == nil {
-		e.sent = seq
-		e.pace.sent = time.Now()
-		return nil
-	}
-	e.loseLocked(err, true)
-	return e.refusalLocked()
-}
-
-// Close implements [transport.Conn].
-func (e *end) Close(code transport.CloseCode, reason string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.err != nil || e.closing != nil || e.after != nil {
-		return
-	}
-	if !sendable(code) {
-		code, reason = transport.CloseNoStatus, ""
-	}
-	e.closing = &transport.CloseError{Code: code, Reason: cut(reason)}
-	e.linger = time.AfterFunc(lingerTime, func() { e.lose(errAborted, false) })
-	c := closing{int(code), e.closing.Reason}
-	e.s.goOn(func() { e.sendClose(&c) })
-}
-
-// sendClose sends a close, or the answer to one, behind what is being written.
-func (e *end) sendClose(c *closing) {
-	defer close(e.closed)
-	select {
-	case e.turn <- struct{}{}:
-	case <-e.s.ctx.Done():
-		return
-	}
-	e.mu.Lock()
-	seq := e.sent + 1
-	e.mu.Unlock()
-	b := append(e.head(seq), `,"close":{"code":`...)
-	b = strconv.AppendInt(b, int64(c.Code), 10)
-	b = append(append(b, `,"reason":`...), quote(c.Reason)...)
-	_ = e.publish(e.s.ctx, seq, append(b, `}}`...)) // an error has ended the link
-}
-
-// goOn runs something short that belongs to the station, unless that has left.
-func (s *station) goOn(fn func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.left {
-		s.wg.Go(fn)
-	}
-}
-
-// sendable and cut are the rules of RFC 6455, as for every Conn.
-func sendable(code transport.CloseCode) bool {
-	if code == 1004 || code == transport.CloseNoStatus || code == 1006 || code == 1015 {
-		return false
-	}
-	return code >= 1000 && code <= 1014 || code >= 3000 && code <= 4999
-}
-
-func cut(reason string) string {
-	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	if len(reason) <= 123 {
-		return reason
-	}
-	n := 123
-	for !utf8.RuneStart(reason[n]) {
-		n--
-	}
-	return reason[:n]
-}
-
 // Abort implements [transport.Conn]. The other side is told.
 func (e *end) Abort() {
 	e.mu.Lock()
@@ -320,20 +176,6 @@ func (e *end) Abort() {
 		e.tellLocked()
 		e.finishLocked(fmt.Errorf("%w: %w", transport.ErrLost, errAborted))
 	}
-}
-
-// goAway ends the link since the hub leaves, with the close that has been begun, if any.
-func (e *end) goAway() {
-	e.mu.Lock()
-	begun := e.closing != nil
-	e.mu.Unlock()
-	if begun {
-		select {
-		case <-e.closed: // it has its deadline
-		case <-e.ctx.Done():
-		}
-	}
-	e.lose(errLeft, !begun)
 }
 
 // lose ends the link otherwise than by a close; what has been received can still be read.

@@ -14,6 +14,7 @@ import (
 
 // A neighbour that writes into our channels and keys breaks nothing for long.
 func TestGarbage(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	var out bytes.Buffer
 	log := zerolog.New(zerolog.SyncWriter(&out))

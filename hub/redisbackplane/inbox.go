@@ -291,11 +291,3 @@ func (in *inbox) message(m rueidis.PubSubMessage) {
 		in.b.garbageMessage(m.Channel, errors.New("not a message between hubs"))
 	}
 }
-
-// publish makes the command that sends to a hub's inbox.
-func (b *Backplane) publish(hubID, text string) rueidis.Completed {
-	if b.cluster {
-		return b.client.B().Spublish().Channel(b.keys.inbox(hubID)).Message(text).Build()
-	}
-	return b.client.B().Publish().Channel(b.keys.inbox(hubID)).Message(text).Build()
-}

@@ -68,11 +68,12 @@ func (d *directory) Join(ctx context.Context, hubID string, lost func(hub.Record
 	err = m.settle()
 	if err == nil {
 		d.mu.Lock()
-		if d.closed {
+		switch {
+		case d.closed:
 			err = errClosed
-		} else if d.members[hubID] != nil {
+		case d.members[hubID] != nil:
 			err = hub.ErrHubIDInUse
-		} else {
+		default:
 			if d.members == nil {
 				d.members = make(map[string]*membership)
 			}

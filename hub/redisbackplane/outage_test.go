@@ -175,6 +175,7 @@ func TestClientKill(t *testing.T) {
 }
 
 func TestClientPause(t *testing.T) {
+	t.Parallel()
 	o := newOutage(t)
 	ended := o.inFlight()
 	o.server.Do("CLIENT", "PAUSE", "4000", "ALL")

@@ -23,11 +23,11 @@ type Stats struct {
 }
 
 type counters struct {
-	garbageMessages, garbageKeys                  atomic.Uint64
-	linksReset, gaps, silences, strays            atomic.Uint64
-	published, frames, probes, rebuilt, settled   atomic.Uint64
-	lost, dropped                                 atomic.Uint64
-	messageOnce, recordOnce, setOnce, droppedOnce sync.Once
+	garbageMessages, garbageKeys                atomic.Uint64
+	linksReset, gaps, silences, strays          atomic.Uint64
+	published, frames, probes, rebuilt, settled atomic.Uint64
+	lost, dropped                               atomic.Uint64
+	messageOnce, recordOnce, setOnce            sync.Once
 }
 
 // Stats gives the counts of this moment.

@@ -97,6 +97,7 @@ func (s *Session) Ack(received uint64) error {
 	}
 	s.log.acked = max(s.log.acked, received)
 	s.trimLocked()
+	s.tellGapsLocked() // there may be nothing left to write that would
 	s.wakeLocked()
 	return nil
 }

@@ -197,48 +197,53 @@ func (w *world) done() bool {
 	return w.posted == [2]int8{modelFrames, modelFrames} && len(w.sides[0].held())+len(w.sides[1].held()) == 0
 }
 
+// state is a world and a shortest way to it.
+type state struct {
+	w    *world
+	path []step
+	from []int // the states that lead here
+}
+
 // Every order of sends, withdrawals, acks, deliveries, losses seen by either side, and resumptions, cut at any
 // point: what was sent arrives once and in order, the counts agree, and from everywhere there is a way to
-// the end. The real log does the same at each step.
+// the end. The real log does the same on each way.
 func TestEveryOrderOfEvents(t *testing.T) {
-	type found struct {
-		w    *world
-		path []step
-		from []int // the states that lead here
-	}
 	start := newWorld(&rules{}, &rules{})
-	all, index := []*found{{w: start}}, map[string]int{start.key(): 0}
-	edges := 0
+	all, index := []*state{{w: start}}, map[string]int{start.key(): 0}
+	ways := 0
 	for i := 0; i < len(all); i++ {
-		at := all[i]
-		for _, what := range steps {
-			for side := range 2 {
-				s := step{what, side}
-				next := at.w.clone()
-				if !next.do(s) {
-					continue
-				}
-				edges++
-				path := append(slices.Clip(slices.Clone(at.path)), s)
-				if wrong := next.check(); wrong != "" {
-					t.Fatalf("%s after %v", wrong, path)
-				}
-				key := next.key()
-				j, known := index[key]
-				if !known {
-					j = len(all)
-					index[key] = j
-					all = append(all, &found{w: next, path: path})
-					replay(t, path, next)
-				}
-				all[j].from = append(all[j].from, i)
+		for k := range 2 * len(steps) {
+			s := step{steps[k/2], k % 2}
+			next := all[i].w.clone()
+			if !next.do(s) {
+				continue
 			}
+			ways++
+			path := append(slices.Clip(slices.Clone(all[i].path)), s)
+			if wrong := next.check(); wrong != "" {
+				t.Fatalf("%s after %v", wrong, path)
+			}
+			replay(t, path, next)
+			key := next.key()
+			if _, known := index[key]; !known {
+				index[key] = len(all)
+				all = append(all, &state{w: next, path: path})
+			}
+			all[index[key]].from = append(all[index[key]].from, i)
 		}
 	}
+	if i := slices.Index(leadToTheEnd(all), false); i >= 0 {
+		t.Errorf("no way to the end after %v", all[i].path)
+	}
+	t.Logf("%d states, %d ways, the longest of %d steps", len(all), ways, len(all[len(all)-1].path))
+}
+
+// leadToTheEnd says of each state whether there is a way from it to one where all is done.
+func leadToTheEnd(all []*state) []bool {
 	reached := make([]bool, len(all))
 	var todo []int
-	for i, f := range all {
-		if f.w.done() {
+	for i, s := range all {
+		if s.w.done() {
 			reached[i], todo = true, append(todo, i)
 		}
 	}
@@ -251,10 +256,7 @@ func TestEveryOrderOfEvents(t *testing.T) {
 			}
 		}
 	}
-	if i := slices.Index(reached, false); i >= 0 {
-		t.Errorf("no way to the end after %v", all[i].path)
-	}
-	t.Logf("%d states, %d transitions, the longest of the shortest ways %d steps", len(all), edges, len(all[len(all)-1].path))
+	return reached
 }
 
 // replay takes the real log the same way and compares.
