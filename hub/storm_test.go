@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -80,13 +81,6 @@ func (s *site) Accept() (net.Conn, error) {
 	return out, nil
 }
 
-// open is how many connections have not been closed.
-func (s *site) open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
-
 // kill leaves the site without a hub and cuts what is connected.
 func (s *site) kill() {
 	s.hub.Store(nil)
@@ -101,7 +95,15 @@ func (s *site) kill() {
 
 type siteConn struct {
 	net.Conn
-	site *site
+	site     *site
+	hijacked atomic.Bool // it carried a WebSocket
+}
+
+func (c *siteConn) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("HTTP/1.1 101 ")) {
+		c.hijacked.Store(true)
+	}
+	return c.Conn.Write(p)
 }
 
 func (c *siteConn) Close() error {

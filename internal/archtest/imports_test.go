@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	},
 	"hub/directorytest":  {"hub"},
 	"internal/redistest": {rueidisModule},
-	"hub/hubtest": {"hub", "spoke", "transport", "call"},
+	"hub/hubtest":        {"hub", "spoke", "transport", "call"},
 }
 
 // Examples are programs of a user: they may import all of this module and what they hand to it.
