@@ -58,8 +58,8 @@ func (c *conn) detach(a *attachment, err error) bool {
 // about to, has changed or holds what it looks at.
 func (c *conn) startWindow(a *attachment) {
 	timer := time.AfterFunc(c.hub.opts.SessionWindow, func() {
-		c.resuming.Lock()
-		defer c.resuming.Unlock()
+		c.resuming <- struct{}{}
+		defer func() { <-c.resuming }()
 		if c.now.Load() == a && !c.peer.Session().Attached() {
 			c.end(errWindow)
 		}

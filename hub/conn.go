@@ -59,7 +59,7 @@ type conn struct {
 	registering sync.Mutex // serialises registering again
 	registered  uint64     // the newest registration that was applied; guarded by registering
 
-	resuming sync.Mutex                 // serialises resuming, and the end of the window
+	resuming chan struct{}              // full while somebody resumes or ends the window: these wait for each other
 	window   atomic.Pointer[time.Timer] // until a session that waits ends
 	finish   sync.Once
 }
@@ -84,7 +84,7 @@ var (
 // with its pending requests.
 func (h *Hub) newConn(a *arrival) *conn {
 	c := &conn{hub: h, id: a.reg.SpokeID, connectionID: a.connectionID, instanceID: a.reg.InstanceID,
-		attempt: a.reg.Attempt, connectedAt: time.Now()}
+		attempt: a.reg.Attempt, connectedAt: time.Now(), resuming: make(chan struct{}, 1)}
 	if c.id == "" {
 		c.id, c.assigned = uuid.NewString(), true
 	}

@@ -25,8 +25,8 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 		e := &call.Error{Code: call.CodeAccessDenied, Message: "the session is somebody else's"}
 		return nil, a.refuse(e, transport.CloseRegistrationRefused, "the session is somebody else's")
 	}
-	c.resuming.Lock()
-	defer c.resuming.Unlock()
+	c.resuming <- struct{}{} // for the time of a handshake at most
+	defer func() { <-c.resuming }()
 	if !h.table.newAttempt(c, a.reg.Attempt) {
 		return nil, a.refuse(unavailable("a newer connection of the spoke is there"), transport.CloseSuperseded, "a newer connection of the spoke is there")
 	}
