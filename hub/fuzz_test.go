@@ -99,6 +99,11 @@ func fuzzHub(t *testing.T, mode byte, lines []string) {
 	}
 	_ = net.Hub.Events().Dispatch(t.Context(), pubsub.Event{Topic: "t"})
 	later(2 * time.Minute)
+	v.mu.Lock()
+	if !v.over && len(v.owed) > 0 {
+		t.Errorf("no answer to %v", v.owed)
+	}
+	v.mu.Unlock()
 	inner.Abort()
 	wg.Wait()
 	later(time.Minute) // the window of a session
@@ -140,6 +145,9 @@ func (v *verifier) read(c transport.Conn) {
 			if ce, ok := errors.AsType[*transport.CloseError](err); ok && ce.Remote && !closes[ce.Code] {
 				v.t.Errorf("the hub closes with %d", ce.Code)
 			}
+			v.mu.Lock()
+			v.over = true
+			v.mu.Unlock()
 			return
 		}
 		v.mu.Lock()

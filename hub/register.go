@@ -66,6 +66,18 @@ func (h *Hub) registerNew(c *conn, a *arrival) error {
 	return h.admit(c, a)
 }
 
+// stoodAgainst refuses a registration against which another hub stands, and gives
+// why; nil for everything else that the directory may say.
+func (a *arrival) stoodAgainst(err error) error {
+	switch {
+	case errors.Is(err, ErrHeld):
+		return a.refuse(unavailable(err.Error()), transport.CloseIDTaken, "the id is held by another identity")
+	case errors.Is(err, ErrSuperseded):
+		return a.refuse(unavailable(err.Error()), transport.CloseSuperseded, "a newer connection of the spoke is there")
+	}
+	return nil
+}
+
 func unavailable(message string) *call.Error {
 	return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: message}
 }
@@ -96,12 +108,10 @@ func (a *arrival) closeUnread(err error) {
 // admit gives the registration its generation, makes it a candidate, and answers.
 func (h *Hub) admit(c *conn, a *arrival) error {
 	generation, err := h.claimRecord(c, a.reg.Attempt)
-	switch {
-	case errors.Is(err, ErrHeld):
-		return a.refuse(unavailable(err.Error()), transport.CloseIDTaken, "the id is held by another identity")
-	case errors.Is(err, ErrSuperseded):
-		return a.refuse(unavailable(err.Error()), transport.CloseSuperseded, "a newer connection of the spoke is there")
-	case err != nil:
+	if e := a.stoodAgainst(err); e != nil {
+		return e
+	}
+	if err != nil {
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
 	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})}) // before anybody can find the session

@@ -91,6 +91,10 @@ const closeGrace = 100 * time.Millisecond
 // readmit makes a session that has no connection a candidate again, and answers.
 func (h *Hub) readmit(c *conn, a *arrival) error {
 	generation, err := h.claimRecord(c, a.reg.Attempt)
+	if e := a.stoodAgainst(err); e != nil {
+		c.end(e) // the spoke is on another hub
+		return e
+	}
 	if err != nil {
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,4 +85,72 @@ func breakAll(t *testing.T, wires []*brokenWire, done *atomic.Int64, cuts int64)
 	for _, w := range wires {
 		w.heal.Store(true)
 	}
+}
+
+// The same over real sockets, through a proxy that cuts at random bytes.
+func TestNothingIsLostOverCutSockets(t *testing.T) {
+	seed, cuts := setting(t, "HUBSPOKE_SEED", randomSeed()), setting(t, "HUBSPOKE_CUTS", 300)
+	before := sessionGoroutines()
+	h, err := hub.New(&hub.Options{AllowAnonymous: true, SessionWindow: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	proxy := newCuttingProxy(t, srv.Listener.Addr().String(), seed)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	l := &load{t: t, hub: h, pause: 2 * time.Millisecond, ctx: ctx, ran: map[string]int{}}
+	l.serve(h.Operations(), h)
+	var runs sync.WaitGroup
+	for _, id := range loadNames {
+		s, err := spoke.New(proxy.url(), &spoke.Options{ID: id, BackoffMin: time.Millisecond, BackoffMax: 10 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.serve(s.Operations(), s)
+		l.spokes = append(l.spokes, s)
+		runs.Go(func() {
+			if err := s.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := s.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.run(func() {
+		proxy.start()
+		for proxy.cuts.Load() < int64(cuts) && !t.Failed() && ctx.Err() == nil {
+			<-time.After(time.Millisecond)
+		}
+		proxy.heal.Store(true)
+	})
+	t.Logf("%d connections were cut", proxy.cuts.Load())
+	for _, s := range l.spokes {
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	runs.Wait()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	proxy.close()
+	srv.Close()
+	if n := sessionGoroutines(); n > before {
+		t.Errorf("%d goroutines are left, %d before", n, before)
+	}
+}
+
+// sessionGoroutines counts those that run code of this module, tests aside.
+func sessionGoroutines() int {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	n := 0
+	for g := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(g, "alkdev/hubspoke/") && !strings.Contains(g, "testing.tRunner(") {
+			n++
+		}
+	}
+	return n
 }

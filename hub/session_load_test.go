@@ -180,6 +180,9 @@ type topic struct {
 	complete  []chan struct{} // by listener
 }
 
+// end notes that a listener has heard the last event, which nothing may follow.
+func (tp *topic) end(i int) { close(tp.complete[i]) }
+
 // listen hears a topic from its first event to its last, for which there is a mark.
 func (l *load) listen(target pubsub.EventTarget, tp *topic, i int) (stop func()) {
 	stop, err := target.Listen(l.ctx, tp.name, func(ev pubsub.Event) {
@@ -189,7 +192,7 @@ func (l *load) listen(target pubsub.EventTarget, tp *topic, i int) (stop func())
 		case ev.Gap || err != nil:
 			l.t.Errorf("%s at listener %d: %+v", tp.name, i, ev)
 		case n < 0 && due == -n-1:
-			close(tp.complete[i])
+			tp.end(i)
 		case n != due:
 			l.t.Errorf("%s at listener %d: %d where %d is due", tp.name, i, n, due)
 			tp.next[i].Store(n + 1)

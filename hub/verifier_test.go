@@ -23,13 +23,18 @@ type verifier struct {
 	asked    map[string]bool
 	calls    map[string]bool // what the hub has asked for
 	offered  map[string]bool // operations
+	owed     map[string]bool // requests that must have an answer
 	last     string
 	drains   int
+	over     bool // the connection has ended
 }
+
+// answered are the operations that answer at once, whatever they are asked.
+var answered = map[string]bool{"hub.info": true, "hub.spokes": true, "hub.operations": true, "hub.publish": true, "b.echo": true, "no.op": true}
 
 func newVerifier(t *testing.T, session bool) *verifier {
 	return &verifier{t: t, session: session, requests: map[string]int{}, ended: map[string]int{}, asked: map[string]bool{},
-		calls: map[string]bool{}, offered: map[string]bool{}}
+		calls: map[string]bool{}, offered: map[string]bool{}, owed: map[string]bool{}}
 }
 
 // closes are the codes with which a hub may close a registered connection.
@@ -64,8 +69,12 @@ func (v *verifier) sends(data []byte) {
 	}
 	switch f.Type {
 	case "call.requested":
-		for _, id := range members(f.Payload, "requestId") {
+		ids, ops := members(f.Payload, "requestId"), members(f.Payload, "operationId")
+		for _, id := range ids {
 			v.requests[id]++
+		}
+		if len(ids) == 1 && len(ids[0]) > 0 && len(ids[0]) <= 128 && len(ops) == 1 && answered[ops[0]] {
+			v.owed[ids[0]] = true
 		}
 		o := jsonscan.Open(f.Payload)
 		for o.Next() {
@@ -132,6 +141,7 @@ func (v *verifier) receives(data []byte) {
 		if f.Type == "call.error" {
 			bad(!upperSnake.MatchString(p.Code) || p.Retryable == nil || p.Details.Sent == nil)
 		}
+		delete(v.owed, *p.RequestID)
 		if f.Type != "call.responded" {
 			v.ended[*p.RequestID]++
 		}
