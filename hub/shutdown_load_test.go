@@ -33,7 +33,9 @@ type thousand struct {
 	first   atomic.Pointer[error]
 }
 
-func newThousand() *thousand { return &thousand{all: make(chan struct{}), release: make(chan struct{})} }
+func newThousand() *thousand {
+	return &thousand{all: make(chan struct{}), release: make(chan struct{})}
+}
 
 func (l *thousand) operations(r *call.Registry) {
 	_ = call.Handle(r, "load.hold", l.hold)
