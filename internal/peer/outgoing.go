@@ -140,7 +140,7 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 		return &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "more responses came than the reader takes"}
 	case errors.Is(err, pending.ErrTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("the call's time was up"),
-			Message: "no answer in the call's time", Cause: context.DeadlineExceeded}
+			Message: "the call's time was up", Cause: context.DeadlineExceeded}
 	case errors.Is(err, pending.ErrIdleTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("no response in the idle time"),
 			Message: "no response in the idle time", Cause: context.DeadlineExceeded}
