@@ -6,12 +6,15 @@ GO       ?= go
 FUZZTIME ?= 5s
 COUNT    ?= 100
 RUN      ?= .
+DURATION ?= 60s
+SPOKES   ?= 20
+FAULTS   ?= 20
 PKG      ?= ./...
 BIN      := bin
 JS       := examples/hub-spoke/js
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check fmt vet staticcheck lint race race-count fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: help run run-cluster test check fmt vet staticcheck lint race race-count soak fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +53,9 @@ race: node redis ## run the tests with the race detector
 
 race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
 	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)
+
+soak: ## run everything under load and faults: make soak DURATION=60s SPOKES=20 FAULTS=20 (a second)
+	$(GO) run -race ./internal/soak -duration $(DURATION) -spokes $(SPOKES) -faults $(FAULTS)
 
 # go test takes one fuzz target at a time, so each is found by its name and run alone.
 fuzz: ## run each fuzz target for FUZZTIME

@@ -24,19 +24,19 @@ import (
 // session that cannot be resumed ends with its connection.
 type conn struct {
 	// Fixed when it registers, before anybody else sees it.
-	hub          *Hub
-	log          zerolog.Logger
-	peer         *peer.Peer
-	events       *wstarget.Endpoint
-	id           string
-	connectionID string
-	instanceID   string
-	sessionID    string // "" where the session cannot be resumed
-	begunAt      uint64 // what the registration said it had received, of an older session under the id
-	assigned     bool   // the id is the hub's choice
-	connectedAt  time.Time
+	hub         *Hub
+	log         zerolog.Logger
+	peer        *peer.Peer
+	events      *wstarget.Endpoint
+	id          string
+	instanceID  string
+	sessionID   string // "" where the session cannot be resumed
+	begunAt     uint64 // what the registration said it had received, of an older session under the id
+	assigned    bool   // the id is the hub's choice
+	connectedAt time.Time
 
 	identity   atomic.Pointer[call.Identity] // who dialled last; always of one id
+	connection atomic.Pointer[string]        // the id of the last connection
 	maxMessage atomic.Int64
 	now        atomic.Pointer[attachment] // the last connection; nil before the first
 
@@ -83,7 +83,7 @@ var (
 // newConn makes the session of a registration: its event target, and the peer
 // with its pending requests.
 func (h *Hub) newConn(a *arrival) *conn {
-	c := &conn{hub: h, id: a.reg.SpokeID, connectionID: a.connectionID, instanceID: a.reg.InstanceID,
+	c := &conn{hub: h, id: a.reg.SpokeID, instanceID: a.reg.InstanceID,
 		attempt: a.reg.Attempt, connectedAt: time.Now(), resuming: make(chan struct{}, 1)}
 	if c.id == "" {
 		c.id, c.assigned = uuid.NewString(), true
@@ -121,12 +121,16 @@ func (c *conn) adopt(a *arrival) {
 	if old := c.identity.Swap(a.identity); old != nil {
 		c.events.Recheck() // other credentials may permit less
 	}
+	c.connection.Store(&a.connectionID)
 	c.maxMessage.Store(a.reg.MaxMessageBytes)
 	if a.reg.MaxMessageBytes == 0 {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
 	}
 	c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(a.reg))
 }
+
+// connectionID is the id of the last connection.
+func (c *conn) connectionID() string { return *c.connection.Load() }
 
 // who is the identity of the spoke.
 func (c *conn) who() *call.Identity { return c.identity.Load() }

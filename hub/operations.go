@@ -86,7 +86,7 @@ func (h *Hub) describe(c *conn) SpokeInfo {
 	slices.Sort(ops)
 	n, _ := c.peer.InFlight()
 	return SpokeInfo{
-		SpokeID: c.id, HubID: h.opts.ID, ConnectionID: c.connectionID, Generation: h.table.generationOf(c),
+		SpokeID: c.id, HubID: h.opts.ID, ConnectionID: c.connectionID(), Generation: h.table.generationOf(c),
 		Name: p.name, Version: p.version, Labels: p.labels, Operations: ops, IdentityID: c.who().ID,
 		InFlight: n, ConnectedAt: c.connectedAt, Draining: c.draining.Load(),
 	}

@@ -202,7 +202,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		}
 	}
 	generation := c.hub.table.generationOf(c)
-	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, c.connectionID, nil))) // fails only when the session has ended
+	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, c.connectionID(), nil))) // fails only when the session has ended
 	return nil
 }
 

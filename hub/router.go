@@ -85,7 +85,14 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, try attempt)
 // nobodyThere says of which errors waiting for a spoke may help: nobody is
 // there, or whoever is there is leaving.
 func nobodyThere(e *call.Error) bool {
-	return !e.Sent && (e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound || e.Code == call.CodeUnavailable)
+	switch e.Code {
+	case call.CodeSpokeNotFound, call.CodeOperationNotFound, call.CodeUnavailable:
+		return !e.Sent
+	case call.CodeDisconnected: // its session ended before the request left
+		return !e.Sent
+	default:
+		return false
+	}
 }
 
 // elsewherePeriod is how often a call that waits looks at the other hubs, which

@@ -84,7 +84,7 @@ func (p *cuttingProxy) join(client net.Conn) {
 		l.left[i].Store(1 << 60)
 	}
 	if !p.heal.Load() {
-		most := []int{400, 2000, 20_000, 200_000}[p.random(4)]
+		most := []int{400, 1200, 4000, 40_000}[p.random(4)]
 		l.left[p.random(2)].Store(int64(p.random(most)))
 	}
 	p.mu.Lock()

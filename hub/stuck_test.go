@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,7 @@ import (
 
 const (
 	stuckSpokes = 200
-	stuckEvents = 2000
+	stuckEvents = 1500
 	stuckBytes  = 4 << 10
 )
 
@@ -156,15 +157,15 @@ func TestStuckReaders(t *testing.T) {
 				_ = call.Handle(r, "good.op", func(_ context.Context, in int) (int, error) { return in, nil })
 			})
 			stop := peakHeap()
-			slowest := flood200(t, h, good, topic, c.own)
+			calls, events := flood200(t, h, good, topic, c.own)
 			peak := stop()
-			t.Logf("stuck readers, %s: peak heap %.1f MiB above an idle hub (bound %d MiB), slowest call %v, slowest event %v",
-				name, float64(peak)/(1<<20), c.bound, slowest[0].Round(time.Microsecond), slowest[1].Round(time.Microsecond))
+			t.Logf("stuck readers, %s: peak heap %.1f MiB above an idle hub (bound %d MiB); calls take %v, at most %v; events %v, at most %v",
+				name, float64(peak)/(1<<20), c.bound, median(calls), slices.Max(calls), median(events), slices.Max(events))
 			if peak > c.bound<<20 {
 				t.Errorf("the heap grew by %d bytes", peak)
 			}
-			if slowest[0] > 2*time.Second || slowest[1] > 2*time.Second {
-				t.Errorf("the others noticed: %v", slowest)
+			if median(calls) > 100*time.Millisecond || median(events) > 100*time.Millisecond { // far above what it is on a busy machine
+				t.Error("the others noticed")
 			}
 			if c.o.CloseSlowReaders {
 				for range stuckSpokes {
@@ -195,8 +196,12 @@ func slowOnes(t *testing.T, h server) <-chan struct{} {
 	return out
 }
 
-// flood200 publishes, while the good one calls and listens; it gives the slowest call and event.
-func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string, own bool) [2]time.Duration {
+func median(times []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(times))[len(times)/2].Round(time.Microsecond)
+}
+
+// flood200 publishes, while the good one is called and listens; it gives how long that took each time.
+func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string, own bool) (calls, events []time.Duration) {
 	t.Helper()
 	pings := pubsub.NewTopic[int64]("good.news")
 	sub, err := pings.Subscribe(t.Context(), good.Events(), "")
@@ -205,7 +210,6 @@ func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string,
 	}
 	defer sub.Stop()
 	payload, _ := json.Marshal(strings.Repeat("x", stuckBytes))
-	var slowest [2]time.Duration
 	for i := range stuckEvents {
 		for j := range stuckSpokes {
 			if j > 0 && !own {
@@ -232,10 +236,10 @@ func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string,
 		if got, err := sub.Next(t.Context()); err != nil || got != int64(i) {
 			t.Fatal(got, err)
 		}
-		slowest[0] = max(slowest[0], called.Sub(began))
-		slowest[1] = max(slowest[1], time.Since(called))
+		calls = append(calls, called.Sub(began))
+		events = append(events, time.Since(called))
 	}
-	return slowest
+	return calls, events
 }
 
 // wantGap reads to the first __gap. It acknowledges, as one with a session must; where there is none that is ignored.

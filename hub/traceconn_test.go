@@ -82,6 +82,8 @@ func setTraceOption(t *testing.T, o *hub.Options, name string, args []string) {
 		o.MaxSpokeInFlight = n
 	case "scopes": // as the scopes of the identities say
 		o.Authorize = hub.AuthorizeScopes()
+	case "maxWaitingBytes":
+		o.MaxWaitingBytes = int64(n)
 	case "maxWaiting":
 		o.MaxWaiting = n
 	case "sessionWindow": // ms

@@ -71,6 +71,10 @@ func (l *link) Read(p []byte) (int, error) {
 	if err != nil {
 		l.readErr = err
 	}
+	if errors.Is(err, io.EOF) {
+		// The library takes io.EOF inside a frame for the end of the message, and would hand out the half of it.
+		err = io.ErrUnexpectedEOF
+	}
 	return n, err
 }
 

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/archtest":       {},
 	"internal/jsonscan":       {},
 	"internal/session":        {"transport", zerologModule},
+	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},
 	"internal/peer": {
 		"internal/session", "internal/jsonscan", "call", "pending", "pubsub", "pubsub/wstarget", "transport",
 		uuidModule, zerologModule,

@@ -47,8 +47,22 @@ func (w *world) clone() *world {
 	return &c
 }
 
+// key tells states apart.
 func (w *world) key() string {
-	return fmt.Sprint(*w.sides[0].(*rules), *w.sides[1].(*rules), w.posted, w.dropped, w.attached, w.received, w.told, w.wire, w.asked, w.answer)
+	var k []byte
+	list := func(items []int8) { k = append(append(k, byte(len(items))), asBytes(items)...) }
+	for i, s := range w.sides {
+		r := s.(*rules)
+		list(r.sent)
+		list(r.queue)
+		list(w.wire[i])
+		attached := byte(0)
+		if w.attached[i] {
+			attached = 1
+		}
+		k = append(k, byte(r.again), byte(r.has), byte(w.posted[i]), byte(w.dropped[i]), attached, byte(w.received[i]), byte(w.told[i]))
+	}
+	return string(append(k, byte(w.asked), byte(w.answer)))
 }
 
 // step is something that happens, at one end or on the way to it.
@@ -206,7 +220,7 @@ type state struct {
 
 // Every order of sends, withdrawals, acks, deliveries, losses seen by either side, and resumptions, cut at any
 // point: what was sent arrives once and in order, the counts agree, and from everywhere there is a way to
-// the end. The real log does the same on each way.
+// the end. The real log does the same.
 func TestEveryOrderOfEvents(t *testing.T) {
 	start := newWorld(&rules{}, &rules{})
 	all, index := []*state{{w: start}}, map[string]int{start.key(): 0}
@@ -223,9 +237,12 @@ func TestEveryOrderOfEvents(t *testing.T) {
 			if wrong := next.check(); wrong != "" {
 				t.Fatalf("%s after %v", wrong, path)
 			}
-			replay(t, path, next)
 			key := next.key()
-			if _, known := index[key]; !known {
+			_, known := index[key]
+			if !known || ways%5 == 0 { // each state by one way, and some by more
+				replay(t, path, next)
+			}
+			if !known {
 				index[key] = len(all)
 				all = append(all, &state{w: next, path: path})
 			}

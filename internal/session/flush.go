@@ -35,7 +35,7 @@ func (s *Session) flush() {
 	}()
 	s.mu.Lock()
 	for {
-		if s.log.bytes < lingerBytes {
+		if s.log.pending < lingerBytes {
 			s.mu.Unlock()
 			runtime.Gosched()
 			s.mu.Lock()

@@ -30,6 +30,7 @@ type log struct {
 	numbered   uint64 // the last number that was given
 	acked      uint64 // the last number that the other side has
 	bytes      int
+	pending    int // bytes above written
 	eventBytes int // of events that have no number yet
 	heldEvents int // of all events
 }
@@ -45,6 +46,7 @@ func (l *log) append(b *Buffer, k kind) uint64 {
 	}
 	l.entries = append(l.entries, entry{buf: b, kind: k})
 	l.bytes += len(b.B)
+	l.pending += len(b.B)
 	if k == event {
 		l.eventBytes += len(b.B)
 		l.heldEvents += len(b.B)
@@ -69,6 +71,7 @@ func (l *log) take(dst [][]byte, limit int) [][]byte {
 			break
 		}
 		size += len(e.buf.B)
+		l.pending -= len(e.buf.B)
 		dst = append(dst, e.buf.B)
 		if e.kind != uncounted && e.number == 0 {
 			l.numbered++
@@ -113,7 +116,7 @@ func (l *log) rewind() {
 	}
 	l.written = l.reached // an earlier rewind may have put it back, and more has been acknowledged since
 	l.trim(l.reached)
-	l.written = l.first
+	l.written, l.pending = l.first, l.bytes
 }
 
 // withdraw takes back the frame at p if it has never been written.
@@ -125,6 +128,7 @@ func (l *log) withdraw(p uint64) bool {
 	if e.buf == nil {
 		return false
 	}
+	l.pending -= len(e.buf.B)
 	l.release(e)
 	return true
 }
@@ -149,5 +153,5 @@ func (l *log) release(e *entry) {
 func (l *log) clear() {
 	l.first = l.end()
 	l.written = l.first
-	l.entries, l.head, l.bytes, l.eventBytes, l.heldEvents = nil, 0, 0, 0, 0
+	l.entries, l.head, l.bytes, l.pending, l.eventBytes, l.heldEvents = nil, 0, 0, 0, 0, 0
 }

@@ -134,19 +134,22 @@ func (s *logSide) resume(received int8) bool {
 }
 
 func (s *logSide) held() (out []int8) {
-	total := 0
+	total, pending := 0, 0
 	for p := s.l.first; p < s.l.end(); p++ {
 		e := s.l.at(p)
 		if e.buf == nil {
 			continue
 		}
 		total += len(e.buf.B)
+		if p >= s.l.written {
+			pending += len(e.buf.B)
+		}
 		if e.kind != uncounted && (e.number == 0 || e.number > s.l.acked) {
 			out = append(out, int8(e.buf.B[0]))
 		}
 	}
-	if total != s.l.bytes {
-		panic(fmt.Sprintf("the log counts %d bytes and holds %d", s.l.bytes, total))
+	if total != s.l.bytes || pending != s.l.pending {
+		panic(fmt.Sprintf("the log counts %d bytes, %d to be written, and holds %d, %d", s.l.bytes, s.l.pending, total, pending))
 	}
 	return out
 }
