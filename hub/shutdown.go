@@ -29,6 +29,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 	wg.Wait()
 	h.links.idle(ctx)
+	over := ctx.Err() != nil // then something may have been cut off, whatever is gone by now
 	gone := make(chan struct{})
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
@@ -39,19 +40,16 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.publisher.wait()
 		close(gone)
 	}()
-	select {
-	case <-gone:
-		h.cancel()
-		return nil
-	case <-ctx.Done():
+	if !over {
+		select {
+		case <-gone:
+			h.cancel()
+			return nil
+		case <-ctx.Done():
+		}
 	}
 	h.cut()
-	select {
-	case <-gone: // a handler that has just ended
-		return nil
-	default:
-		return context.Cause(ctx)
-	}
+	return context.Cause(ctx)
 }
 
 // Close ends the hub at once: connections are closed with 1012, calls in flight

@@ -1,9 +1,7 @@
 package hub
 
 import (
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -66,16 +64,6 @@ func (t *table) claim(c *conn) claim {
 		t.sessions[c.sessionID] = c
 	}
 	return out
-}
-
-// session gives the spoke with the session, once it has registered.
-func (t *table) session(id string) *conn {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if c := t.sessions[id]; c != nil && c.generation != 0 {
-		return c
-	}
-	return nil
 }
 
 // newAttempt takes note of an attempt to resume; it is false if a later one was
@@ -183,31 +171,6 @@ func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	return first, last
 }
 
-// overtaken gives the connection that a newer registration on another hub ends, nil
-// if there is none. One whose own registration is on its way finds out when it is inserted.
-func (t *table) overtaken(newer Record) *conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := t.spokes[newer.SpokeID]
-	switch {
-	case c == nil || c.generation > newer.Generation:
-		return nil
-	case c.generation == 0:
-		if newer.Generation > c.newer.Generation {
-			c.newer = newer
-		}
-		return nil
-	}
-	return c
-}
-
-// newerOf gives the registration on another hub for which c could not be inserted, if that was why.
-func (t *table) newerOf(c *conn) Record {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return c.newer
-}
-
 // retire takes c out for a newer connection elsewhere; it is false when c is out already.
 func (t *table) retire(c *conn, reason string) bool {
 	t.mu.Lock()
@@ -275,94 +238,6 @@ func (t *table) withdrawLocked(c *conn) (last []string) {
 	return last
 }
 
-// unserved gives those of the operations that nobody serves here now.
-func (t *table) unserved(ops []string) (out []string) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, op := range ops {
-		if len(t.providers[op]) == 0 {
-			out = append(out, op)
-		}
-	}
-	return out
-}
-
-// spoke gives the spoke with the id.
-func (t *table) spoke(id string) (*conn, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	c := t.spokes[id]
-	if c == nil || c.generation == 0 {
-		return nil, false
-	}
-	return c, true
-}
-
-// serving gives those who serve the operation; the slice must not be changed.
-func (t *table) serving(operation string) []*conn {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.providers[operation]
-}
-
-// profileOf gives what c offers now.
-func (t *table) profileOf(c *conn) profile {
-	p, _ := t.view(c)
-	return p
-}
-
-// view gives what c offers now, and whether its session waits for a connection.
-func (t *table) view(c *conn) (p profile, waiting bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return c.profile, c.waiting
-}
-
-// generationOf gives the generation of c's registration.
-func (t *table) generationOf(c *conn) int64 {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return c.generation
-}
-
-// all gives everyone who has registered, sorted by id.
-func (t *table) all() []*conn {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	out := make([]*conn, 0, len(t.spokes))
-	for _, c := range slices.SortedFunc(maps.Values(t.spokes), func(a, b *conn) int { return strings.Compare(a.id, b.id) }) {
-		if c.generation != 0 {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// everyone gives all connections that hold an id, in no order.
-func (t *table) everyone() []*conn {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return slices.Collect(maps.Values(t.spokes))
-}
-
-func (t *table) operationsNow() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.providers)
-}
-
-func (t *table) waitingNow() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.waiting
-}
-
-func (t *table) len() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.spokes)
-}
-
 // close refuses every later claim.
 func (t *table) close() {
 	t.mu.Lock()
@@ -392,4 +267,22 @@ func (t *table) changedLocked() {
 		close(t.change)
 		t.change = nil
 	}
+}
+
+// overtaken gives the connection that a newer registration on another hub ends, nil
+// if there is none. One whose own registration is on its way finds out when it is inserted.
+func (t *table) overtaken(newer Record) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.spokes[newer.SpokeID]
+	switch {
+	case c == nil || c.generation > newer.Generation:
+		return nil
+	case c.generation == 0:
+		if newer.Generation > c.newer.Generation {
+			c.newer = newer
+		}
+		return nil
+	}
+	return c
 }

@@ -1,0 +1,114 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// This file is how the table is looked at; nothing here changes it.
+
+// session gives the spoke with the session, once it has registered.
+func (t *table) session(id string) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if c := t.sessions[id]; c != nil && c.generation != 0 {
+		return c
+	}
+	return nil
+}
+
+// unserved gives those of the operations that nobody serves here now.
+func (t *table) unserved(ops []string) (out []string) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, op := range ops {
+		if len(t.providers[op]) == 0 {
+			out = append(out, op)
+		}
+	}
+	return out
+}
+
+// spoke gives the spoke with the id.
+func (t *table) spoke(id string) (*conn, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	c := t.spokes[id]
+	if c == nil || c.generation == 0 {
+		return nil, false
+	}
+	return c, true
+}
+
+// serving gives those who serve the operation; the slice must not be changed.
+func (t *table) serving(operation string) []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.providers[operation]
+}
+
+// profileOf gives what c offers now.
+func (t *table) profileOf(c *conn) profile {
+	p, _ := t.view(c)
+	return p
+}
+
+// view gives what c offers now, and whether its session waits for a connection.
+func (t *table) view(c *conn) (p profile, waiting bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.profile, c.waiting
+}
+
+// generationOf gives the generation of c's registration.
+func (t *table) generationOf(c *conn) int64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.generation
+}
+
+// all gives everyone who has registered, sorted by id.
+func (t *table) all() []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	out := make([]*conn, 0, len(t.spokes))
+	for _, c := range slices.SortedFunc(maps.Values(t.spokes), func(a, b *conn) int { return strings.Compare(a.id, b.id) }) {
+		if c.generation != 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// everyone gives all connections that hold an id, in no order.
+func (t *table) everyone() []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Values(t.spokes))
+}
+
+func (t *table) operationsNow() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.providers)
+}
+
+func (t *table) waitingNow() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.waiting
+}
+
+func (t *table) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.spokes)
+}
+
+// newerOf gives the registration on another hub for which c could not be inserted, if that was why.
+func (t *table) newerOf(c *conn) Record {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.newer
+}
