@@ -46,7 +46,7 @@ func ExampleSpoke_interceptors() {
 	out, err := call.Invoke[string](ctx, s, "text.quote", "hello") // spoke → hub → spoke
 	fmt.Println(out, err)
 	_ = s.Shutdown(ctx)
-	// Output:
+	// Unordered output:
 	// served text.quote <nil>
 	// called text.quote <nil>
 	// «hello» <nil>

@@ -180,7 +180,12 @@ func testCloseBoth(t *testing.T, a, b transport.Conn) {
 	b.Close(transport.CloseGoingAway, "")
 	end := ending(b)
 	wantClose(t, readEnd(a), transport.CloseNormal, false)
-	wantClose(t, <-end, transport.CloseGoingAway, false)
+	theirs := <-end
+	if ce, ok := errors.AsType[*transport.CloseError](theirs); ok && ce.Remote { // a's close was there before b's
+		wantClose(t, theirs, transport.CloseNormal, true)
+		return
+	}
+	wantClose(t, theirs, transport.CloseGoingAway, false)
 }
 
 func testCloseUnanswered(t *testing.T, a, b transport.Conn) {
