@@ -31,9 +31,13 @@ func Repeat(ctx context.Context, req *Request, send func(Envelope) error, once H
 		answered = true
 		return send(e)
 	}
+	timeout := req.Timeout
+	if timeout == 0 && !req.Stream {
+		timeout = DefaultTimeout
+	}
 	until := time.Time{}
-	if req.Timeout > 0 {
-		until = time.Now().Add(req.Timeout)
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
 	}
 	pause := req.Backoff
 	if pause <= 0 {
@@ -48,7 +52,7 @@ func Repeat(ctx context.Context, req *Request, send func(Envelope) error, once H
 		if !rest(ctx, pause/2+rand.N(pause/2+1), until) {
 			return err
 		}
-		if req.Timeout > 0 {
+		if timeout > 0 {
 			r.Timeout = max(time.Until(until), time.Nanosecond)
 		}
 		pause = min(2*pause, maxRetryBackoff)

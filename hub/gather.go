@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -83,18 +84,23 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	ctx, stop := context.WithTimeout(ctx, g.timeout)
 	defer stop()
 	results := make(chan json.RawMessage)
+	var held atomic.Int64 // bytes of answers that the reader has not taken
 	var wg sync.WaitGroup
 	for _, c := range h.table.serving(g.operation) {
-		if h.suits(c, req) == suitable {
-			wg.Go(func() { results <- h.gatherOne(ctx, c.peer, c.id, req) })
+		if v := h.suits(c, req); v == suitable || v == lost { // one that is lost may come back in time
+			wg.Go(func() { results <- h.gatherOne(ctx, c.peer, c.id, req, &held) })
 		}
 	}
 	if everywhere {
-		h.gatherElsewhere(ctx, g.elsewhere(), req, &wg, results)
+		h.gatherElsewhere(ctx, g.elsewhere(), req, &wg, func(r json.RawMessage) {
+			held.Add(int64(len(r)))
+			results <- r
+		})
 	}
 	go func() { wg.Wait(); close(results) }() // ends with the calls, which end with ctx; results is read to its end below
 	var failed error
 	for r := range results {
+		held.Add(-int64(len(r)))
 		if failed == nil {
 			if failed = send(r); failed != nil {
 				stop()
@@ -106,7 +112,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 
 // gatherElsewhere asks the other hubs for what their spokes answer. A hub that
 // cannot be asked is left out and logged: nobody knows which spokes it has.
-func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call.Request, wg *sync.WaitGroup, results chan<- json.RawMessage) {
+func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call.Request, wg *sync.WaitGroup, give func(json.RawMessage)) {
 	if h.alone() {
 		return
 	}
@@ -119,7 +125,7 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true,
 				Identity: req.Identity, Metadata: req.Metadata, ParentID: req.ParentID}
 			e := h.tryHub(ctx, id, ask, func(p *peer.Peer, leg *call.Request) *call.Error {
-				e, _ := read(ctx, p, leg, func(env call.Envelope) error { results <- env.Data; return nil })
+				e, _ := read(ctx, p, leg, func(env call.Envelope) error { give(env.Data); return nil })
 				return e
 			})
 			if e != nil {
@@ -129,17 +135,28 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 	}
 }
 
-func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *call.Request) json.RawMessage {
+// gatherBytes is how many bytes of answers one gather holds for a reader who is slow; what comes beyond
+// it is SLOW_CONSUMER.
+const gatherBytes = 4 << 20
+
+func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *call.Request, held *atomic.Int64) json.RawMessage {
 	leg := h.leg(req, req.ParentID)
 	output, err := p.Call(ctx, leg)
+	if held.Load()+int64(len(output)) > gatherBytes && err == nil {
+		err = &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "the answers are not read"}
+	}
 	b := jsonscan.AppendString([]byte(`{"spokeId":`), spokeID)
 	if err != nil {
 		b = append(b, `,"error":{`...)
-		return append(call.AppendErrorMembers(b, asError(err)), "}}"...)
+		b = append(call.AppendErrorMembers(b, asError(err)), "}}"...)
+		held.Add(int64(len(b)))
+		return b
 	}
 	b = append(append(b, `,"output":`...), output...)
 	if len(output) == 0 {
 		b = append(b, "null"...)
 	}
-	return append(b, '}')
+	b = append(b, '}')
+	held.Add(int64(len(b)))
+	return b
 }

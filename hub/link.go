@@ -185,8 +185,10 @@ func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 	if h.draining.Load() && req.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
-	if _, handler, ok := h.linkOperations.Lookup(req.Operation); ok {
-		return in.Handle(handler)
+	if req.To == "" { // with it the request is somebody's call that was sent on, and no question of the hub's own
+		if _, handler, ok := h.linkOperations.Lookup(req.Operation); ok {
+			return in.Handle(handler)
+		}
 	}
 	leg := h.leg(req, req.OriginID)
 	try := func(p *peer.Peer, leg *call.Request) *call.Error { return in.Forward(p, leg) }

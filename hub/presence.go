@@ -79,14 +79,19 @@ func (h *Hub) departed(c *conn, reason string) {
 	}
 	c.gone = true
 	if generation := h.table.generationOf(c); generation != 0 {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
-		defer cancel()
-		if err := h.directory.Release(ctx, h.opts.ID, c.id, generation); err != nil {
-			c.log.Warn().Err(err).Msg("the directory was not told that the spoke has gone")
-		}
+		h.release(c, generation)
 	}
 	if c.here {
 		h.tellPresence(TopicDisconnected, c, reason)
+	}
+}
+
+// release takes the record of c out of the directory, if it is still of this generation.
+func (h *Hub) release(c *conn, generation int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
+	defer cancel()
+	if err := h.directory.Release(ctx, h.opts.ID, c.id, generation); err != nil {
+		c.log.Warn().Err(err).Msg("the directory was not told that the spoke has gone")
 	}
 }
 

@@ -98,6 +98,9 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	if err != nil {
 		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
+	if !h.table.renumber(c, generation) {
+		h.release(c, generation) // it ended meanwhile, and released the one before
+	}
 	c.adopt(a)
 	c.draining.Store(false)
 	sess := c.peer.Session()

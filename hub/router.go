@@ -19,6 +19,9 @@ func (h *Hub) route(ctx context.Context, req *call.Request, originID string, try
 	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
 		return e
 	}
+	if reservedTopic(req.Operation) { // no spoke serves it, and what hubs ask each other is not for callers
+		return lacking.of(req)
+	}
 	leg := h.leg(req, originID)
 	if !req.WaitForSpoke {
 		return h.tryAll(ctx, req, leg, try)
@@ -50,6 +53,7 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try atte
 	}
 	for {
 		change := h.table.wait()
+		limit(leg, deadline)
 		e := h.tryHere(req, leg, try)
 		if e != errLost {
 			return e
@@ -60,11 +64,19 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try atte
 	}
 }
 
+// limit keeps what a call has waited from being given to it again.
+func limit(leg *call.Request, deadline time.Time) {
+	if !deadline.IsZero() {
+		leg.Timeout = max(time.Until(deadline), time.Millisecond)
+	}
+}
+
 // tryUntil tries whenever a spoke has come, as long as the call has time.
 func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
 	var deadline time.Time
 	for {
 		change := h.table.wait()
+		limit(leg, deadline)
 		e := h.tryAll(ctx, req, leg, try)
 		if e == nil || !nobodyThere(e) || h.draining.Load() {
 			return e

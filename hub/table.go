@@ -124,6 +124,18 @@ func (t *table) restore(c *conn, generation int64, p profile) (first, last []str
 	return first, last, true
 }
 
+// renumber notes the generation that the directory has given c, so that its record is released whatever
+// becomes of the resumption. It is false if c has been taken out.
+func (t *table) renumber(c *conn, generation int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spokes[c.id] != c {
+		return false
+	}
+	c.generation = generation
+	return true
+}
+
 // insert makes c a candidate for calls, unless it has been retired meanwhile.
 // It gives the operations for which c is the first provider.
 func (t *table) insert(c *conn, generation int64, p profile) (first []string, ok bool) {

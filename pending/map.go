@@ -186,6 +186,14 @@ func (m *Map) end(id []byte, err error) Outcome {
 	return Delivered
 }
 
+// Has reports whether a request with the id is in flight; see [Map.Len].
+func (m *Map) Has(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.requests[id]
+	return ok
+}
+
 // Len is how many requests are in flight, those included whose caller has left
 // and whose handler has not answered yet.
 func (m *Map) Len() int {

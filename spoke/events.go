@@ -32,6 +32,7 @@ type subscription struct {
 	settled   bool          // live is closed
 	err       error         // set before live is closed
 	stop      func()        // on the session of the moment
+	deaf      bool          // the hub has ended it, or did not take it back
 }
 
 var _ pubsub.EventTarget = (*events)(nil)
@@ -81,7 +82,7 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	if err != nil {
 		return nil, err
 	}
-	sub, err := e.join(topic)
+	sub, live, err := e.join(topic)
 	if err != nil {
 		unlisten()
 		return nil, err
@@ -89,8 +90,10 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	var once sync.Once
 	stop = func() { once.Do(func() { unlisten(); e.leave(sub) }) }
 	select {
-	case <-sub.live:
+	case <-live:
+		e.mu.Lock()
 		err = sub.err
+		e.mu.Unlock()
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -101,13 +104,17 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	return stop, nil
 }
 
-func (e *events) join(topic string) (*subscription, error) {
+func (e *events) join(topic string) (*subscription, <-chan struct{}, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, ErrStopped
+		return nil, nil, ErrStopped
 	}
 	sub := e.topics[topic]
+	if sub != nil && sub.deaf { // who comes now asks the hub again, for all
+		sub.deaf, sub.settled, sub.err, sub.live = false, false, nil, make(chan struct{})
+		e.subscribeLocked(sub)
+	}
 	if sub == nil {
 		if e.topics == nil {
 			e.topics = make(map[string]*subscription)
@@ -117,7 +124,7 @@ func (e *events) join(topic string) (*subscription, error) {
 		e.subscribeLocked(sub)
 	}
 	sub.listeners++
-	return sub, nil
+	return sub, sub.live, nil
 }
 
 func (e *events) leave(sub *subscription) {
@@ -185,7 +192,7 @@ func (e *events) subscribed(sub *subscription, stop func(), err error) {
 	current := e.topics[sub.topic] == sub
 	switch {
 	case err == nil && current:
-		sub.stop, stop = stop, nil
+		sub.stop, stop, sub.deaf = stop, nil, false
 		e.settleLocked(sub, nil)
 	case denied && !sub.settled:
 		if current {
@@ -193,12 +200,32 @@ func (e *events) subscribed(sub *subscription, stop func(), err error) {
 		}
 		e.settleLocked(sub, denial)
 	case denied:
+		sub.deaf = true
 		e.spoke.log.Error().Err(denial).Msg("the hub does not take a subscription back; its listeners hear nothing")
 	}
 	e.mu.Unlock()
 	if stop != nil { // nobody listens any more
 		stop()
 	}
+}
+
+// ended notes that the hub has ended a live subscription of the session: new credentials permit less.
+// Its listeners are told of a gap, which has no end before the hub is asked again.
+func (e *events) ended(l *link, topic string) {
+	e.mu.Lock()
+	sub := e.topics[topic]
+	if sub == nil || e.link != l {
+		e.mu.Unlock()
+		return
+	}
+	sub.deaf = true
+	stop := sub.stop
+	sub.stop = nil
+	e.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	e.deliver(pubsub.Event{Topic: topic, Gap: true})
 }
 
 func (e *events) settleLocked(sub *subscription, err error) {

@@ -126,6 +126,9 @@ func (l *link) control(typ string, payload []byte) bool {
 		return true
 	case wstarget.TypeDenied:
 		l.spoke.log.Warn().RawJSON("denied", append([]byte(nil), payload...)).Msg("the hub refused")
+		if topic, ended := l.target.Ended(payload); ended {
+			l.spoke.events.ended(l, topic)
+		}
 	}
 	return l.target.Control(typ, payload)
 }

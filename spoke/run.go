@@ -142,6 +142,9 @@ func (s *Spoke) connect(ctx context.Context, url string) end {
 	defer conn.Abort()
 	stop := context.AfterFunc(dialCtx, conn.Abort)
 	l, resumed, err := s.register(conn)
+	if err != nil && l == nil {
+		err = withClose(conn, err) // within the time of the handshake
+	}
 	if !stop() && err == nil {
 		err = context.Cause(dialCtx)
 	}
@@ -149,7 +152,7 @@ func (s *Spoke) connect(ctx context.Context, url string) end {
 		s.drop(err)
 	}
 	if err != nil {
-		return end{err: fmt.Errorf("register at %s: %w", url, withClose(conn, err))}
+		return end{err: fmt.Errorf("register at %s: %w", url, err)}
 	}
 	return s.stay(ctx, l, resumed)
 }

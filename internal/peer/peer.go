@@ -170,6 +170,9 @@ func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
 // may be made now.
 func (p *Peer) InFlight() (n int, full bool) { return p.pending.Len(), p.pending.Full() }
 
+// Awaits reports whether a request made here under this id has not ended.
+func (p *Peer) Awaits(id string) bool { return id != "" && p.pending.Has(id) }
+
 // Serving is how many requests are being served.
 func (p *Peer) Serving() int {
 	p.mu.Lock()

@@ -211,6 +211,22 @@ func (t *Target) Control(typ string, payload []byte) bool {
 	return true
 }
 
+// Ended takes a __denied and reports whether it ends a subscription that was live: its topic is
+// forgotten, so that the next listener asks anew.
+func (t *Target) Ended(payload []byte) (topic string, ended bool) {
+	d, err := parseDenial(payload)
+	if err != nil || d.Action != ActionSubscribe {
+		return "", false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if in := t.topics[d.Topic]; in == nil || !in.answered {
+		return d.Topic, false
+	}
+	delete(t.topics, d.Topic)
+	return d.Topic, true
+}
+
 // Close ends the target with its session: who waits in Listen gets cause.
 func (t *Target) Close(cause error) {
 	if cause == nil {
