@@ -47,12 +47,12 @@ func TestSkipIsFound(t *testing.T) {
 }
 
 func TestMachinePathIsFound(t *testing.T) {
-	for _, text := range []string{"/home/anna/x", "see /root/y", `"/work/z"`, "open(/Users/b/c)", "cd /work/x"} {
+	for _, text := range []string{"/home/anna/x", "see /root/y", `"/home/b/z"`, "open(/Users/b/c)", "cd /root/x"} {
 		if !machinePath.MatchString(text) {
 			t.Errorf("not found: %s", text)
 		}
 	}
-	for _, text := range []string{"https://example.com/home/x", "a/work/b", "/workers/1", "./root/x"} {
+	for _, text := range []string{"https://example.com/home/x", "a/home/b", "/homes/1", "./root/x"} {
 		if machinePath.MatchString(text) {
 			t.Errorf("found, but it is none: %s", text)
 		}
