@@ -241,8 +241,9 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	if in.Request.Operation == peer.OperationRegister {
 		return c.registerAgain(in)
 	}
-	in.Request.Identity = c.who()                                     // what the request says of itself is never believed
-	if c.hub.draining.Load() && !c.peer.Awaits(in.Request.ParentID) { // nor whose part it says that it is
+	// What the request says of itself is never believed, nor whose part it says that it is.
+	in.Request.Identity = c.who()
+	if c.hub.draining.Load() && !c.peer.Awaits(in.Request.ParentID) {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
 	req := &in.Request
