@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // failing fails the first n attempts with e.
@@ -42,7 +42,7 @@ func TestRepeat(t *testing.T) {
 		"with a pause of its own by default": {1, unsent, []call.Option{call.Retry(2, 0)}, 2, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				var made []time.Time
 				req := call.NewRequest("a.b", nil, c.opts...)
 				err := call.Repeat(t.Context(), req, func(call.Envelope) error { return nil }, failing(c.fails, c.err, &made))
@@ -62,7 +62,7 @@ func TestRepeat(t *testing.T) {
 // A stream is repeated only before its first answer, and no attempt follows the
 // end of the context.
 func TestRepeatStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		unsent := &call.Error{Code: call.CodeUnavailable, Retryable: true}
 		made := 0
 		req := call.NewRequest("a.b", nil, call.Retry(5, time.Second), call.Idempotent())

@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
@@ -42,7 +43,7 @@ func serveWho(id string) func(*call.Registry) {
 }
 
 func TestAcrossHubs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)
 		onB := b.Spoke("on-b", nil, serveWho("on-b"))
 		for name, caller := range map[string]call.Caller{"hub": a.Hub, "spoke": a.Spoke("caller", nil, nil)} {
@@ -100,7 +101,7 @@ func TestAcrossHubs(t *testing.T) {
 // A spoke that comes back on another hub ends its old connection there, and the
 // old hub's clean-up removes nothing of the new.
 func TestMoveBetweenHubs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)
 		var mu sync.Mutex
 		var reasons []string

@@ -10,6 +10,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
 	"github.com/alkdev/hubspoke/spoke"
@@ -51,7 +52,7 @@ func TestEventsAreTargets(t *testing.T) {
 
 // Events as somebody sees them: what may not be seen, published or subscribed to is not.
 func TestEventsAs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes()})
 		anna := &call.Identity{ID: "anna", Scopes: []string{"subscribe:*", "publish:chat.*", "list:worker-*"}}
 		as := net.Hub.EventsAs(anna)

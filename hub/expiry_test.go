@@ -13,6 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -33,7 +34,7 @@ func (d *tokens) Dial(ctx context.Context, url string, header http.Header) (tran
 // When credentials expire the connection is closed with 4005 and the spoke comes
 // back with new ones; calls in flight, both ways, and subscriptions do not notice.
 func TestExpiredCredentialsAreRenewedInTheSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		var dials atomic.Int64
 		fresh := func() *call.Identity {
@@ -84,7 +85,7 @@ func TestExpiredCredentialsAreRenewedInTheSession(t *testing.T) {
 // Credentials that are over before they are used open nothing; the spoke goes on
 // to ask for better ones.
 func TestExpiredBeforeTheRegistration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		born := time.Now()
 		d := &tokens{net.Dialer(nil), net, func() *call.Identity { return &call.Identity{ID: "worker", Expires: born.Add(-time.Second)} }}
@@ -121,7 +122,7 @@ func TestExpiredTokenIsRefused(t *testing.T) {
 
 // New credentials that permit less end the subscriptions that they do not permit.
 func TestNewCredentialsMayPermitLess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes()})
 		rights := []string{"hold:a", "subscribe:open", "subscribe:closed"}
 		d := &tokens{net.Dialer(nil), net, func() *call.Identity {

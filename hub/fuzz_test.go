@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -54,7 +55,7 @@ func FuzzHub(f *testing.F) {
 		if len(lines) > 64<<10 {
 			return
 		}
-		synctest.Test(t, func(t *testing.T) { fuzzHub(t, mode, strings.SplitN(lines, "\n", 64)) })
+		bubble.Test(t, func(t *testing.T) { fuzzHub(t, mode, strings.SplitN(lines, "\n", 64)) })
 	})
 }
 

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // Each spoke's answer comes as it is there, and a TIMEOUT for those without one,
@@ -16,7 +16,7 @@ import (
 func TestGatherWithPartialResults(t *testing.T) {
 	for name, viaSpoke := range map[string]bool{"from the hub": false, "from a spoke": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				for id, takes := range map[string]time.Duration{"quick": 0, "slow": time.Second, "never": time.Hour} {
 					net.Spoke(id, nil, func(r *call.Registry) {

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -21,7 +21,7 @@ import (
 func TestHalfOpenConnectionIsResumed(t *testing.T) {
 	for name, d := range map[string]hubtest.Direction{"to the hub": hubtest.ToHub, "to the spoke": hubtest.ToSpoke} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				var ran atomic.Int64
 				a := net.Spoke("a", nil, func(r *call.Registry) {
@@ -75,7 +75,7 @@ func (c withoutPongs) Read() ([]byte, error) {
 // A busy connection is never dropped for lack of pongs: anything received is life.
 // The other direction may be silent but for what answers nobody's ping.
 func TestBusyConnectionNeedsNoPongs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		hears := net.Spoke("hears", &spoke.Options{Dialer: noPongs{net.Dialer(nil)}}, nil)
 		stop, err := hears.Events().Listen(t.Context(), "tick", func(pubsub.Event) {})

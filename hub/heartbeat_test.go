@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // later lets fake time pass.
@@ -22,7 +22,7 @@ func TestBothEndsNoticeASilentConnection(t *testing.T) {
 		"to the hub": {hubtest.ToHub}, "to the spoke": {hubtest.ToSpoke}, "both": {hubtest.ToHub, hubtest.ToSpoke},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 				a := net.Spoke("a", nil, func(r *call.Registry) {
 					_ = call.Handle(r, "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
@@ -60,7 +60,7 @@ func TestBothEndsNoticeASilentConnection(t *testing.T) {
 
 // A quiet connection that lives is kept.
 func TestQuietConnectionIsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, nil)
 		a.Wire.Delay(2 * time.Second)

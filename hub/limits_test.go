@@ -11,6 +11,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -87,7 +88,7 @@ func TestBusySpokeIsNotLimited(t *testing.T) {
 
 // After 4003 the session has ended, and the spoke comes back with another.
 func TestRateLimitedSpokeComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{FramesPerSecond: 50})
 		a := net.Spoke("a", nil, nil)
 		waited := make(chan error, 1)
@@ -112,7 +113,7 @@ func TestRateLimitedSpokeComesBack(t *testing.T) {
 
 // Over MaxWaiting a session ends with its connection; those that wait are kept.
 func TestSessionsWaitingInAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{MaxWaiting: 1})
 		hold := func(r *call.Registry) {
 			_ = call.Handle(r, "test.hold", func(context.Context, any) (string, error) { later(5 * time.Second); return "held", nil })

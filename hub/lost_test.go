@@ -11,6 +11,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -22,7 +23,7 @@ func (brokenWrites) Write([][]byte) error { return errors.New("broken") }
 // A resumption whose answer cannot be written leaves nothing in the directory
 // when the session ends.
 func TestFailedResumptionLeavesNoRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		bp := hub.NewMemoryBackplane()
 		h, err := hub.New(&hub.Options{AllowAnonymous: true, Backplane: bp, SessionWindow: time.Second})
 		if err != nil {
@@ -57,7 +58,7 @@ func TestFailedResumptionLeavesNoRecord(t *testing.T) {
 
 // What a call has waited for a spoke to come back is not given to it again.
 func TestWaitingForALostSpokeCountsAsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, SessionWindow: time.Minute})
 		w := net.Spoke("w", &spoke.Options{BackoffMax: time.Second}, serveWho("w"))
 		w.Wire.Refuse(errors.New("no route"))
@@ -74,7 +75,7 @@ func TestWaitingForALostSpokeCountsAsTime(t *testing.T) {
 
 // A spoke whose session waits serves its operations still.
 func TestGatherAsksALostSpoke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("up", nil, serveWho("up"))
 		w := net.Spoke("lost", nil, serveWho("lost"))

@@ -11,12 +11,13 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // The window of a session is over while requests to its spoke are on the wire and others have not left: all end at once,
 // each with the truth, and one that waits for a spoke goes to the next session by itself.
 func TestUnsentWhenTheWindowIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: 5 * time.Second})
 		s := net.Spoke("a", nil, func(r *call.Registry) {
 			_ = call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { return len(in), nil })

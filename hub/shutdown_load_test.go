@@ -16,6 +16,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
@@ -92,7 +93,7 @@ var loadOptions = hub.Options{MaxInFlight: loadCalls, MaxSpokeInFlight: loadCall
 // A hub that shuts down with a thousand calls in flight loses none that ends in
 // time; the bubble sees that no goroutine is left.
 func TestHubShutdownUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &loadOptions)
 		l := newThousand()
 		var callers []call.Caller
@@ -113,7 +114,7 @@ func TestHubShutdownUnderLoad(t *testing.T) {
 
 // A spoke likewise: what it serves and what it has asked for ends.
 func TestSpokeShutdownUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &loadOptions)
 		l := newThousand()
 		a := net.Spoke("a", &spoke.Options{MaxInFlight: loadCalls}, l.operations)

@@ -9,13 +9,14 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
 // Spokes finish what runs, then come back elsewhere; calls that they make
 // meanwhile are refused, not lost.
 func TestShutdownDrains(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
 			_ = call.Handle(r, "test.slow", func(context.Context, any) (string, error) { later(3 * time.Second); return "done", nil })
@@ -54,7 +55,7 @@ func TestShutdownDrains(t *testing.T) {
 }
 
 func TestShutdownInsideAHandler(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		_ = call.Handle(net.Hub.Operations(), "admin.shutdown", func(ctx context.Context, _ any) (any, error) {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -72,7 +73,7 @@ func TestShutdownInsideAHandler(t *testing.T) {
 
 // Somebody who has connected and says nothing does not hold up a shutdown.
 func TestShutdownDoesNotWaitForTheSilent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		conn, err := net.Dialer(nil).Dial(t.Context(), hubtest.URL, nil)
 		if err != nil {

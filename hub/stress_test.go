@@ -7,18 +7,18 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
 // Connections are cut and replaced, calls cancelled, all at once: every call ends
 // with its own answer or a proper error, no slot is lost, nothing is left.
 func TestReconnectReplacementAndCancelTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		var mu sync.Mutex // guards workers
 		workers := map[string]*hubtest.Spoke{}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 var update = flag.Bool("update", false, "write what the hub says into the traces")
@@ -40,7 +42,7 @@ func TestTraces(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []byte
-			synctest.Test(t, func(t *testing.T) { got = runTrace(t, string(want)) })
+			bubble.Test(t, func(t *testing.T) { got = runTrace(t, string(want)) })
 			if bytes.Equal(got, want) {
 				return
 			}

@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -22,7 +22,7 @@ import (
 // What hubs ask each other is not for callers, also not by way of a spoke on
 // another hub.
 func TestLinkOperationsAreNotForCallers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)
 		asker := a.Spoke("asker", nil, nil)
 		b.Spoke("bystander", nil, nil)
@@ -44,7 +44,7 @@ func TestLinkOperationsAreNotForCallers(t *testing.T) {
 // A request that names a parent which the hub never asked for is new, and a hub
 // that drains takes nothing new.
 func TestDrainDoesNotBelieveInParents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("w", nil, serveWho("w"))
 		near, far := transport.Pipe(nil)
@@ -84,7 +84,7 @@ func (s *switched) Dial(ctx context.Context, url string, h http.Header) (transpo
 
 // A subscription that the hub has ended is asked for anew by the next listener.
 func TestSubscribeAgainAfterADenial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes()})
 		may := net.Dialer(&call.Identity{ID: "u", Scopes: []string{"hold:*", "subscribe:*"}})
 		mayNot := net.Dialer(&call.Identity{ID: "u", Scopes: []string{"hold:*"}})

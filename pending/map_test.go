@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pending"
 )
 
@@ -149,7 +150,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestCloseFailsAllAndRefusesNew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		cause := errors.New("gone")
 		ends := make(chan error, 3)

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pending"
 )
 
@@ -42,7 +42,7 @@ type model struct {
 func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				md := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), inMap: map[string]*modelRequest{}}
 				for range 400 {
 					md.step()

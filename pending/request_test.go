@@ -5,14 +5,14 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pending"
 )
 
 func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "a", pending.Options{Timeout: time.Second})
 		start := time.Now()
@@ -36,7 +36,7 @@ func TestTimeout(t *testing.T) {
 
 // A unary answer that was there before anybody looked is given, however late.
 func TestAnswerInTimeIsGivenLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "a", pending.Options{Timeout: time.Second})
 		m.Respond([]byte("a"), []byte("v"))
@@ -47,7 +47,7 @@ func TestAnswerInTimeIsGivenLate(t *testing.T) {
 
 // The time-out bounds a whole stream, also one whose producer never lets the reader wait.
 func TestTimeoutBoundsAQuickStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "s", pending.Options{Stream: true, Credit: -1, Timeout: time.Second})
 		id := []byte("s")
@@ -67,7 +67,7 @@ func TestTimeoutBoundsAQuickStream(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "s", pending.Options{Stream: true, Credit: -1, IdleTimeout: time.Second})
 		for range 3 {
@@ -90,7 +90,7 @@ func TestIdleTimeout(t *testing.T) {
 
 // The nearer of the two bounds counts.
 func TestTimeoutBeforeIdleTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "s", pending.Options{Stream: true, Timeout: time.Second, IdleTimeout: time.Minute})
 		wantEnd(t, r, pending.ErrTimeout)
@@ -98,7 +98,7 @@ func TestTimeoutBeforeIdleTimeout(t *testing.T) {
 }
 
 func TestIdleTimeoutIsForStreams(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "a", pending.Options{Timeout: time.Minute, IdleTimeout: time.Second})
 		wantEnd(t, r, pending.ErrTimeout)
@@ -107,7 +107,7 @@ func TestIdleTimeoutIsForStreams(t *testing.T) {
 
 // A caller that leaves is released at once; its request counts until the other side ends it.
 func TestContextEndReleasesAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "a", pending.Options{Timeout: time.Hour})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -218,7 +218,7 @@ func TestBoundsWithoutCredit(t *testing.T) {
 
 // A wake-up that is left over from an earlier value is no answer.
 func TestStaleWake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		r := mustAdd(t, &m, "s", pending.Options{Stream: true, Credit: -1})
 		m.Respond([]byte("s"), []byte("1"))

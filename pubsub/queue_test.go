@@ -8,12 +8,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // Readers that give up while others wait leave no event lying: every event is
 // read by somebody, and everybody is woken.
 func TestQueueManyReaders(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const events, readers = 300, 4
 		var local Local
 		sub := subscribe(t.Context(), t, &local)
@@ -52,7 +54,7 @@ func TestQueueManyReaders(t *testing.T) {
 // A reader that is woken and leaves all the same wakes another.
 func TestQueuePassesTheTokenOn(t *testing.T) {
 	for range 50 { // it depends on who runs first
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var local Local
 			sub := subscribe(t.Context(), t, &local)
 			leaves, leave := context.WithCancel(t.Context())
@@ -109,7 +111,7 @@ func TestQueueEndsInsideListen(t *testing.T) {
 // reader that waits on.
 func TestQueueEndsFromEverywhere(t *testing.T) {
 	for range 20 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var local Local
 			ctx, cancel := context.WithCancel(t.Context())
 			sub := subscribe(ctx, t, &local, Buffer(2), OnFull(EndSubscription))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 var numbers = NewTopic[int]("numbers")
@@ -73,7 +75,7 @@ func TestSubscriptionPolicies(t *testing.T) {
 		{EndSubscription, []string{"1", "2", "3"}, ErrSlowConsumer, 1, 0},
 	} {
 		t.Run(test.policy.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				var local Local
 				s := newStory(t, &local, Buffer(3), OnFull(test.policy))
 				publish(t, &local, 1, 2, 3, 4, 5)
@@ -103,7 +105,7 @@ func TestSubscriptionPolicies(t *testing.T) {
 }
 
 func TestSubscriptionBufferBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var local Local
 		s := newStory(t, &local, BufferBytes(4))
 		publish(t, &local, 11, 22, 3)
@@ -120,7 +122,7 @@ func TestSubscriptionBufferBytes(t *testing.T) {
 // Gaps of the target and of the buffer are told in their place, and those next
 // to each other are one.
 func TestSubscriptionGaps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var local Local
 		s := newStory(t, &local, Buffer(2))
 		lose := func(n int) {
@@ -169,7 +171,7 @@ func TestSubscriptionStopInOnGap(t *testing.T) {
 }
 
 func TestSubscriptionStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var local Local
 		sub := subscribe(t.Context(), t, &local)
 		var reading sync.WaitGroup
@@ -211,7 +213,7 @@ func TestSubscriptionAllGoesOn(t *testing.T) {
 }
 
 func TestSubscriptionContextEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var local Local
 		cause := errors.New("cause")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -238,7 +240,7 @@ func TestSubscriptionContextEnds(t *testing.T) {
 
 // The context of Next bounds that call and loses no event.
 func TestSubscriptionNextContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var local Local
 		sub := subscribe(t.Context(), t, &local)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -10,6 +10,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 func wantError(t *testing.T, err error, code call.Code, sent bool) {
@@ -20,7 +21,7 @@ func wantError(t *testing.T, err error, code call.Code, sent bool) {
 }
 
 func TestCallsWaitForAConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("b", nil, echo)
 		a := net.Spoke("a", nil, nil)
@@ -43,7 +44,7 @@ func TestCallsWaitForAConnection(t *testing.T) {
 // A request that was cut off with its connection: whoever made it learns whether
 // it can have run.
 func TestDisconnectedSaysWhetherItCanHaveRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, slow)
 		a := net.Spoke("a", nil, nil)
@@ -76,7 +77,7 @@ func TestDisconnectedSaysWhetherItCanHaveRun(t *testing.T) {
 
 // The end of a connection is not the end of a call.
 func TestLostConnectionIsNoAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, func(r *call.Registry) {
 			_ = call.HandleStream(r, "test.count", func(ctx context.Context, _ any, send func(int) error) error {
@@ -114,7 +115,7 @@ func TestLostConnectionIsNoAnswer(t *testing.T) {
 }
 
 func TestOperationsComeAndGo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, nil)
 		echo(a.Operations())
@@ -134,7 +135,7 @@ func TestOperationsComeAndGo(t *testing.T) {
 
 // A hub that is too busy to take the changed operations is told again.
 func TestOperationsAreToldAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{MaxInFlight: 1})
 		net.Spoke("b", nil, slow)
 		a := net.Spoke("a", nil, nil)
@@ -149,7 +150,7 @@ func TestOperationsAreToldAgain(t *testing.T) {
 }
 
 func TestPanicAnswersAndTheConnectionLives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
 			echo(r)
@@ -167,7 +168,7 @@ func TestPanicAnswersAndTheConnectionLives(t *testing.T) {
 }
 
 func TestIDIsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("", nil, nil)
 		id := a.ID()

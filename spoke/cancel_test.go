@@ -9,6 +9,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
@@ -22,7 +23,7 @@ func TestCancelAndTimeReachTheHandler(t *testing.T) {
 		"timeout": {call.CodeTimeout, func(func()) []call.Option { return []call.Option{call.Timeout(time.Second)} }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				ended := make(chan time.Duration, 1)
 				start := time.Now()
@@ -61,7 +62,7 @@ func TestCancelAndTimeReachTheHandler(t *testing.T) {
 
 // A reader that is slow for a minute holds up its producer and nobody else.
 func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		var sent atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
@@ -104,7 +105,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 
 // Leaving the loop cancels the handler.
 func TestLeavingAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		ended := make(chan error, 2)
 		net.Spoke("b", nil, func(r *call.Registry) {

@@ -11,6 +11,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -24,7 +25,7 @@ func publish(t *testing.T, to pubsub.EventTarget, payload string) {
 // After a cut topics are subscribed to again. What is published from the moment
 // at which the gap is told arrives.
 func TestSubscriptionsComeBackWithAGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		a := net.Spoke("a", nil, nil)
 		heard := make(chan string, 10)
@@ -60,7 +61,7 @@ func TestSubscriptionsComeBackWithAGap(t *testing.T) {
 }
 
 func TestEventsWaitForAConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, nil)
 		heard := make(chan pubsub.Event, 1)
@@ -88,7 +89,7 @@ func TestEventsWaitForAConnection(t *testing.T) {
 }
 
 func TestDeniedSubscription(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: func(a hub.Action) error {
 			if a.Verb == hub.Subscribe {
 				return errors.New("not yours")
@@ -108,7 +109,7 @@ func TestDeniedSubscription(t *testing.T) {
 
 // Who comes and goes is told in order, the older connection before the newer one.
 func TestPresenceInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		watcher := net.Spoke("watcher", nil, nil)
 		heard := make(chan string, 100)

@@ -8,13 +8,14 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
 // A call that a handler makes carries its context and its id; who calls is the
 // spoke that the handler runs on.
 func TestNestedCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		var inner, outer *call.Request
 		ended := make(chan time.Duration, 1)

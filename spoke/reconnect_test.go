@@ -13,6 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -71,7 +72,7 @@ func (d *dials) delays() (out []time.Duration) {
 func lastOf(all []time.Duration, n int) []time.Duration { return all[len(all)-n:] }
 
 func TestBackoffDoublesWithFullJitter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
 		net.Start("a", &spoke.Options{Dialer: d}, nil)
@@ -93,7 +94,7 @@ func TestBackoffDoublesWithFullJitter(t *testing.T) {
 }
 
 func TestBackoffIsResetAfterTenSecondsRegistered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
 		s := net.Start("a", &spoke.Options{Dialer: d}, nil)
@@ -127,7 +128,7 @@ func TestBackoffIsResetAfterTenSecondsRegistered(t *testing.T) {
 }
 
 func TestRetryAfterIsALowerBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		d := &dials{Wire: net.Dialer(nil), fail: &transport.HandshakeError{Status: 503, RetryAfter: time.Minute}}
 		net.Start("a", &spoke.Options{Dialer: d}, nil)
@@ -139,7 +140,7 @@ func TestRetryAfterIsALowerBound(t *testing.T) {
 }
 
 func TestDrainSaysWhenToComeBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{DrainSpread: time.Hour})
 		var took []time.Duration
 		ds := make([]*dials, 10)
@@ -163,7 +164,7 @@ func TestDrainSaysWhenToComeBack(t *testing.T) {
 }
 
 func TestURLsAreTriedInTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		d := &dials{Wire: net.Dialer(nil), fail: errors.New("no route")}
 		net.Start("a", &spoke.Options{Dialer: d, URLs: []string{"ws://two.test/", "ws://three.test/"}}, nil)
@@ -176,7 +177,7 @@ func TestURLsAreTriedInTurn(t *testing.T) {
 }
 
 func TestTokenIsAskedForAtEachDial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		tokens := []string{"one", "two", "three"}
 		wire := net.Dialer(nil)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -31,7 +31,7 @@ func (muteHub) Dial(context.Context, string, http.Header) (transport.Conn, error
 
 // A refusal that is not followed by a close does not hold the spoke for ever.
 func TestRefusedAndNotClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, err := spoke.New("ws://hub", &spoke.Options{Dialer: muteHub{}, HandshakeTimeout: time.Second})
 		if err != nil {
 			t.Fatal(err)

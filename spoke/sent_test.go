@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -20,7 +21,7 @@ import (
 // in the log. After a cut the first can have run; the second cannot, and goes
 // out on the next connection.
 func TestWhatHasNotLeftGoesOutOnTheNextConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		var ran atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
@@ -56,7 +57,7 @@ func TestWhatHasNotLeftGoesOutOnTheNextConnection(t *testing.T) {
 
 // The same from the hub: what has not left goes to another spoke.
 func TestWhatHasNotLeftTheHubGoesToAnotherSpoke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		serve := func(r *call.Registry) {
 			_ = call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { return len(in), nil })
@@ -112,7 +113,7 @@ func (c brokenConn) Write(frames [][]byte) error {
 
 // A write that fails does not hide the code with which the other side has closed.
 func TestFailedWriteDoesNotHideTheCloseCode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		b := &broken{Wire: net.Dialer(nil)}
 		s := net.Spoke("a", &spoke.Options{Dialer: b}, nil)

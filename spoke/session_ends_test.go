@@ -11,6 +11,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 )
@@ -18,7 +19,7 @@ import (
 // The hub restarts: the spoke's calls end with DISCONNECTED as soon as the new hub says so, a call that waits for a
 // connection goes to the new hub, and subscriptions are made again.
 func TestHubRestarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
 		s := d.spoke("a", nil, threeSeconds)
 		var got []string
@@ -66,7 +67,7 @@ func TestHubRestarted(t *testing.T) {
 func TestShutdownOfAWaitingSession(t *testing.T) {
 	for _, back := range []bool{true, false} {
 		t.Run(fmt.Sprint("back ", back), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				d := newDoor(t, nil)
 				h := d.theHub()
 				s := d.spoke("a", nil, threeSeconds)
@@ -102,7 +103,7 @@ func TestShutdownOfAWaitingSession(t *testing.T) {
 
 // The hub is shut down while a session waits: that ends at once, on its side, and does not hold it up.
 func TestHubShutdownWithAWaitingSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
 		h := d.theHub()
 		s := d.spoke("a", nil, threeSeconds)
@@ -127,7 +128,7 @@ func TestHubShutdownWithAWaitingSession(t *testing.T) {
 // What a spoke publishes and subscribes while there is no connection arrives, once and in order; so does a change of its
 // operations.
 func TestWhatIsDoneWhileTheSessionWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
 		h := d.theHub()
 		s := d.spoke("a", nil, nil)
@@ -184,7 +185,7 @@ func TestWhatIsDoneWhileTheSessionWaits(t *testing.T) {
 // A spoke without an id of its own keeps the hub's choice over a lost connection, although it may not ask for an
 // id; on another hub it gets another.
 func TestAssignedID(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		o := &hub.Options{Authorize: func(a hub.Action) error {
 			if a.Verb == hub.Hold {
 				return errors.New("no id of your choice")
@@ -222,7 +223,7 @@ func TestSessionsTurnedOff(t *testing.T) {
 		hub   hub.Options
 		spoke spoke.Options
 	}{{hub: hub.Options{SessionWindow: -1}}, {spoke: spoke.Options{NoSession: true}}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			d := newDoor(t, &off.hub)
 			s := d.spoke("a", &off.spoke, threeSeconds)
 			down, up := inFlight(t, d, s)

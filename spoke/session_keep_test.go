@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -64,7 +65,7 @@ func TestCodesThatKeepTheSession(t *testing.T) {
 		{0, false},
 	} {
 		t.Run(fmt.Sprint(c.code, c.hub), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				d := newDoor(t, nil)
 				s := d.spoke("a", nil, threeSeconds)
 				var got []string
@@ -111,7 +112,7 @@ func TestCodesThatEndTheSession(t *testing.T) {
 		transport.CloseUnsupportedData, transport.CloseSlowConsumer, transport.CloseRateLimit, transport.CloseNotRegistered,
 	} {
 		t.Run(fmt.Sprint(int(code)), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				d := newDoor(t, nil)
 				s := d.spoke("a", nil, threeSeconds)
 				gaps := 0
@@ -146,7 +147,7 @@ func TestCodesThatEndTheSession(t *testing.T) {
 // The window is over, on both sides: what was in flight ends at once, truthfully, handlers' contexts end, and
 // what never left goes out with the next session, within its context.
 func TestWindowOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
 		s := d.spoke("a", nil, func(r *call.Registry) { threeSeconds(r); echo(r) })
 		echo(d.theHub().Operations())

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 )
@@ -16,7 +16,7 @@ import (
 // The hub resumes just in time, and its answer comes when the spoke's window is over: the spoke does not take
 // that for a session of its own, but begins a new one; the calls of the old one end on both sides.
 func TestResumedTooLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		s := net.Spoke("a", &spoke.Options{BackoffMin: 10 * time.Millisecond, BackoffMax: 10 * time.Millisecond}, func(r *call.Registry) {
 			echo(r)

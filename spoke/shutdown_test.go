@@ -9,6 +9,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // slow serves an operation that takes as long as its input says, in milliseconds.
@@ -24,7 +25,7 @@ func slow(r *call.Registry) {
 }
 
 func TestShutdownLetsCallsInFlightEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, slow)
 		b := net.Spoke("b", nil, slow)
@@ -63,7 +64,7 @@ func TestShutdownLetsCallsInFlightEnd(t *testing.T) {
 }
 
 func TestShutdownOutOfTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, slow)
 		served := make(chan error, 1)
@@ -87,7 +88,7 @@ func TestShutdownOutOfTime(t *testing.T) {
 }
 
 func TestShutdownInsideAHandlerWaitsForItsContextOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, nil)
 		_ = call.Handle(a.Operations(), "test.leave", func(ctx context.Context, _ any) (string, error) {
@@ -110,7 +111,7 @@ func TestShutdownInsideAHandlerWaitsForItsContextOnly(t *testing.T) {
 // A handler that is slow to see that its context has ended does not keep the
 // spoke from coming back.
 func TestStuckHandlerDoesNotStopReconnect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		free := make(chan struct{})
 		a := net.Spoke("a", nil, func(r *call.Registry) {

@@ -7,19 +7,19 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 func TestTerminalStatusStops(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			net := hubtest.New(t, nil)
 			wire := net.Dialer(nil)
 			wire.Refuse(&transport.HandshakeError{Status: status})
@@ -32,7 +32,7 @@ func TestTerminalStatusStops(t *testing.T) {
 }
 
 func TestReplacedStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		first := net.Spoke("a", nil, nil)
 		net.Spoke("a", nil, nil)
@@ -41,7 +41,7 @@ func TestReplacedStops(t *testing.T) {
 }
 
 func TestDisconnectedByTheOperatorStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		s := net.Spoke("a", nil, nil)
 		if done, err := net.Hub.Disconnect(t.Context(), "a", "misbehaved"); !done || err != nil {
@@ -52,7 +52,7 @@ func TestDisconnectedByTheOperatorStops(t *testing.T) {
 }
 
 func TestRefusedRegistrationStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: func(a hub.Action) error {
 			if a.Verb == hub.Hold {
 				return errors.New("not this id")
@@ -75,7 +75,7 @@ func wantClose(t *testing.T, err error, code transport.CloseCode) {
 }
 
 func TestTakenIDComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		alice := net.Spoke("a", &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: "alice"})}, nil)
 		bob := net.Start("a", &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: "bob"})}, nil)
@@ -91,7 +91,7 @@ func TestTakenIDComesBack(t *testing.T) {
 }
 
 func TestStatesInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		var mu sync.Mutex
 		var states []spoke.State
@@ -119,7 +119,7 @@ func TestStatesInOrder(t *testing.T) {
 // Shutdown at any moment before the spoke is registered ends Run.
 func TestShutdownWhileConnecting(t *testing.T) {
 	for _, when := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 250 * time.Millisecond} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			net := hubtest.New(t, nil)
 			wire := net.Dialer(nil)
 			wire.Delay(100 * time.Millisecond)
@@ -157,7 +157,7 @@ func TestShutdownBeforeRun(t *testing.T) {
 func TestContextEndsRun(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"registered": time.Second, "at once": 0} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				s := net.Start("a", nil, nil)
 				later(wait)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/transport"
 	"github.com/alkdev/hubspoke/transport/transporttest"
 )
@@ -18,7 +19,7 @@ func TestPipe(t *testing.T) {
 }
 
 func TestPipeBoundsWhatWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 100})
 		written := 0
 		go func() {
@@ -43,7 +44,7 @@ func TestPipeBoundsWhatWaits(t *testing.T) {
 }
 
 func TestPipeLingersOneSecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, _ := transport.Pipe(nil)
 		start := time.Now()
 		a.Close(transport.CloseNormal, "")

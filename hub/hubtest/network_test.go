@@ -8,6 +8,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 func echo(r *call.Registry) {
@@ -32,7 +33,7 @@ func TestOutsideABubble(t *testing.T) {
 }
 
 func TestCutAndComeBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, echo)
 		for range 10 {
@@ -50,7 +51,7 @@ func TestCutAndComeBack(t *testing.T) {
 func TestStallLosesNothing(t *testing.T) {
 	for name, d := range map[string]hubtest.Direction{"to the hub": hubtest.ToHub, "to the spoke": hubtest.ToSpoke} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				a := net.Spoke("a", nil, echo)
 				a.Wire.Stall(d)
@@ -68,7 +69,7 @@ func TestStallLosesNothing(t *testing.T) {
 func TestStallMissesHeartbeats(t *testing.T) {
 	for name, d := range map[string]hubtest.Direction{"to the hub": hubtest.ToHub, "to the spoke": hubtest.ToSpoke} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, nil)
 				a := net.Spoke("a", nil, echo)
 				a.Wire.Stall(d)
@@ -84,7 +85,7 @@ func TestStallMissesHeartbeats(t *testing.T) {
 }
 
 func TestDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, echo)
 		a.Wire.Delay(50 * time.Millisecond)
@@ -97,7 +98,7 @@ func TestDelay(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, echo)
 		a.Wire.Refuse(context.DeadlineExceeded)

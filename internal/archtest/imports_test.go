@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"transport":               {websocketModule, "internal/jsonscan"},
 	"transport/transporttest": {"transport"},
 	"internal/archtest":       {},
+	"internal/bubble":         {},
 	"internal/jsonscan":       {},
 	"internal/session":        {"transport", zerologModule},
 	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},

@@ -29,6 +29,13 @@ func TestSleepIsFound(t *testing.T) {
 	}
 }
 
+func TestBubbleIsFound(t *testing.T) {
+	text := "package p\nimport \"testing/synctest\"\nfunc f(t T) { synctest.Test(t, g); synctest.Wait() }\n"
+	if found := bubbles(mustParse(t, "p/p_test.go", text)); len(found) != 1 {
+		t.Errorf("found %v, want one line", found)
+	}
+}
+
 func TestSkipIsFound(t *testing.T) {
 	for name, text := range map[string]string{
 		"test":   "package p\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Skip() }\n",

@@ -73,11 +73,28 @@ func TestNothingSleeps(t *testing.T) {
 	}
 }
 
-func sleeps(file *goFile) []int {
+func sleeps(file *goFile) []int { return uses(file, "time", "Sleep") }
+
+// A bubble that is started directly may crash the race detector: internal/bubble says why.
+func TestBubblesAreStartedInOnePlace(t *testing.T) {
+	for _, file := range load(t).code {
+		if file.dir() == "internal/bubble" {
+			continue
+		}
+		for _, line := range bubbles(file) {
+			t.Errorf("%s:%d: synctest.Test, use bubble.Test", file.path, line)
+		}
+	}
+}
+
+func bubbles(file *goFile) []int { return uses(file, "testing/synctest", "Test") }
+
+// uses finds the lines that name a member of an imported package.
+func uses(file *goFile, imported, member string) []int {
 	var lines []int
-	name := file.localName("time")
+	name := file.localName(imported)
 	ast.Inspect(file.ast, func(n ast.Node) bool {
-		if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" && isNamed(sel.X, name) {
+		if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == member && isNamed(sel.X, name) {
 			lines = append(lines, file.line(n))
 		}
 		return true

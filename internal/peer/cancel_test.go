@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 func TestCancelAfterTheFrameWasWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
@@ -62,7 +63,7 @@ func stalled(t *testing.T, o session.Options) *side {
 
 // What has not left is taken back, and the handler cannot have run.
 func TestCancelBeforeTheFrameWasWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := stalled(t, session.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -85,7 +86,7 @@ func TestCancelBeforeTheFrameWasWritten(t *testing.T) {
 }
 
 func TestCallWaitsForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := stalled(t, session.Options{LimitBytes: 1})
 		req := unary("x.y", "")
 		req.Timeout = time.Second
@@ -106,7 +107,7 @@ func TestCallWaitsForRoom(t *testing.T) {
 
 // A context whose deadline has passed and whose timer has not fired: that is a time-out, no cancellation.
 func TestDeadlinePassedBeforeItsTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, _ := join(t, Config{}, Config{})
 		_, err := a.Call(lateContext{t.Context()}, unary("x.y", ""))
 		wantError(t, err, call.CodeTimeout, false)
@@ -118,7 +119,7 @@ type lateContext struct{ context.Context }
 func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
 
 func TestEndWithCallsInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		causes := make(chan error, 1)
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
@@ -150,7 +151,7 @@ func TestEndWithCallsInFlight(t *testing.T) {
 
 // What the flusher had not taken when the session ended was not sent.
 func TestEndIsTruthful(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := stalled(t, session.Options{})
 		errs := make(chan error, 1)
 		go func() { _, err := s.Call(t.Context(), unary("x.y", "")); errs <- err }()
@@ -161,7 +162,7 @@ func TestEndIsTruthful(t *testing.T) {
 }
 
 func TestIdleWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := join(t, Config{}, serving(func(_ context.Context, _ *call.Request, _ func(call.Envelope) error) error {
 			after(time.Minute)
 			return nil

@@ -4,14 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 func TestEventsAndControl(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var got []string
 		cfg := Config{
 			Event: func(topic string, payload []byte) {
@@ -34,7 +34,7 @@ func TestEventsAndControl(t *testing.T) {
 
 // What is not a frame closes the connection with 1007.
 func TestNotAFrame(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		x, y := transport.Pipe(nil)
 		newSide(t, x, Config{}, sessionOf(0))
 		if err := y.Write([][]byte{[]byte(`{"type":`)}); err != nil {
@@ -49,7 +49,7 @@ func TestNotAFrame(t *testing.T) {
 
 // The ids of requests: 128 bytes at most, escapes and all, and answers name them as they came.
 func TestRequestIDs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, serving(echo))
 		long := fmt.Sprintf("%0128d", 7)
 		for _, c := range []struct{ sent, want string }{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -49,7 +50,7 @@ func (c *chain) wantQuiet(t *testing.T) {
 }
 
 func TestForwardUnary(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newChain(t, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			if string(req.Input) == "1" {
 				return &call.Error{Code: "OWN", Message: "m", Retryable: true, Details: []byte(`{"a":1}`)}
@@ -70,7 +71,7 @@ func TestForwardUnary(t *testing.T) {
 
 func TestForwardPassesCreditThrough(t *testing.T) {
 	for _, window := range []int{1, 2, 5, 32, 200} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var sent atomic.Int64
 			c := newChain(t, produce(&sent, 300))
 			o := open(t, c.caller, stream("x.s", ""), Reader(window))
@@ -91,7 +92,7 @@ func TestForwardPassesCreditThrough(t *testing.T) {
 
 // A reader that gives no credit at first, and then some by and by, one at a time.
 func TestForwardOfALaterCredit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		far, _ := join(t, Config{}, serving(produce(&sent, 5)))
 		_, w := wired(t, Config{Serve: func(_ context.Context, in *Inbound) *call.Error {
@@ -116,7 +117,7 @@ func TestForwardOfALaterCredit(t *testing.T) {
 
 // A caller that gives no credit takes all; the hub bounds what is on its way.
 func TestForwardWithoutCredit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		c := newChain(t, produce(&sent, 900))
 		o := open(t, c.caller, stream("x.s", ""), Flow{})
@@ -131,7 +132,7 @@ func TestForwardWithoutCredit(t *testing.T) {
 }
 
 func TestForwardCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		causes := make(chan error, 1)
 		c := newChain(t, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			_ = send(call.Envelope{})
@@ -154,7 +155,7 @@ func TestForwardCancel(t *testing.T) {
 
 // A hub whose forwarded call runs out of time answers TIMEOUT at once and aborts the handler.
 func TestForwardTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newChain(t, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			after(10 * time.Second) // deaf to its context
 			return nil
@@ -175,7 +176,7 @@ func TestForwardTimeout(t *testing.T) {
 }
 
 func TestForwardFailsInTheMiddle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var c *chain
 		c = newChain(t, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			_ = send(call.Envelope{Data: []byte("1")})
@@ -208,7 +209,7 @@ func TestForwardFailsInTheMiddle(t *testing.T) {
 
 // The caller goes away: its calls are aborted through the hub.
 func TestForwardCallerGoesAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		causes := make(chan error, 2)
 		c := newChain(t, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // What a peer may send that it should not is ignored and counted, and the session lives on.
 func TestFramesForNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, serving(echo))
 		w.send(`call.responded {"requestId":"a-1","output":1}`, `call.completed {"requestId":"a-1"}`,
 			`call.error {"requestId":"a-1","code":"X"}`, `call.aborted {"requestId":"a-1"}`, `call.credit {"requestId":"a-1","credit":5}`)
@@ -47,7 +47,7 @@ func TestFramesForNobody(t *testing.T) {
 
 // Members that a frame's type does not define are ignored, whatever is in them.
 func TestUnknownMembersOfAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, Config{})
 		out := make(chan string, 1)
 		go func() { o, err := s.Call(t.Context(), unary("x.y", "")); out <- fmt.Sprint(string(o), err) }()
@@ -60,7 +60,7 @@ func TestUnknownMembersOfAnswers(t *testing.T) {
 }
 
 func TestMalformedRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, serving(echo))
 		bad := []string{
 			`"operationId":null`, `"operationId":5`, `"operationId":""`, `"OPERATIONID":"x.y"`,
@@ -93,7 +93,7 @@ func TestMalformedRequests(t *testing.T) {
 }
 
 func TestTimesFromOutside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		_, w := wired(t, serving(until))
 		for _, members := range []string{`"timeout":-1`, `"timeout":0`, `"timeout":-9223372036854775808`, `"deadline":-9223372036854775808`, `"deadline":0`, `"timeout":1,"deadline":9223372036854775807`} {
 			w.send(`call.requested {"requestId":"1","operationId":"x.y",` + members + `}`)
@@ -109,7 +109,7 @@ func TestTimesFromOutside(t *testing.T) {
 }
 
 func TestDuplicateRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, serving(until))
 		w.send(`call.requested {"requestId":"1","operationId":"x.y"}`, `call.requested {"requestId":"1","operationId":"x.z"}`,
 			`call.requested {"requestId":"1"}`)
@@ -128,7 +128,7 @@ func TestDuplicateRequest(t *testing.T) {
 }
 
 func TestHugeCredit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		s, w := wired(t, serving(produce(&sent, 100)))
 		w.send(`call.requested {"requestId":"1","operationId":"x.y","stream":true,"credit":0}`)
@@ -150,7 +150,7 @@ func TestHugeCredit(t *testing.T) {
 
 // A handler's side that sends beyond the credit, twice, after the end, and for others.
 func TestAnswersBeyondWhatWasAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, Config{})
 		o := open(t, s, stream("x.s", ""), Reader(2))
 		rid := id(t, w.want("call.requested", `"credit":2`))
@@ -171,7 +171,7 @@ func TestAnswersBeyondWhatWasAsked(t *testing.T) {
 }
 
 func TestUnaryAnsweredTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, Config{})
 		out := make(chan string, 2)
 		ask := func() {
@@ -195,7 +195,7 @@ func TestUnaryAnsweredTwice(t *testing.T) {
 
 // An error that says that nothing has run is not believed after a response has come.
 func TestErrorAfterAResponseWasSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, Config{})
 		o := open(t, s, stream("x.s", ""), Reader(0))
 		rid := id(t, w.want("call.requested", ""))
@@ -209,7 +209,7 @@ func TestErrorAfterAResponseWasSent(t *testing.T) {
 
 // One who asks and never reads ends its own session, and takes no more than its bound.
 func TestFloodWithoutReading(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := stalled(t, sessionOf(2000))
 		var err error
 		for range 1000 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // produce sends numbers until it may not, and counts what it has sent.
@@ -46,7 +47,7 @@ func wantNext(t *testing.T, o *Outgoing, want string) {
 // A producer stops exactly at the credit and goes on when there is more.
 func TestProducerStopsAtTheCredit(t *testing.T) {
 	for _, window := range []int{1, 2, 3, 7, call.DefaultCredit} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var sent atomic.Int64
 			a, b := join(t, Config{}, serving(produce(&sent, 500)))
 			o := open(t, a, stream("x.s", ""), Reader(window))
@@ -70,7 +71,7 @@ func TestProducerStopsAtTheCredit(t *testing.T) {
 
 // A short stream is over before its reader reads: no credit is sent after it.
 func TestNoCreditAfterTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		a, b := join(t, Config{}, serving(produce(&sent, 20)))
 		o := open(t, a, stream("x.s", ""), Reader(0))
@@ -86,7 +87,7 @@ func TestNoCreditAfterTheEnd(t *testing.T) {
 }
 
 func TestStreamFailsInTheMiddle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, _ := join(t, Config{}, serving(func(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
 			_ = send(call.Envelope{Data: []byte("1")})
 			if req.Operation == "x.panic" {
@@ -104,7 +105,7 @@ func TestStreamFailsInTheMiddle(t *testing.T) {
 }
 
 func TestStreamAndUnaryMixed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		a, b := join(t, Config{}, serving(produce(&sent, 3)))
 		if out, err := a.Call(t.Context(), unary("x.s", "")); err != nil || data(t, out) != "0" {
@@ -130,7 +131,7 @@ func TestStreamAndUnaryMixed(t *testing.T) {
 
 // Absent `stream` follows the operation's type.
 func TestStreamFollowsTheType(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		cfg := serving(produce(&sent, 2))
 		cfg.Streams = func(op string) bool { return op == "x.stream" }
@@ -148,7 +149,7 @@ func TestStreamFollowsTheType(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			for range 3 {
 				after(900 * time.Millisecond)
@@ -179,7 +180,7 @@ func TestIdleTimeout(t *testing.T) {
 
 // A stream without credit takes all, within bounds: beyond them it ends with SLOW_CONSUMER.
 func TestSlowConsumer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		a, b := join(t, Config{}, serving(produce(&sent, 1<<40)))
 		o := open(t, a, stream("x.s", ""), Flow{})

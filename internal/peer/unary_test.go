@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 func TestCallsBothWays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := join(t, serving(echo), serving(echo))
 		var wg sync.WaitGroup
 		for i := range 50 {
@@ -41,7 +42,7 @@ func TestCallsBothWays(t *testing.T) {
 // The slot is free when the terminal frame can be read: with one slot and one call after the other
 // there is never OVERLOADED.
 func TestSlotIsFreeWithTheAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		cfg := serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			switch string(req.Input) {
 			case "1":
@@ -78,7 +79,7 @@ func TestSlotIsFreeWithTheAnswer(t *testing.T) {
 }
 
 func TestOverloaded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		cfg := serving(until)
 		cfg.MaxInFlight = 2
 		a, b := join(t, Config{}, cfg)
@@ -111,7 +112,7 @@ func TestOverloaded(t *testing.T) {
 }
 
 func TestHandlerThatDoesNotReturn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			switch req.Operation {
 			case "x.panic":
@@ -147,7 +148,7 @@ func TestHandlerThatDoesNotReturn(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var cause error
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
@@ -178,7 +179,7 @@ func TestTimeout(t *testing.T) {
 
 // A very long time is not a very short one.
 func TestLongTimeouts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, _ := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			select {
 			case <-ctx.Done():
@@ -198,7 +199,7 @@ func TestLongTimeouts(t *testing.T) {
 }
 
 func TestMessageTooLarge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			big := []byte(`"` + strings.Repeat("x", 1000) + `"`)
 			switch req.Operation {

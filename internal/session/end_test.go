@@ -7,11 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // After the end Written says what the flusher had taken, no more and no less.
 func TestWrittenAfterTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
 		release()
 		synctest.Wait()
@@ -38,7 +40,7 @@ func TestWrittenAfterTheEnd(t *testing.T) {
 }
 
 func TestEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := New(Options{})
 		select {
 		case <-s.Done():
@@ -70,7 +72,7 @@ func TestEnd(t *testing.T) {
 
 // A failed write leaves the connection to its reader: a close frame may be on its way.
 func TestWriteFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{LimitBytes: 6})
 		c.failWith(errWrite)
 		release()
@@ -94,7 +96,7 @@ func TestWriteFails(t *testing.T) {
 // A write that fails late does not take a newer connection away, and what it was
 // to carry goes there.
 func TestWriteFailsAfterAnotherAttach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
 		d := &fakeConn{}
 		if err := s.Attach(d); err != nil {
@@ -110,7 +112,7 @@ func TestWriteFailsAfterAnotherAttach(t *testing.T) {
 }
 
 func TestFlush(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
 		mustSend(t, s, "second")
 		done := make(chan error, 2)
@@ -133,7 +135,7 @@ func TestFlush(t *testing.T) {
 
 // An idle session holds neither frames nor a large log, however much went through.
 func TestIdleHoldsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, _, release := stuck(t, Options{})
 		for range 5000 {
 			mustSend(t, s, "x")
@@ -149,7 +151,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 }
 
 func TestPostEndsASlowSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		slow := 0
 		var s *Session
 		release := func() {}
@@ -185,7 +187,7 @@ func TestPostEndsASlowSession(t *testing.T) {
 
 // Events have a budget of their own: they do not make control frames end a session.
 func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 100, EventBytes: 1000})
 		s.PostEvent("t", frame(strings.Repeat("e", 900)))
 		if err := s.Post(frame("terminal")); err != nil {

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 func gapFrame(topic string, dropped int) []byte { return fmt.Appendf(nil, "gap %s %d", topic, dropped) }
 
 // Beyond the budget events are dropped, and the gap is told where they would have been.
 func TestGapIsToldInPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 20, GapFrame: gapFrame})
 		mustSend(t, s, "call")
 		s.PostEvent("a", frame("a1 eight")) // 8
@@ -38,7 +40,7 @@ func TestGapIsToldInPlace(t *testing.T) {
 
 // A gap is told also where no event comes after it.
 func TestGapIsToldWithoutALaterEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 10, GapFrame: gapFrame})
 		s.PostEvent("a", frame("ten bytes."))
 		for _, topic := range []string{"b", "a", "b", "c"} {
@@ -51,7 +53,7 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 }
 
 func TestEventBudgetIsFreedByWriting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{EventBytes: 10, GapFrame: gapFrame})
 		for range 50 {
 			s.PostEvent("a", frame("ten bytes."))
@@ -64,7 +66,7 @@ func TestEventBudgetIsFreedByWriting(t *testing.T) {
 }
 
 func TestDroppedWithoutGapFrame(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 2})
 		s.PostEvent("a", frame("a1"))
 		s.PostEvent("a", frame("a2"))
@@ -75,7 +77,7 @@ func TestDroppedWithoutGapFrame(t *testing.T) {
 }
 
 func TestEndOnSlowEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		slow := 0
 		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, GapFrame: gapFrame, OnSlow: func() { slow++ }})
 		s.PostEvent("a", frame("ten bytes."))
@@ -97,7 +99,7 @@ func TestEndOnSlowEvents(t *testing.T) {
 
 // A slow reader that is always near its budget does not make the session remember ever more.
 func TestGapsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 4 * batchBytes, GapFrame: gapFrame})
 		event := strings.Repeat("e", 1<<10)
 		for range 50 {

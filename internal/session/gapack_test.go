@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // Events may be dropped since what was written is not acknowledged: then there may
 // be nothing left to write, and the gap is told with the acknowledgement.
 func TestGapIsToldWithTheAcknowledgement(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{LimitBytes: 100, EventBytes: 100, Resumable: true, GapFrame: gapFrame})
 		event := strings.Repeat("e", 90)
 		n := 0

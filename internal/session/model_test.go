@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // history is what a test did to a session and what must therefore be on the wire.
@@ -28,7 +30,7 @@ type history struct {
 func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 3))
 				s, c := attached(t, Options{LimitBytes: 4000, EventBytes: 200 + rnd.IntN(800), GapFrame: gapFrame})
 				h := &history{t: t, s: s, c: c, rnd: rnd, release: func() {},

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -198,7 +198,7 @@ func connect(t *testing.T, a, b *end, first bool) {
 func TestTwoSessionsOverCuts(t *testing.T) {
 	first := seed(t)
 	for i := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) { overCuts(t, rand.New(rand.NewPCG(first, i))) })
+		bubble.Test(t, func(t *testing.T) { overCuts(t, rand.New(rand.NewPCG(first, i))) })
 		if t.Failed() {
 			t.Fatalf("in round %d", i)
 		}

@@ -8,10 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 func TestOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{})
 		var want []string
 		for i := range 300 {
@@ -38,7 +40,7 @@ func TestOrder(t *testing.T) {
 
 // What waits goes out together, and what was sent before there was a connection goes first.
 func TestAttachSendsWhatWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := New(Options{})
 		mustSend(t, s, "a")
 		p := mustSend(t, s, "b")
@@ -64,7 +66,7 @@ func TestAttachSendsWhatWaits(t *testing.T) {
 }
 
 func TestSendWaitsForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{LimitBytes: 10})
 		mustSend(t, s, "second")
 		done := make(chan error, 3)
@@ -89,7 +91,7 @@ func TestSendWaitsForRoom(t *testing.T) {
 }
 
 func TestSendGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 5})
 		calls := 0
 		appended := func() { calls++ }
@@ -120,7 +122,7 @@ func TestSendGivesUp(t *testing.T) {
 
 // The bound of the wait holds over many wake-ups that bring no room.
 func TestWaitIsBoundedOverWakeUps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 5})
 		stop := make(chan struct{})
 		go func() {
@@ -149,7 +151,7 @@ func TestWaitIsBoundedOverWakeUps(t *testing.T) {
 
 // Appended runs before the frame can leave.
 func TestAppendedComesBeforeTheFrame(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{})
 		for range 50 {
 			_, err := s.Send(t.Context(), frame("x"), 0, func() { c.mu.Lock(); c.frames = append(c.frames, "appended"); c.mu.Unlock() })
@@ -164,7 +166,7 @@ func TestAppendedComesBeforeTheFrame(t *testing.T) {
 }
 
 func TestFrameLargerThanTheLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{LimitBytes: 10, EventBytes: 10})
 		big := strings.Repeat("b", 1000)
 		mustSend(t, s, big)
@@ -179,7 +181,7 @@ func TestFrameLargerThanTheLimit(t *testing.T) {
 }
 
 func TestWithdraw(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{LimitBytes: 20})
 		p := mustSend(t, s, "taken back")
 		q := mustSend(t, s, "last of room")
@@ -216,7 +218,7 @@ func TestWithdraw(t *testing.T) {
 
 // A batch of which all was withdrawn is no Write.
 func TestWithdrawAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
 		for range 10 {
 			s.Withdraw(mustSend(t, s, "x"))

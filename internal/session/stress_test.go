@@ -6,12 +6,14 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
 // Many senders, and buffers that go round: no frame is changed while a connection writes it, each arrives whole
 // and once, and each sender's in order.
 func TestBuffersAreNotReusedWhileWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const senders, each = 8, 100
 		s, c := attached(t, Options{LimitBytes: 2000, EventBytes: 1 << 20})
 		c.yields = true
@@ -69,7 +71,7 @@ func checkWhole(t *testing.T, c *fakeConn, senders int) {
 // The session ends while its connection is in the middle of a write, and others go on sending elsewhere:
 // the frames of that write are not given to them.
 func TestEndDuringAWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		for range 20 {
 			s, c, release := stuck(t, Options{})
 			for i := range 20 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
 )
@@ -42,7 +43,7 @@ func (e *Endpoint) unsubscribeFrom(topic string) {
 const subscribedA = TypeSubscribed + " " + topicA
 
 func TestSubscribe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e, f, out := newEndpoint(t, EndpointOptions{})
 		e.unsubscribeFrom("a") // of nothing
 		e.subscribeTo("a")
@@ -83,7 +84,7 @@ func TestWhileJoining(t *testing.T) {
 		"fails wanted again": {[]bool{unsub, sub}, true, false, []string{TypeDenied + ` {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				e, f, out := newEndpoint(t, EndpointOptions{})
 				f.held = make(chan struct{})
 				f.fails = func() bool { return c.fails }
@@ -112,7 +113,7 @@ func TestWhileJoining(t *testing.T) {
 }
 
 func TestCloseEndpoint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e, f, out := newEndpoint(t, EndpointOptions{})
 		e.subscribeTo("a")
 		out.want(t, subscribedA)
@@ -142,7 +143,7 @@ func TestCloseEndpoint(t *testing.T) {
 
 // A join that is done while Close runs is taken back.
 func TestCloseWhileJoining(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &outlet{}
 		f := &deafFanout{release: make(chan struct{})}
 		e := NewEndpoint(EndpointOptions{Fanout: f, Outlet: out})
@@ -177,7 +178,7 @@ func (f *deafFanout) Join(context.Context, string, *Endpoint) error {
 func (f *deafFanout) Leave(string, *Endpoint) { f.members-- }
 
 func TestRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e, f, out := newEndpoint(t, EndpointOptions{MaxTopics: 2,
 			Allow: func(topic string) *Denial {
 				if topic == "secret" {
@@ -211,7 +212,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestEndpointAsTarget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e, _, out := newEndpoint(t, EndpointOptions{})
 		var got []pubsub.Event
 		stop, err := e.Listen(t.Context(), "a", func(ev pubsub.Event) { got = append(got, ev) })

@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -32,7 +32,7 @@ func (k *ticker) now() int { k.mu.Lock(); defer k.mu.Unlock(); return k.last }
 func TestEndsAgree(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(seed, 11))) })
+			bubble.Test(t, func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(seed, 11))) })
 		})
 	}
 }
@@ -125,7 +125,7 @@ func use(t *testing.T, p *pair, topic string, k *ticker, rnd *rand.Rand) {
 
 // Everything that was published before a while ago has arrived at who still listens.
 func TestListenerGetsAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(1, 1))
 		p := newPair(t, rnd, false)
 		for round := range 20 {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -56,7 +57,7 @@ func listen(ctx context.Context, target *Target, topic string, fn func(pubsub.Ev
 }
 
 func TestListenWaitsForTheHub(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		var heard []string
@@ -93,7 +94,7 @@ func TestListenWaitsForTheHub(t *testing.T) {
 
 // Who leaves before the answer lets it come; the next takes the same answer.
 func TestLeaveBeforeTheAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errJoin)
@@ -123,7 +124,7 @@ func TestLeaveBeforeTheAnswer(t *testing.T) {
 }
 
 func TestDenied(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		first := listen(t.Context(), target, "a", func(pubsub.Event) { t.Error("heard something") })
@@ -152,7 +153,7 @@ func TestDenied(t *testing.T) {
 }
 
 func TestTargetGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		var got []pubsub.Event
@@ -170,7 +171,7 @@ func TestTargetGap(t *testing.T) {
 }
 
 func TestDispatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		ended, cancel := context.WithCancelCause(t.Context())
@@ -204,7 +205,7 @@ func TestDispatch(t *testing.T) {
 }
 
 func TestTargetClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		out := &sent{}
 		target := New(out)
 		closed := 0
