@@ -69,7 +69,7 @@ func ParseEnvelope(output json.RawMessage) Envelope {
 		return bare
 	}
 	var e Envelope
-	o := jsonscan.Open(output)
+	o := jsonscan.OpenValid(output)
 	for o.Next() {
 		switch string(o.Name()) {
 		case "data":
@@ -89,12 +89,21 @@ func (e Envelope) Source() string {
 	if jsonscan.Kind(e.Meta) != '{' {
 		return ""
 	}
-	o := jsonscan.Open(e.Meta)
+	o := jsonscan.OpenValid(e.Meta)
 	for o.Next() {
-		if string(o.Name()) == "source" {
-			s, _ := jsonscan.String(o.Value())
-			return s
+		if string(o.Name()) != "source" {
+			continue
 		}
+		switch string(o.Value()) { // the sources of the protocol are not allocated
+		case `"local"`:
+			return "local"
+		case `"http"`:
+			return "http"
+		case `"mcp"`:
+			return "mcp"
+		}
+		s, _ := jsonscan.String(o.Value())
+		return s
 	}
 	return ""
 }

@@ -80,7 +80,21 @@ func Handle[In, Out any](r *Registry, name string, fn func(ctx context.Context, 
 		}
 		return sendValue(req, out, send)
 	}
+	if raw, ok := any(fn).(func(context.Context, json.RawMessage) (json.RawMessage, error)); ok {
+		h = handleRaw(raw)
+	}
 	return register(r, Operation{Name: name, Type: Query}, h, opts)
+}
+
+// handleRaw is what Handle does for values that pass through, without the allocations of the general way.
+func handleRaw(fn func(context.Context, json.RawMessage) (json.RawMessage, error)) Handler {
+	return func(ctx context.Context, req *Request, send func(Envelope) error) error {
+		out, err := fn(ctx, req.Input)
+		if err != nil {
+			return err
+		}
+		return sendRaw(req, out, send)
+	}
 }
 
 // HandleStream registers an operation that answers many times: fn calls send for
@@ -122,7 +136,7 @@ func decodeInput[In any](req *Request) (In, error) {
 }
 
 // validJSON holds what a program made itself against what a frame may carry.
-func validJSON(raw json.RawMessage) bool { return utf8.Valid(raw) && jsonscan.Valid(raw) }
+func validJSON(raw json.RawMessage) bool { return jsonscan.ValidUTF8(raw) }
 
 func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error {
 	switch v := any(out).(type) {
@@ -132,14 +146,18 @@ func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error 
 		}
 		return send(v)
 	case json.RawMessage:
-		if len(v) > 0 && !validJSON(v) {
-			return Errorf(CodeExecution, "the output of %s is not JSON", req.Operation)
-		}
-		return send(Envelope{Data: v})
+		return sendRaw(req, v, send)
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {
 		return Errorf(CodeExecution, "the output of %s cannot be marshalled: %w", req.Operation, err)
 	}
 	return send(Envelope{Data: raw})
+}
+
+func sendRaw(req *Request, out json.RawMessage, send func(Envelope) error) error {
+	if len(out) > 0 && !validJSON(out) {
+		return Errorf(CodeExecution, "the output of %s is not JSON", req.Operation)
+	}
+	return send(Envelope{Data: out})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -49,10 +48,12 @@ func ValidName(name string) bool {
 	if len(name) > MaxNameBytes || !strings.Contains(name, ".") {
 		return false
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\uFFFD' }) {
-		return false
+	for _, r := range name {
+		if r <= ' ' || r >= 0x7f && (unicode.IsSpace(r) || unicode.IsControl(r) || r == '\uFFFD') {
+			return false
+		}
 	}
-	return !slices.Contains(strings.Split(name, "."), "")
+	return name[0] != '.' && name[len(name)-1] != '.' && !strings.Contains(name, "..")
 }
 
 // Validate reports what is wrong with the description; the error wraps

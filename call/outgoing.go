@@ -18,7 +18,7 @@ func Outgoing(ctx context.Context, req *Request, stream bool) (*Request, error) 
 	switch {
 	case !ValidName(r.Operation) || !utf8.ValidString(r.Operation):
 		return nil, &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
-	case len(r.Input) > 0 && (!validJSON(r.Input)):
+	case len(r.Input) > 0 && !validJSON(r.Input):
 		return nil, &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " is not JSON"}
 	case len(r.Metadata) > 0 && (!utf8.Valid(r.Metadata) || !IsObject(r.Metadata)):
 		return nil, &Error{Code: CodeValidation, Message: "the metadata is not a JSON object"}

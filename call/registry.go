@@ -85,6 +85,14 @@ func (r *Registry) Lookup(name string) (Operation, Handler, bool) {
 	return s.op, Chain(s.handler, ics...), true
 }
 
+// Has reports whether an operation of the name is there.
+func (r *Registry) Has(name string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ok := r.ops[name]
+	return ok
+}
+
 // Operations gives the descriptions, sorted by name. The slice is the caller's.
 func (r *Registry) Operations() []Operation {
 	r.mu.RLock()

@@ -87,8 +87,7 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 // reader's end will call exit.
 func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 	t = h.guard(t)
-	connectionID := uuid.NewString()
-	log := h.log.With().Str("connection", connectionID).Str("remote", t.RemoteAddr()).Str("identity", id.ID).Logger()
+	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
@@ -96,21 +95,16 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 	if expired(id, time.Now()) {
 		t.Close(transport.CloseCredentialsExpired, "credentials expired")
 	}
-	c, err := h.register(&arrival{conn: t, identity: id, connectionID: connectionID, log: log})
+	c, err := h.register(&arrival{conn: t, from: from})
 	uncut()
 	timer.Stop()
 	if err != nil {
 		h.refused.Add(1)
-		log.Info().Err(err).Msg("registration refused")
+		h.logOf(from).Info().Err(err).Msg("registration refused")
 		readOut(t)
 		return false
 	}
-	a := c.now.Load()
-	go func() { // counted by enter; Shutdown waits for it
-		defer h.exit()
-		defer h.seats.leave(id.ID)
-		c.run(a)
-	}()
+	go c.run(c.now.Load(), id) // counted by enter; Shutdown waits for it
 	return true
 }
 
@@ -125,13 +119,23 @@ func readOut(t transport.Conn) {
 }
 
 func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) (transport.Conn, error) {
-	return transport.Accept(w, r, &transport.AcceptOptions{
+	return transport.Accept(w, r, &h.handshake)
+}
+
+func handshakeOptions(o *Options) transport.AcceptOptions {
+	t := transport.AcceptOptions{
 		Subprotocols:    []string{Subprotocol},
-		OriginPatterns:  h.originPatterns,
-		AnyOrigin:       h.anyOrigin,
-		MaxMessageBytes: h.opts.MaxMessageBytes,
-		WriteTimeout:    h.opts.WriteTimeout,
-	})
+		MaxMessageBytes: o.MaxMessageBytes,
+		WriteTimeout:    o.WriteTimeout,
+	}
+	for _, p := range o.Origins {
+		if p == "*" {
+			t.AnyOrigin = true
+			continue
+		}
+		t.OriginPatterns = append(t.OriginPatterns, p)
+	}
+	return t
 }
 
 // refuse answers failed credentials: with a status, or, to a browser, which

@@ -3,31 +3,55 @@ package hub
 import (
 	"errors"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 // attachment is one connection of a session, until its reader has ended.
 type attachment struct {
 	conn transport.Conn
-	done chan struct{} // closed when the reader has ended and the session knows
 
-	superseded atomic.Bool // by the spoke's own newer one, which is about to resume
+	reading    sync.WaitGroup // until the reader has ended and the session knows
+	superseded atomic.Bool    // by the spoke's own newer one, which is about to resume
 }
+
+// begin makes it that of conn, whose reader is about to start: who does not start it calls reading.Done.
+func (a *attachment) begin(conn transport.Conn) *attachment {
+	a.conn = conn
+	a.reading.Add(1)
+	return a
+}
+
+// gate lets one at a time through. Unlike a mutex it may be held while time passes, also in a test's.
+type gate struct {
+	once sync.Once
+	full chan struct{} // made when it is needed, for few sessions are ever resumed
+}
+
+func (g *gate) enter() {
+	g.once.Do(func() { g.full = make(chan struct{}, 1) })
+	g.full <- struct{}{}
+}
+
+func (g *gate) leave() { <-g.full }
 
 // errWindow is why a session ends whose spoke did not come back in time.
 var errWindow = errors.New("the connection was lost and did not come back in time")
 
 // run reads until the connection ends. It runs on a goroutine of its own, so that
-// the stack of the HTTP handler goes.
-func (c *conn) run(a *attachment) {
+// the stack of the HTTP handler goes. The connection is counted for id until then.
+func (c *conn) run(a *attachment, id *call.Identity) {
+	defer c.hub.exit()
+	defer c.hub.seats.leave(id.ID)
 	err := c.peer.Run(a.conn)
 	if !c.detach(a, err) {
 		c.end(err)
 	}
-	close(a.done)
+	a.reading.Done()
 	a.conn.Abort()
 }
 
@@ -42,14 +66,14 @@ func (c *conn) detach(a *attachment, err error) bool {
 		limit = math.MaxInt // it does not wait, or not for long
 	}
 	if !c.hub.table.suspend(c, limit) {
-		c.log.Warn().Msg("too many sessions wait; this one ends")
+		c.log().Warn().Msg("too many sessions wait; this one ends")
 		return false
 	}
 	c.peer.Session().Detach(a.conn)
 	if c.hub.draining.Load() { // Shutdown may have seen it connected
 		return false
 	}
-	c.log.Info().Err(err).Msg("connection lost; the session waits")
+	c.log().Info().Err(err).Msg("connection lost; the session waits")
 	c.startWindow(a)
 	return true
 }
@@ -58,8 +82,8 @@ func (c *conn) detach(a *attachment, err error) bool {
 // about to, has changed or holds what it looks at.
 func (c *conn) startWindow(a *attachment) {
 	timer := time.AfterFunc(c.hub.opts.SessionWindow, func() {
-		c.resuming <- struct{}{}
-		defer func() { <-c.resuming }()
+		c.resuming.enter()
+		defer c.resuming.leave()
 		if c.now.Load() == a && !c.peer.Session().Attached() {
 			c.end(errWindow)
 		}

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 
 	"github.com/alkdev/hubspoke/call"
@@ -15,9 +14,16 @@ var _ call.Caller = (*Hub)(nil)
 // Call makes a unary call for the embedding program; see [call.Caller]. Without
 // [call.As] nobody's access is checked.
 func (h *Hub) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	var out call.Envelope
-	err := h.invoke(ctx, req, false, func(e call.Envelope) error { out = e; return nil })
-	return out, err
+	rd := &reading{Reading: peer.Reading{Ctx: ctx}}
+	if len(h.opts.Interceptors) > 0 || req.Attempts > 1 {
+		err := h.invoke(ctx, req, false, rd.Take)
+		return rd.Out, err
+	}
+	r, err := call.Outgoing(ctx, req, false)
+	if err == nil {
+		err = h.answer(r, rd)
+	}
+	return rd.Out, err
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
@@ -46,73 +52,45 @@ func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send f
 
 // once makes one attempt of a call, with the interceptors around it.
 func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-	if len(h.opts.Interceptors) == 0 {
-		return h.answer(ctx, req, send)
-	}
-	return call.Chain(h.answer, h.opts.Interceptors...)(ctx, req, send)
+	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		return h.answer(req, &reading{Reading: peer.Reading{Ctx: ctx, Send: send}})
+	}, h.opts.Interceptors...)(ctx, req, send)
 }
 
-// answer has the shape of a [call.Handler]: it answers a request of the embedding
-// program with an operation of the hub's own, or routes it.
-func (h *Hub) answer(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+// answer answers a request of the embedding program with an operation of the
+// hub's own, or routes it.
+func (h *Hub) answer(req *call.Request, rd *reading) error {
 	if h.draining.Load() && req.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
-	if left := peer.Remaining(ctx, req); left < 0 {
-		return call.ContextError(ctx, false)
+	if left := peer.Remaining(rd.Ctx, req); left < 0 {
+		return call.ContextError(rd.Ctx, false)
 	}
 	if req.To == "" {
 		if op, handler, ok := h.operations.Lookup(req.Operation); ok {
-			return h.answerOwn(ctx, req, op, handler, send)
+			return h.answerOwn(rd.Ctx, req, op, handler, rd.Take)
 		}
 	}
 	if req.Timeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, req.Timeout)
+		ctx, stop := context.WithTimeout(rd.Ctx, req.Timeout)
 		defer stop()
+		rd.Ctx = ctx
 	}
-	left := false
-	e := h.route(ctx, req, "", func(p *peer.Peer, leg *call.Request) *call.Error {
-		e, readerLeft := read(ctx, p, leg, send)
-		left = readerLeft
+	if e := h.route(rd.Ctx, req, &rd.leg, "", rd); e != nil {
 		return e
-	})
-	switch {
-	case e != nil:
-		return e
-	case left:
-		return errReaderLeft
 	}
-	return nil
+	return rd.Left
 }
 
-// read makes the call at p and hands its answers to send.
-func read(ctx context.Context, p *peer.Peer, leg *call.Request, send func(call.Envelope) error) (e *call.Error, left bool) {
-	var flow peer.Flow
-	if leg.Stream {
-		flow = peer.Reader(leg.Credit)
-	}
-	o, err := p.Open(ctx, leg, flow)
-	if err != nil {
-		return asError(err), false
-	}
-	for begun := false; ; begun = true {
-		output, err := o.Next(ctx)
-		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
-			return nil, false
-		}
-		if err != nil {
-			return peer.Begun(asError(err), begun), false
-		}
-		if err := send(call.ParseEnvelope(output)); err != nil {
-			o.Abort(err.Error())
-			return nil, true
-		}
-		if !leg.Stream {
-			return nil, false
-		}
-	}
+// reading is the attempt whose answers are for the embedding program.
+type reading struct {
+	peer.Reading
+	leg call.Request // what is asked of the spoke
 }
+
+func (r *reading) tried() (*peer.Peer, *call.Error) { return nil, nil }
+
+func (r *reading) try(p *peer.Peer, leg *call.Request) *call.Error { return r.At(p, leg) }
 
 func asError(err error) *call.Error {
 	e, _ := errors.AsType[*call.Error](err) // peer gives nothing else

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -25,7 +24,6 @@ import (
 type conn struct {
 	// Fixed when it registers, before anybody else sees it.
 	hub         *Hub
-	log         zerolog.Logger
 	peer        *peer.Peer
 	events      *wstarget.Endpoint
 	id          string
@@ -35,18 +33,21 @@ type conn struct {
 	assigned    bool   // the id is the hub's choice
 	connectedAt time.Time
 
-	identity   atomic.Pointer[call.Identity] // who dialled last; always of one id
-	connection atomic.Pointer[string]        // the id of the last connection
+	origin     atomic.Pointer[origin] // of the last connection; always of one identity's id
 	maxMessage atomic.Int64
 	now        atomic.Pointer[attachment] // the last connection; nil before the first
+
+	// Room for what origin and now point to at first, which most sessions do not outlive.
+	from  origin
+	first attachment
 
 	// The table's mu guards the fields below.
 	generation int64
 	attempt    int64
 	profile    profile
-	retired    string // why it was taken out of the table; "" while it is in
-	waiting    bool   // its connection was lost, and may come back
-	newer      Record // on another hub, known before this one had its generation
+	retired    string  // why it was taken out of the table; "" while it is in
+	waiting    bool    // its connection was lost, and may come back
+	newer      *Record // on another hub, known before this one had its generation; nil for none
 
 	draining atomic.Bool                // nothing new is routed to it
 	pinged   atomic.Bool                // asked for a sign of life and not heard since
@@ -59,7 +60,7 @@ type conn struct {
 	registering sync.Mutex // serialises registering again
 	registered  uint64     // the newest registration that was applied; guarded by registering
 
-	resuming chan struct{}              // full while somebody resumes or ends the window: these wait for each other
+	resuming gate                       // held while somebody resumes or ends the window: these wait for each other
 	window   atomic.Pointer[time.Timer] // until a session that waits ends
 	finish   sync.Once
 }
@@ -69,7 +70,8 @@ type profile struct {
 	name       string
 	version    string
 	labels     map[string]string
-	operations map[string]call.Operation
+	operations map[string]call.Operation // of offer; not changed
+	offer      *peer.Offer               // held so that it is found again; nil for no operations
 }
 
 var (
@@ -84,14 +86,14 @@ var (
 // with its pending requests.
 func (h *Hub) newConn(a *arrival) *conn {
 	c := &conn{hub: h, id: a.reg.SpokeID, instanceID: a.reg.InstanceID,
-		attempt: a.reg.Attempt, connectedAt: time.Now(), resuming: make(chan struct{}, 1)}
+		attempt: a.reg.Attempt, connectedAt: time.Now()}
 	if c.id == "" {
 		c.id, c.assigned = uuid.NewString(), true
 	}
 	if a.reg.Session != nil && c.instanceID != "" && h.opts.SessionWindow > 0 {
 		c.sessionID, c.begunAt = a.reg.Session.ID, a.reg.Session.Received
 	}
-	c.log = a.log.With().Str("spoke", c.id).Logger()
+	log := *c.log()
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
 		Fanout: &h.fanout, Outlet: c, Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
 	})
@@ -106,22 +108,23 @@ func (h *Hub) newConn(a *arrival) *conn {
 			OnSlow:    func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
 			Resumable: c.sessionID != "",
 			Total:     &h.waitingBytes,
-			Log:       c.log,
+			Log:       log,
 		}),
-		Log: c.log, IDPrefix: h.idPrefix, Serve: c.serve, Streams: h.streams,
+		Log: log, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, Control: c.control,
 		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters,
 	})
+	c.from = *a.from
+	a.from = &c.from
 	c.adopt(a)
 	return c
 }
 
 // adopt takes over what each registration says anew.
 func (c *conn) adopt(a *arrival) {
-	if old := c.identity.Swap(a.identity); old != nil {
+	if old := c.origin.Swap(a.from); old != nil {
 		c.events.Recheck() // other credentials may permit less
 	}
-	c.connection.Store(&a.connectionID)
 	c.maxMessage.Store(a.reg.MaxMessageBytes)
 	if a.reg.MaxMessageBytes == 0 {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
@@ -130,10 +133,10 @@ func (c *conn) adopt(a *arrival) {
 }
 
 // connectionID is the id of the last connection.
-func (c *conn) connectionID() string { return *c.connection.Load() }
+func (c *conn) connectionID() string { return c.origin.Load().connection.String() }
 
 // who is the identity of the spoke.
-func (c *conn) who() *call.Identity { return c.identity.Load() }
+func (c *conn) who() *call.Identity { return c.origin.Load().identity }
 
 // end ends the session, once: it takes the spoke out of the table, if it is still
 // in, and fails what waits. The rest is cleaned up on a goroutine of its own.
@@ -146,7 +149,7 @@ func (c *conn) end(cause error) {
 		c.peer.End(cause)
 		c.hub.departed(c, reason)
 		c.hub.withdraw(c.offered())
-		c.log.Info().Str("reason", reason).Msg("spoke disconnected")
+		c.log().Info().Str("reason", reason).Msg("spoke disconnected")
 		go func() { // counted by enter; Shutdown waits for it
 			c.events.Close()
 			c.peer.Wait()
@@ -255,7 +258,6 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 			return in.Handle(h)
 		}
 	}
-	return c.hub.route(ctx, req, req.ID, func(p *peer.Peer, leg *call.Request) *call.Error {
-		return in.Forward(p, leg)
-	})
+	f := &forwarding{in: in}
+	return c.hub.route(ctx, req, &f.leg, req.ID, f)
 }

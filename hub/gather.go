@@ -124,10 +124,7 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 		wg.Go(func() {
 			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true,
 				Identity: req.Identity, Metadata: req.Metadata, ParentID: req.ParentID}
-			e := h.tryHub(ctx, id, ask, func(p *peer.Peer, leg *call.Request) *call.Error {
-				e, _ := read(ctx, p, leg, func(env call.Envelope) error { give(env.Data); return nil })
-				return e
-			})
+			e := h.tryHub(ctx, id, ask, &reading{Reading: peer.Reading{Ctx: ctx, Send: func(env call.Envelope) error { give(env.Data); return nil }}})
 			if e != nil {
 				h.log.Warn().Err(e).Str("link", id).Msg("gather: the answers of another hub are not complete")
 			}
@@ -140,8 +137,9 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 const gatherBytes = 4 << 20
 
 func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *call.Request, held *atomic.Int64) json.RawMessage {
-	leg := h.leg(req, req.ParentID)
-	output, err := p.Call(ctx, leg)
+	var leg call.Request
+	h.makeLeg(&leg, req, req.ParentID)
+	output, err := p.Call(ctx, &leg)
 	if held.Load()+int64(len(output)) > gatherBytes && err == nil {
 		err = &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "the answers are not read"}
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -13,13 +14,11 @@ func (h *Hub) guard(t transport.Conn) transport.Conn {
 	if h.opts.FramesPerSecond < 0 && h.opts.BytesPerSecond < 0 {
 		return t
 	}
-	burst := h.opts.RateBurst.Seconds()
-	return &guarded{
-		Conn:   t,
-		hub:    h,
-		frames: newBucket(float64(h.opts.FramesPerSecond), burst, 1),
-		bytes:  newBucket(float64(h.opts.BytesPerSecond), burst, float64(h.opts.MaxMessageBytes+messageSlack)),
-	}
+	g := &guarded{Conn: t, hub: h}
+	now := time.Since(h.startedAt)
+	g.frames = bucket{left: h.frameRate().burst, filled: now}
+	g.bytes = bucket{left: h.byteRate().burst, filled: now}
+	return g
 }
 
 // messageSlack is how much a message may be over MaxMessageBytes (protocol section 2).
@@ -32,12 +31,15 @@ type guarded struct {
 	frames, bytes bucket // the reader's
 }
 
-var _ transport.Pinger = (*guarded)(nil)
+var (
+	_ transport.Pinger    = (*guarded)(nil)
+	_ transport.TryWriter = (*guarded)(nil)
+)
 
 // Read implements [transport.Conn].
 func (g *guarded) Read() ([]byte, error) {
 	data, err := g.Conn.Read()
-	if err != nil || g.frames.take(1) && g.bytes.take(float64(len(data))) {
+	if err != nil || g.within(len(data)) {
 		return data, err
 	}
 	g.hub.rateLimited.Add(1)
@@ -50,6 +52,22 @@ func (g *guarded) Read() ([]byte, error) {
 	}
 }
 
+// within reports whether a message of n bytes may come now.
+func (g *guarded) within(n int) bool {
+	frame, bytes := g.frames.take(1), g.bytes.take(float64(n))
+	if frame && bytes {
+		return true
+	}
+	now := time.Since(g.hub.startedAt)
+	return (frame || g.frames.refill(g.hub.frameRate(), now)) && (bytes || g.bytes.refill(g.hub.byteRate(), now))
+}
+
+// TryWrite implements [transport.TryWriter]; it is false where the connection cannot.
+func (g *guarded) TryWrite(frames [][]byte) bool {
+	t, ok := g.Conn.(transport.TryWriter)
+	return ok && t.TryWrite(frames)
+}
+
 // Ping implements [transport.Pinger]; it does nothing where the connection cannot.
 func (g *guarded) Ping() error {
 	if p, ok := g.Conn.(transport.Pinger); ok {
@@ -58,32 +76,44 @@ func (g *guarded) Ping() error {
 	return nil
 }
 
+// rate is how much may come.
+type rate struct {
+	second float64 // tokens in a second
+	burst  float64 // tokens at once
+}
+
+func (h *Hub) frameRate() rate {
+	return h.newRate(float64(h.opts.FramesPerSecond), 1)
+}
+
+func (h *Hub) byteRate() rate {
+	return h.newRate(float64(h.opts.BytesPerSecond), float64(h.opts.MaxMessageBytes+messageSlack))
+}
+
+// newRate gives no bound for a negative number of tokens, and at least so many at once.
+func (h *Hub) newRate(second, least float64) rate {
+	if second < 0 {
+		return rate{burst: math.Inf(1)}
+	}
+	return rate{second, max(second*h.opts.RateBurst.Seconds(), least)}
+}
+
 // bucket is a token bucket. It looks at the clock only when it is empty, so that
 // it costs nothing where it is far away; after silence it therefore gives up to twice its size.
 type bucket struct {
-	rate float64 // tokens per second; negative is no bound
-	size float64
-	left float64
-	last time.Time // when it was filled
+	left   float64
+	filled time.Duration // when, since the hub was started
 }
 
-func newBucket(rate, burst, least float64) bucket {
-	size := max(rate*burst, least)
-	return bucket{rate: rate, size: size, left: size, last: time.Now()}
-}
-
-// take reports whether there were n tokens.
+// take reports whether there were n tokens. If not, refill says whether there are by now.
 func (b *bucket) take(n float64) bool {
-	if b.rate < 0 {
-		return true
-	}
 	b.left -= n
-	if b.left >= 0 {
-		return true
-	}
-	now := time.Now()
-	b.left = min(b.left+b.rate*now.Sub(b.last).Seconds(), b.size)
-	b.last = now
+	return b.left >= 0
+}
+
+func (b *bucket) refill(r rate, now time.Duration) bool {
+	b.left = min(b.left+r.second*(now-b.filled).Seconds(), r.burst)
+	b.filled = now
 	return b.left >= 0
 }
 
@@ -122,7 +152,7 @@ func (s *seats) leave(identity string) {
 
 // registrationLimits bound a registration.
 func (h *Hub) registrationLimits() peer.Limits {
-	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: h.opts.MaxDepth}
+	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: h.opts.MaxDepth, Offers: &h.offers}
 }
 
 // inFlightLimit is how many requests the spoke is sent at once.

@@ -42,7 +42,7 @@ func (h *Hub) beatAll(now time.Time) {
 		case silent < h.opts.HeartbeatInterval:
 			c.pinged.Store(false)
 		case silent >= h.opts.HeartbeatInterval+h.opts.HeartbeatTimeout:
-			c.log.Info().Dur("silent", silent).Msg("heartbeat missed")
+			c.log().Info().Dur("silent", silent).Msg("heartbeat missed")
 			if !c.peer.Session().Resumable() {
 				c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
 			}
@@ -61,7 +61,7 @@ func (c *conn) closeExpired(a *attachment, now time.Time) {
 	if !expired(c.who(), now) || c.expired.Swap(a) == a {
 		return
 	}
-	c.log.Info().Msg("credentials expired")
+	c.log().Info().Msg("credentials expired")
 	a.conn.Close(transport.CloseCredentialsExpired, "credentials expired")
 }
 

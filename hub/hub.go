@@ -14,6 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // Hub accepts spokes and routes calls and events among them, the embedding
@@ -21,19 +22,18 @@ import (
 // methods may be called concurrently. Make one with [New] and end it with [Hub.Shutdown] or [Hub.Close].
 type Hub struct {
 	// Fixed by New.
-	opts           Options
-	log            zerolog.Logger
-	ctx            context.Context // the parent of every handler's
-	cancel         context.CancelFunc
-	open           context.Context // ends when the hub begins to drain; who has not registered by then is closed
-	shut           context.CancelFunc
-	originPatterns []string
-	anyOrigin      bool
-	idPrefix       string
-	startedAt      time.Time
-	core           pubsub.EventTarget
-	directory      Directory
-	publisher      *publisher
+	opts      Options
+	log       zerolog.Logger
+	ctx       context.Context // the parent of every handler's
+	cancel    context.CancelFunc
+	open      context.Context // ends when the hub begins to drain; who has not registered by then is closed
+	shut      context.CancelFunc
+	handshake transport.AcceptOptions
+	idPrefix  string
+	startedAt time.Time
+	core      pubsub.EventTarget
+	directory Directory
+	publisher *publisher
 
 	operations     call.Registry
 	linkOperations call.Registry // what other hubs call: of this hub alone
@@ -50,6 +50,7 @@ type Hub struct {
 	resumed        atomic.Uint64
 	waitingBytes   session.Total // what all sessions hold
 	seats          seats
+	offers         peer.Offers
 	rateLimited    atomic.Uint64
 
 	drained  chan struct{}  // closed when draining is set
@@ -70,13 +71,7 @@ func New(o *Options) (*Hub, error) {
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.open, h.shut = context.WithCancel(h.ctx)
-	for _, p := range opts.Origins {
-		if p == "*" {
-			h.anyOrigin = true
-			continue
-		}
-		h.originPatterns = append(h.originPatterns, p)
-	}
+	h.handshake = handshakeOptions(&opts)
 	if b := opts.Backplane; b != nil {
 		h.core, h.directory = b.Events, b.Directory
 	}

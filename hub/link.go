@@ -110,7 +110,7 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: log, OnSlow: conn.Abort})
 	l := &link{hubID: hubID, conn: conn}
 	l.peer = peer.New(h.ctx, peer.Config{
-		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: h.serveLink, Streams: h.streams,
+		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
 		MaxInFlight: linkInFlight, Counters: &h.counters,
 	})
 	if w, ok := conn.(Watched); ok {
@@ -190,11 +190,11 @@ func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 			return in.Handle(handler)
 		}
 	}
-	leg := h.leg(req, req.OriginID)
-	try := func(p *peer.Peer, leg *call.Request) *call.Error { return in.Forward(p, leg) }
-	e := h.tryHere(req, leg, try)
+	f := &forwarding{in: in}
+	h.makeLeg(&f.leg, req, req.OriginID)
+	e := h.tryHere(req, &f.leg, f)
 	if e == errLost {
-		return h.tryReturning(ctx, req, leg, try)
+		return h.tryReturning(ctx, req, &f.leg, f)
 	}
 	return e
 }

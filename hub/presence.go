@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/alkdev/hubspoke/call"
@@ -24,6 +24,17 @@ type Presence struct {
 	Generation int64  `json:"generation"`
 	// Reason is why it disconnected; empty for connected.
 	Reason string `json:"reason,omitempty"`
+}
+
+// append is what json.Marshal gives, for it is made twice in the life of each connection.
+func (p Presence) append(dst []byte) []byte {
+	dst = jsonscan.AppendString(append(dst, `{"hubId":`...), p.HubID)
+	dst = jsonscan.AppendString(append(dst, `,"spokeId":`...), p.SpokeID)
+	dst = strconv.AppendInt(append(dst, `,"generation":`...), p.Generation, 10)
+	if p.Reason != "" {
+		dst = jsonscan.AppendString(append(dst, `,"reason":`...), p.Reason)
+	}
+	return append(dst, '}')
 }
 
 // Connected and Disconnected are the topics of presence, for Subscribe.
@@ -88,19 +99,18 @@ func (h *Hub) departed(c *conn, reason string) {
 
 // release takes the record of c out of the directory, if it is still of this generation.
 func (h *Hub) release(c *conn, generation int64) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
+	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
 	defer cancel()
 	if err := h.directory.Release(ctx, h.opts.ID, c.id, generation); err != nil {
-		c.log.Warn().Err(err).Msg("the directory was not told that the spoke has gone")
+		c.log().Warn().Err(err).Msg("the directory was not told that the spoke has gone")
 	}
 }
 
 func (h *Hub) tellPresence(topic string, c *conn, reason string) {
-	payload, _ := json.Marshal(Presence{HubID: h.opts.ID, SpokeID: c.id, // strings and numbers always marshal
-		Generation: h.table.generationOf(c), Reason: reason})
+	payload := Presence{HubID: h.opts.ID, SpokeID: c.id, Generation: h.table.generationOf(c), Reason: reason}.append(make([]byte, 0, 192))
 	for _, t := range []string{topic, topic + ":" + c.id} {
 		h.publisher.publish(pubsub.Event{Topic: t, Payload: payload}, func(err error) {
-			c.log.Warn().Err(err).Str("topic", t).Msg("presence was not published")
+			c.log().Warn().Err(err).Str("topic", t).Msg("presence was not published")
 		})
 	}
 }

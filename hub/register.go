@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
@@ -16,10 +14,8 @@ import (
 
 // arrival is a connection on its way to a registration.
 type arrival struct {
-	conn         transport.Conn
-	identity     *call.Identity
-	connectionID string
-	log          zerolog.Logger
+	conn transport.Conn
+	from *origin
 
 	requestID string
 	reg       *peer.Registration
@@ -34,7 +30,7 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 		a.closeUnread(err)
 		return nil, err
 	}
-	if e := h.mayRegister(a.identity, a.reg); e != nil {
+	if e := h.mayRegister(a.from.identity, a.reg); e != nil {
 		return nil, a.refuse(e, transport.CloseRegistrationRefused, string(e.Code))
 	}
 	if c, err := h.resume(a); c != nil || err != nil {
@@ -47,7 +43,7 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 	if err := h.registerNew(c, a); err != nil {
 		c.end(err)
 		if now := c.now.Load(); now != nil {
-			close(now.done) // nobody will read: who waits for the reader's end must not wait for ever
+			now.reading.Done() // nobody will read: who waits for the reader's end must not wait for ever
 		}
 		return nil, err
 	}
@@ -112,16 +108,16 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return e
 	}
 	if err != nil {
-		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
+		c.log().Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
-	c.now.Store(&attachment{conn: a.conn, done: make(chan struct{})}) // before anybody can find the session
+	c.now.Store(c.first.begin(a.conn)) // before anybody can find the session
 	first, ok := h.table.insert(c, generation, profileOf(a.reg))
 	if !ok {
 		a.conn.Close(c.replacedBy(h.table.newerOf(c)))
 		return errReplaced
 	}
 	h.provide(first)
-	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, a.connectionID, c.sessionAnswer(false))); err != nil {
+	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer(false))); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
 	if err := c.peer.Session().Attach(a.conn); err != nil {
@@ -129,25 +125,22 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return err
 	}
 	h.arrived(c)
-	c.log.Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
+	c.log().Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
 	return nil
 }
 
-func (h *Hub) registered(c *conn, generation int64, connectionID string, s *peer.SessionAnswer) *peer.Registered {
+func (h *Hub) registered(c *conn, generation int64, s *peer.SessionAnswer) *peer.Registered {
 	return &peer.Registered{
-		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: connectionID, Generation: generation,
+		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: c.connectionID(), Generation: generation,
 		HeartbeatInterval: h.opts.HeartbeatInterval.Milliseconds(), MaxMessageBytes: h.opts.MaxMessageBytes,
 		Session: s,
 	}
 }
 
 func profileOf(reg *peer.Registration) profile {
-	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels}
-	if len(reg.Operations) > 0 {
-		p.operations = make(map[string]call.Operation, len(reg.Operations))
-		for _, op := range reg.Operations {
-			p.operations[op.Name] = op
-		}
+	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels, offer: reg.Offer}
+	if reg.Offer != nil {
+		p.operations = reg.Offer.ByName
 	}
 	return p
 }
@@ -174,11 +167,11 @@ func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error
 // registerAgain replaces operations and labels of a live registration. An older
 // one that comes later than a newer one is answered and changes nothing.
 func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
-	if err := c.hub.registrationLimits().Check(in.Request.Input); err != nil {
+	reg, err := c.hub.registrationLimits().Parse(in.Request.Input)
+	switch {
+	case errors.Is(err, peer.ErrRegistrationTooLarge):
 		return &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error()}
-	}
-	reg, err := peer.ParseRegistration(in.Request.Input)
-	if err != nil {
+	case err != nil:
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
 	}
 	if reg.SpokeID != "" && reg.SpokeID != c.id {
@@ -202,17 +195,25 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		}
 	}
 	generation := c.hub.table.generationOf(c)
-	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, c.connectionID(), nil))) // fails only when the session has ended
+	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, nil))) // fails only when the session has ended
 	return nil
 }
 
 // directoryTimeout bounds every question to the directory.
 const directoryTimeout = 3 * time.Second
 
+// asking gives the context of a question to the directory. The one in memory does not wait, so it needs no timer.
+func (h *Hub) asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := h.directory.(*MemoryDirectory); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, directoryTimeout)
+}
+
 // claimRecord tells the directory. Registration never fails because of it: the
 // hub counts on by itself.
 func (h *Hub) claimRecord(c *conn, attempt int64) (int64, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, directoryTimeout)
+	ctx, cancel := h.asking(h.ctx)
 	defer cancel()
 	g, err := h.directory.Claim(ctx, Record{SpokeID: c.id, HubID: h.opts.ID, IdentityID: c.who().ID,
 		InstanceID: c.instanceID, Attempt: attempt})
@@ -228,7 +229,7 @@ func (h *Hub) provide(ops []string) {
 	if len(ops) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
+	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
 	defer cancel()
 	for _, op := range ops {
 		if err := h.directory.Provide(ctx, h.opts.ID, op); err != nil {
@@ -244,7 +245,7 @@ func (h *Hub) withdraw(ops []string) {
 	if len(ops) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), directoryTimeout)
+	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
 	defer cancel()
 	ops = h.table.unserved(ops)
 	for _, op := range ops {

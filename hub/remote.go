@@ -14,7 +14,7 @@ const staleRetries = 1
 
 // tryElsewhere makes the attempt at another hub that has a candidate (protocol
 // section 6): that hub chooses the spoke. here is why this hub has none.
-func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *call.Error, try attempt) *call.Error {
+func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *call.Error, a attempt) *call.Error {
 	hubs, e := h.hubsFor(ctx, req)
 	if e != nil {
 		return e
@@ -26,7 +26,7 @@ func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *ca
 		if i > staleRetries {
 			break
 		}
-		e := h.tryHub(ctx, hubID, &far, try)
+		e := h.tryHub(ctx, hubID, &far, a)
 		if e == nil || e.Sent || !nextHubMayHelp(e) {
 			return e
 		}
@@ -41,7 +41,7 @@ func nextHubMayHelp(e *call.Error) bool {
 	return nextMayHelp(e) || e.Code == call.CodeSpokeNotFound
 }
 
-func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, try attempt) *call.Error {
+func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, a attempt) *call.Error {
 	l, err := h.links.to(ctx, hubID)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -49,7 +49,7 @@ func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, try a
 		}
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "hub " + hubID + " cannot be reached: " + err.Error(), Cause: err}
 	}
-	return try(l.peer, far)
+	return a.try(l.peer, far)
 }
 
 // hubsFor gives the other hubs that have a candidate, in random order.

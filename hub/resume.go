@@ -20,19 +20,19 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 		return nil, nil
 	}
 	sameID := c.id == a.reg.SpokeID || c.assigned && a.reg.SpokeID == ""
-	if c.who().ID != a.identity.ID || c.instanceID != a.reg.InstanceID || !sameID {
-		a.log.Warn().Str("spoke", c.id).Msg("somebody else asked for a session that is in use")
+	if c.who().ID != a.from.identity.ID || c.instanceID != a.reg.InstanceID || !sameID {
+		h.logOf(a.from).Warn().Str("spoke", c.id).Msg("somebody else asked for a session that is in use")
 		e := &call.Error{Code: call.CodeAccessDenied, Message: "the session is somebody else's"}
 		return nil, a.refuse(e, transport.CloseRegistrationRefused, "the session is somebody else's")
 	}
-	c.resuming <- struct{}{} // for the time of a handshake at most
-	defer func() { <-c.resuming }()
+	c.resuming.enter() // for the time of a handshake at most
+	defer c.resuming.leave()
 	if !h.table.newAttempt(c, a.reg.Attempt) {
 		return nil, a.refuse(unavailable("a newer connection of the spoke is there"), transport.CloseSuperseded, "a newer connection of the spoke is there")
 	}
 	c.closeOld()
 	if err := c.mayResume(a.reg.Session.Received); err != nil {
-		c.log.Warn().Err(err).Msg("session not resumed")
+		c.log().Warn().Err(err).Msg("session not resumed")
 		c.end(err) // also where its end is under way, so that the id is free
 		return nil, nil
 	}
@@ -67,21 +67,11 @@ var errUnheard = errors.New("the spoke does not know that a new session has begu
 // reader has ended: from then on nothing more is counted as received.
 func (c *conn) closeOld() {
 	old := c.now.Load()
-	select {
-	case <-old.done:
-		return
-	default:
-	}
 	old.superseded.Store(true)
 	old.conn.Close(transport.CloseSuperseded, "superseded by a newer connection")
-	grace := time.NewTimer(closeGrace)
-	defer grace.Stop()
-	select {
-	case <-old.done:
-	case <-grace.C: // it is half-open: nobody answers
-		old.conn.Abort()
-		<-old.done
-	}
+	grace := time.AfterFunc(closeGrace, old.conn.Abort) // it is half-open then: nobody answers
+	old.reading.Wait()
+	grace.Stop()
 	old.conn.Abort()
 }
 
@@ -96,7 +86,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 		return e
 	}
 	if err != nil {
-		c.log.Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
+		c.log().Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
 	if !h.table.renumber(c, generation) {
 		h.release(c, generation) // it ended meanwhile, and released the one before
@@ -104,15 +94,15 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	c.adopt(a)
 	c.draining.Store(false)
 	sess := c.peer.Session()
-	answer := h.registered(c, generation, a.connectionID, c.sessionAnswer(true))
+	answer := h.registered(c, generation, c.sessionAnswer(true))
 	if err := peer.WriteRegistered(a.conn, a.requestID, answer); err != nil {
 		return err
 	}
-	now := &attachment{conn: a.conn, done: make(chan struct{})}
+	now := new(attachment).begin(a.conn)
 	c.now.Store(now) // first, so that whoever ends the session from now on closes this connection
 	if err := sess.Resume(a.conn, a.reg.Session.Received); err != nil {
 		a.conn.Close(transport.CloseTryAgainLater, "the session has ended")
-		close(now.done)
+		now.reading.Done()
 		return err
 	}
 	if h.draining.Load() { // Shutdown may have seen it waiting
@@ -127,7 +117,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 		h.withdraw(last)
 	}
 	h.resumed.Add(1)
-	c.log.Info().Int64("generation", generation).Msg("session resumed")
+	c.log().Info().Int64("generation", generation).Msg("session resumed")
 	return nil
 }
 

@@ -10,43 +10,48 @@ import (
 )
 
 // attempt makes a call at one spoke and passes its answers on.
-type attempt func(p *peer.Peer, leg *call.Request) *call.Error
+type attempt interface {
+	try(p *peer.Peer, leg *call.Request) *call.Error
+	// tried is where an attempt has been made before, and how it failed; it tells once.
+	tried() (*peer.Peer, *call.Error)
+}
 
 // route finds who answers the request and makes the attempt there (protocol
 // section 6). It goes on to the next candidate only when the request cannot have run.
-// A nil identity is the embedding program, which may call everything.
-func (h *Hub) route(ctx context.Context, req *call.Request, originID string, try attempt) *call.Error {
+// A nil identity is the embedding program, which may call everything. leg is where the next leg's
+// request is made.
+func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string, a attempt) *call.Error {
 	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
 		return e
 	}
 	if reservedTopic(req.Operation) { // no spoke serves it, and what hubs ask each other is not for callers
 		return lacking.of(req)
 	}
-	leg := h.leg(req, originID)
+	h.makeLeg(leg, req, originID)
 	if !req.WaitForSpoke {
-		return h.tryAll(ctx, req, leg, try)
+		return h.tryAll(ctx, req, leg, a)
 	}
-	return h.tryUntil(ctx, req, leg, try)
+	return h.tryUntil(ctx, req, leg, a)
 }
 
 // tryAll tries the candidates here, then those of another hub. Where nobody is
 // there but spokes whose connection was lost, it waits for the first that comes back.
-func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
-	e := h.tryHere(req, leg, try)
+func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
+	e := h.tryHere(req, leg, a)
 	if e == nil || e.Sent {
 		return e
 	}
 	if !h.alone() && (nextHubMayHelp(e) || e.Code == call.CodeAccessDenied) {
-		e = h.tryElsewhere(ctx, req, leg, e, try)
+		e = h.tryElsewhere(ctx, req, leg, e, a)
 	}
 	if e == errLost {
-		return h.tryReturning(ctx, req, leg, try)
+		return h.tryReturning(ctx, req, leg, a)
 	}
 	return e
 }
 
 // tryReturning tries the candidates here whenever one may have come back.
-func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
+func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
 	var deadline time.Time
 	if !req.Stream && req.Timeout == 0 {
 		deadline = time.Now().Add(call.DefaultTimeout)
@@ -54,7 +59,7 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, try atte
 	for {
 		change := h.table.wait()
 		limit(leg, deadline)
-		e := h.tryHere(req, leg, try)
+		e := h.tryHere(req, leg, a)
 		if e != errLost {
 			return e
 		}
@@ -72,12 +77,12 @@ func limit(leg *call.Request, deadline time.Time) {
 }
 
 // tryUntil tries whenever a spoke has come, as long as the call has time.
-func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, try attempt) *call.Error {
+func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
 	var deadline time.Time
 	for {
 		change := h.table.wait()
 		limit(leg, deadline)
-		e := h.tryAll(ctx, req, leg, try)
+		e := h.tryAll(ctx, req, leg, a)
 		if e == nil || !nobodyThere(e) || h.draining.Load() {
 			return e
 		}
@@ -135,10 +140,10 @@ func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.T
 	}
 }
 
-// leg builds the request for the next leg from known members, stamped with who
+// makeLeg builds the request for the next leg from known members, stamped with who
 // calls. The time that is left is in the context.
-func (h *Hub) leg(req *call.Request, originID string) *call.Request {
-	leg := &call.Request{
+func (h *Hub) makeLeg(leg, req *call.Request, originID string) {
+	*leg = call.Request{
 		Operation: req.Operation, Input: req.Input, Stream: req.Stream, Credit: req.Credit,
 		IdleTimeout: req.IdleTimeout, Metadata: req.Metadata, Identity: req.Identity,
 		OriginID: originID, ParentID: req.ParentID,
@@ -146,17 +151,25 @@ func (h *Hub) leg(req *call.Request, originID string) *call.Request {
 	if req.Timeout != 0 {
 		leg.Timeout = -1
 	}
-	return leg
 }
 
 // tryHere tries the candidates of this hub.
-func (h *Hub) tryHere(req, leg *call.Request, try attempt) *call.Error {
+func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
+	before, last := a.tried()
 	if req.To != "" {
-		return h.tryOne(req, leg, try)
+		if before != nil {
+			return last
+		}
+		return h.tryOne(req, leg, a)
 	}
 	candidates := h.table.serving(req.Operation)
-	var tried []*conn
-	var last *call.Error
+	var few [4]*conn // seldom more
+	tried := few[:0]
+	for _, c := range candidates {
+		if before != nil && c.peer == before {
+			tried = append(tried, c)
+		}
+	}
 	for {
 		c, why := h.pick(candidates, req, tried)
 		if c == nil {
@@ -166,7 +179,7 @@ func (h *Hub) tryHere(req, leg *call.Request, try attempt) *call.Error {
 			return last
 		}
 		tried = append(tried, c)
-		e := try(c.peer, leg)
+		e := a.try(c.peer, leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
 		}
@@ -185,7 +198,7 @@ func nextMayHelp(e *call.Error) bool {
 	}
 }
 
-func (h *Hub) tryOne(req, leg *call.Request, try attempt) *call.Error {
+func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
 	c, ok := h.table.spoke(req.To)
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
@@ -193,7 +206,7 @@ func (h *Hub) tryOne(req, leg *call.Request, try attempt) *call.Error {
 	if why := h.suits(c, req); why != suitable {
 		return why.of(req)
 	}
-	return try(c.peer, leg)
+	return a.try(c.peer, leg)
 }
 
 func matches(labels, selector map[string]string) bool {

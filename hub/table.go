@@ -15,7 +15,8 @@ type table struct {
 	spokes   map[string]*conn
 	sessions map[string]*conn // by session id, those that can be resumed
 	waiting  int              // how many of them have no connection
-	// providers holds, by operation, who serves it; a slice is replaced, never changed in place.
+	// providers holds, by operation, who serves it. Slices of it are handed out: one may grow, but what has been in
+	// it is never changed in place.
 	providers map[string][]*conn
 	closed    bool
 	change    chan struct{} // closed at the next change; nil while nobody waits
@@ -144,7 +145,7 @@ func (t *table) insert(c *conn, generation int64, p profile) (first []string, ok
 	if t.spokes[c.id] != c {
 		return nil, false
 	}
-	if c.newer.Generation >= generation {
+	if c.newer != nil && c.newer.Generation >= generation {
 		t.removeLocked(c)
 		c.retired = errReplaced.Error()
 		return nil, false
@@ -228,7 +229,7 @@ func (t *table) provideLocked(c *conn) (first []string) {
 		if len(list) == 0 {
 			first = append(first, op)
 		}
-		t.providers[op] = append(slices.Clip(slices.Clone(list)), c)
+		t.providers[op] = append(list, c) // whoever has the shorter one does not see it
 	}
 	return first
 }
@@ -291,8 +292,8 @@ func (t *table) overtaken(newer Record) *conn {
 	case c == nil || c.generation > newer.Generation:
 		return nil
 	case c.generation == 0:
-		if newer.Generation > c.newer.Generation {
-			c.newer = newer
+		if c.newer == nil || newer.Generation > c.newer.Generation {
+			c.newer = &newer
 		}
 		return nil
 	}

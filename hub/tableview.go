@@ -110,5 +110,8 @@ func (t *table) len() int {
 func (t *table) newerOf(c *conn) Record {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return c.newer
+	if c.newer == nil {
+		return Record{}
+	}
+	return *c.newer
 }

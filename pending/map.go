@@ -29,10 +29,11 @@ type Map struct {
 	requests map[string]*Request
 	limit    int
 	closed   error
-	recent   []string      // unary requests that have their answer, the last few
+	recent   recent
 	empty    chan struct{} // closed when the last request goes; nil while nobody waits
 	unknown  uint64
 	overruns uint64
+	deadline deadline // the nearest of those that are waited for
 }
 
 // Options say how a request waits.
@@ -46,15 +47,30 @@ type Options struct {
 	Timeout time.Duration
 	// IdleTimeout bounds the time to the next response of a stream; 0 is no bound.
 	IdleTimeout time.Duration
+	// Done, for a unary request, takes the answer in place of [Request.Next]: it is called once, with what
+	// Next would give, and not after [Request.Leave] or [Request.Drop]. It runs on the goroutine that brings
+	// the answer, must not wait, and must not keep value. It may be called before Enter returns.
+	Done func(value []byte, err error)
 }
 
 // Add puts a request in. It fails with [ErrDuplicate], with [ErrFull] over the
 // limit, or with the cause that Close was given.
 func (m *Map) Add(id string, o Options) (*Request, error) {
-	r := &Request{m: m, id: id, stream: o.Stream, credit: o.Credit, metered: o.Stream && o.Credit >= 0,
-		wake: make(chan struct{}, 1)}
+	r := new(Request)
+	if err := m.Enter(r, id, o); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Enter is Add for a Request that is part of something larger, to save its
+// allocation; r must be zero, and not be copied afterwards.
+func (m *Map) Enter(r *Request, id string, o Options) error {
+	r.m, r.id, r.stream, r.credit, r.metered = m, id, o.Stream, o.Credit, o.Stream && o.Credit >= 0
 	if o.Stream {
 		r.idle = o.IdleTimeout
+	} else {
+		r.done = o.Done
 	}
 	if o.Timeout > 0 {
 		r.deadline = time.Now().Add(o.Timeout)
@@ -62,19 +78,22 @@ func (m *Map) Add(id string, o Options) (*Request, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed != nil {
-		return nil, m.closed
+		return m.closed
 	}
 	if m.limit > 0 && len(m.requests) >= m.limit {
-		return nil, ErrFull
+		return ErrFull
 	}
 	if _, ok := m.requests[id]; ok {
-		return nil, ErrDuplicate
+		return ErrDuplicate
 	}
 	if m.requests == nil {
 		m.requests = make(map[string]*Request)
 	}
 	m.requests[id] = r
-	return r, nil
+	if r.done != nil {
+		m.armLocked(r.deadline)
+	}
+	return nil
 }
 
 // SetLimit sets how many requests may be in flight; 0 is no limit. Those beyond
@@ -96,67 +115,51 @@ const (
 	Surplus                  // the unary request has its answer and the other side goes on: tell it to stop
 )
 
-// Respond delivers a value; the map keeps it. id is not kept. A unary request ends with it.
+// Respond delivers a value, of which it keeps a copy. id is not kept. A unary request ends with it.
 func (m *Map) Respond(id []byte, value []byte) Outcome {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	r, out := m.respondLocked(id, value)
+	m.mu.Unlock()
+	if out == Delivered && r.done != nil {
+		r.done(value, nil)
+	}
+	return out
+}
+
+func (m *Map) respondLocked(id []byte, value []byte) (*Request, Outcome) {
 	r, ok := m.requests[string(id)]
 	if !ok {
 		m.unknown++
-		return m.surplusLocked(id)
+		if m.recent.take(id) {
+			return nil, Surplus
+		}
+		return nil, Unknown
 	}
 	if !r.stream {
 		m.removeLocked(r)
-		m.answeredLocked(r.id)
+		m.recent.put(r.id)
 	}
 	if r.stream && r.lateLocked() { // or a quick producer would never let the reader see the deadline
 		r.endLocked(ErrTimeout)
 	}
 	if r.over {
 		m.unknown++
-		return Unknown
+		return r, Unknown
 	}
 	if r.stream && !r.roomLocked(len(value)) {
 		m.overruns++
 		r.endLocked(ErrOverrun)
-		return Overrun
+		return r, Overrun
 	}
-	r.values = append(r.values, value)
-	r.bytes += len(value)
-	if r.metered {
-		r.credit--
+	if r.done == nil {
+		r.keepLocked(value)
 	}
-	if r.idle > 0 {
-		r.heard = time.Now()
-	}
-	if !r.stream {
-		r.endLocked(nil)
-	} else {
+	if r.stream {
 		r.wakeLocked()
+	} else {
+		r.endLocked(nil)
 	}
-	return Delivered
-}
-
-// maxRecent is how many answered unary requests are remembered, so that a handler
-// that goes on answering is told once to stop.
-const maxRecent = 16
-
-func (m *Map) answeredLocked(id string) {
-	if len(m.recent) == maxRecent {
-		copy(m.recent, m.recent[1:])
-		m.recent = m.recent[:maxRecent-1]
-	}
-	m.recent = append(m.recent, id)
-}
-
-func (m *Map) surplusLocked(id []byte) Outcome {
-	for i, r := range m.recent {
-		if r == string(id) {
-			m.recent = append(m.recent[:i], m.recent[i+1:]...)
-			return Surplus
-		}
-	}
-	return Unknown
+	return r, Delivered
 }
 
 // Complete ends a stream. A unary request that is completed without a value gets
@@ -168,22 +171,30 @@ func (m *Map) Fail(id []byte, err error) Outcome { return m.end(id, err) }
 
 func (m *Map) end(id []byte, err error) Outcome {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	r, out := m.finishLocked(id, err)
+	m.mu.Unlock()
+	if out == Delivered && r.done != nil {
+		r.done(nil, err)
+	}
+	return out
+}
+
+func (m *Map) finishLocked(id []byte, err error) (*Request, Outcome) {
 	r, ok := m.requests[string(id)]
 	if !ok {
 		m.unknown++
-		return Unknown
+		return nil, Unknown
 	}
 	m.removeLocked(r)
 	if r.over {
 		m.unknown++
-		return Unknown
+		return r, Unknown
 	}
 	if err == nil && !r.stream {
 		r.values = append(r.values, nil)
 	}
 	r.endLocked(err)
-	return Delivered
+	return r, Delivered
 }
 
 // Has reports whether a request with the id is in flight; see [Map.Len].
@@ -243,18 +254,28 @@ func (m *Map) Close(cause error) {
 		cause = ErrClosed
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.closed != nil {
+		m.mu.Unlock()
 		return
 	}
 	m.closed = cause
+	var told []*Request
 	for _, r := range m.requests {
-		if !r.over {
-			r.endLocked(cause)
+		if r.over {
+			continue
+		}
+		r.endLocked(cause)
+		if r.done != nil {
+			told = append(told, r)
 		}
 	}
 	m.requests = nil
+	m.deadline.stop()
 	m.wakeLocked()
+	m.mu.Unlock()
+	for _, r := range told {
+		r.done(nil, cause)
+	}
 }
 
 // Stats counts what a Map has seen.

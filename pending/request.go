@@ -3,6 +3,7 @@ package pending
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -15,15 +16,19 @@ type Request struct {
 	metered  bool
 	idle     time.Duration
 	deadline time.Time // zero: none
-	wake     chan struct{}
+	done     func([]byte, error)
 
 	// The map's mu guards the fields below.
-	values [][]byte
-	bytes  int
-	credit int
-	heard  time.Time
-	over   bool  // nothing more will come
-	err    error // why, when over; nil for completion
+	values  [][]byte
+	one     [1][]byte // what values is made of for a unary request
+	bytes   int
+	credit  int
+	heard   time.Time
+	over    bool          // nothing more will come
+	waiting bool          // somebody is in Next
+	err     error         // why, when over; nil for completion
+	change  sync.Cond     // wakes a Next that nothing else can end
+	wake    chan struct{} // wakes the others; nil before the first
 }
 
 // ID is the request's id.
@@ -40,37 +45,76 @@ func (r *Request) ID() string { return r.id }
 // time are not taken. After any failure but the context's the request is over here; after a time-out, and after the
 // context's end when the caller gives up, call [Request.Leave].
 func (r *Request) Next(ctx context.Context) ([]byte, error) {
-	if v, ok, err := r.poll(); ok {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	if v, ok, err := r.pollLocked(); ok {
 		return v, err
 	}
-	timer := r.timer()
-	if timer != nil {
+	r.waiting = true
+	defer func() { r.waiting = false }()
+	r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
+	r.expireLocked(r.heard)
+	r.m.armLocked(r.deadline)
+	if ctx.Done() == nil && r.idle <= 0 {
+		return r.waitLocked()
+	}
+	return r.selectLocked(ctx)
+}
+
+// waitLocked waits for what nobody can interrupt. It is cheaper than selectLocked.
+func (r *Request) waitLocked() ([]byte, error) {
+	r.change.L = &r.m.mu
+	for {
+		if v, ok, err := r.pollLocked(); ok {
+			return v, err
+		}
+		r.change.Wait()
+	}
+}
+
+func (r *Request) selectLocked(ctx context.Context) ([]byte, error) {
+	if r.wake == nil {
+		r.wake = make(chan struct{}, 1)
+	}
+	var silence <-chan time.Time
+	var timer *time.Timer
+	if r.idle > 0 {
+		timer = time.NewTimer(time.Until(r.heard.Add(r.idle)))
 		defer timer.Stop()
+		silence = timer.C
 	}
 	for {
-		var expired <-chan time.Time
-		if timer != nil {
-			expired = timer.C
+		if v, ok, err := r.pollLocked(); ok {
+			return v, err
 		}
-		select {
-		case <-r.wake:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-expired:
-			if err := r.expire(); err != nil {
+		err := r.sleepLocked(ctx, silence)
+		now := time.Now()
+		if err != nil {
+			// The context may be one that ends with the request's own time.
+			if r.expireLocked(now); !r.over {
 				return nil, err
 			}
-			timer.Reset(r.remaining())
-		}
-		if v, ok, err := r.poll(); ok {
-			return v, err
+		} else if timer != nil {
+			r.expireLocked(now)
+			timer.Reset(r.heard.Add(r.idle).Sub(now))
 		}
 	}
 }
 
-func (r *Request) poll() (value []byte, ok bool, err error) {
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
+// sleepLocked unlocks while it waits. The error is the context's.
+func (r *Request) sleepLocked(ctx context.Context, silence <-chan time.Time) error {
+	r.m.mu.Unlock()
+	defer r.m.mu.Lock()
+	select {
+	case <-r.wake:
+	case <-silence:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (r *Request) pollLocked() (value []byte, ok bool, err error) {
 	if len(r.values) > 0 {
 		value, r.values[0] = r.values[0], nil
 		r.values = r.values[1:]
@@ -87,45 +131,30 @@ func (r *Request) poll() (value []byte, ok bool, err error) {
 	return nil, true, r.err
 }
 
-// timer runs until the nearer of the deadline and the idle time-out.
-func (r *Request) timer() *time.Timer {
-	if r.deadline.IsZero() && r.idle <= 0 {
-		return nil
+// keepLocked puts a copy of the value where the reader finds it.
+func (r *Request) keepLocked(value []byte) {
+	if r.values == nil {
+		r.values = r.one[:0]
 	}
-	r.m.mu.Lock()
-	r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
-	r.m.mu.Unlock()
-	return time.NewTimer(r.remaining())
-}
-
-func (r *Request) remaining() time.Duration {
-	now := time.Now()
-	d := time.Duration(1<<63 - 1)
-	if !r.deadline.IsZero() {
-		d = r.deadline.Sub(now)
+	r.values = append(r.values, append([]byte(nil), value...))
+	r.bytes += len(value)
+	if r.metered {
+		r.credit--
 	}
 	if r.idle > 0 {
-		r.m.mu.Lock()
-		d = min(d, r.heard.Add(r.idle).Sub(now))
-		r.m.mu.Unlock()
+		r.heard = time.Now()
 	}
-	return max(d, 0)
 }
 
-// expire ends the request if its time is up, unless an answer was quicker.
-func (r *Request) expire() error {
-	now := time.Now()
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
+// expireLocked ends the request if its time is up, unless an answer was quicker.
+func (r *Request) expireLocked(now time.Time) {
 	switch {
 	case r.over || len(r.values) > 0:
-		return nil
 	case !r.deadline.IsZero() && !now.Before(r.deadline):
-		r.over, r.err = true, ErrTimeout
+		r.endLocked(ErrTimeout)
 	case r.idle > 0 && !now.Before(r.heard.Add(r.idle)):
-		r.over, r.err = true, ErrIdleTimeout
+		r.endLocked(ErrIdleTimeout)
 	}
-	return r.err
 }
 
 // Grant lets n more responses of a metered stream come. It reports whether more
@@ -178,8 +207,11 @@ func (r *Request) endLocked(err error) {
 }
 
 func (r *Request) wakeLocked() {
+	if r.change.L != nil {
+		r.change.Signal()
+	}
 	select {
-	case r.wake <- struct{}{}:
+	case r.wake <- struct{}{}: // or there is no channel, or it is full
 	default:
 	}
 }

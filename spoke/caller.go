@@ -3,7 +3,6 @@ package spoke
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"time"
 
@@ -19,9 +18,16 @@ var errReaderLeft = errors.New("the reader left")
 // Call makes a unary call; see [call.Caller]. While there is no connection it
 // waits, within its time; a request that cannot have left goes out on the next connection.
 func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	var out call.Envelope
-	err := s.invoke(ctx, req, false, func(e call.Envelope) error { out = e; return nil })
-	return out, err
+	rd := &peer.Reading{Ctx: ctx}
+	if len(s.opts.Interceptors) > 0 || req.Attempts > 1 {
+		err := s.invoke(ctx, req, false, rd.Take)
+		return rd.Out, err
+	}
+	r, err := call.Outgoing(ctx, req, false)
+	if err == nil {
+		err = s.ask(r, rd)
+	}
+	return rd.Out, err
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
@@ -49,15 +55,14 @@ func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send
 
 // once makes one attempt of a call, with the interceptors around it.
 func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-	if len(s.opts.Interceptors) == 0 {
-		return s.ask(ctx, req, send)
-	}
-	return call.Chain(s.ask, s.opts.Interceptors...)(ctx, req, send)
+	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		return s.ask(req, &peer.Reading{Ctx: ctx, Send: send})
+	}, s.opts.Interceptors...)(ctx, req, send)
 }
 
-// ask has the shape of a [call.Handler]: it makes the call on the connection of
-// the moment, or on the next.
-func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+// ask makes the call on the connection of the moment, or on the next.
+func (s *Spoke) ask(req *call.Request, rd *peer.Reading) error {
+	ctx := rd.Ctx
 	left := peer.Remaining(ctx, req)
 	if left < 0 {
 		return call.ContextError(ctx, false)
@@ -76,13 +81,14 @@ func (s *Spoke) ask(ctx context.Context, req *call.Request, send func(call.Envel
 		if left > 0 {
 			leg.Timeout = max(time.Until(until), time.Millisecond)
 		}
-		err = askOnce(ctx, l.peer, &leg, send)
-		e, ok := errors.AsType[*call.Error](err)
+		e := rd.At(l.peer, &leg)
 		switch {
-		case ok && !e.Sent && e.Code == call.CodeDisconnected && s.lost(l):
-		case ok && !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
+		case e == nil:
+			return rd.Left
+		case !e.Sent && e.Code == call.CodeDisconnected && s.lost(l):
+		case !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
 		default:
-			return err
+			return e
 		}
 	}
 }
@@ -118,33 +124,6 @@ func (s *Spoke) lost(l *link) bool {
 	}
 	s.unlink(l)
 	return true
-}
-
-func askOnce(ctx context.Context, p *peer.Peer, req *call.Request, send func(call.Envelope) error) error {
-	var flow peer.Flow
-	if req.Stream {
-		flow = peer.Reader(req.Credit)
-	}
-	o, err := p.Open(ctx, req, flow)
-	if err != nil {
-		return err
-	}
-	for {
-		output, err := o.Next(ctx)
-		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := send(call.ParseEnvelope(output)); err != nil {
-			o.Abort(err.Error())
-			return err
-		}
-		if !req.Stream {
-			return nil
-		}
-	}
 }
 
 // awaitUntil waits for a connection as long as the call has time.

@@ -99,7 +99,10 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	return newSocket(ws, ours.link, r.RemoteAddr), nil
+	c := ours.conn
+	c.socket.init(ws, &c.link, r.RemoteAddr)
+	c.socket.under = c
+	return &c.socket, nil
 }
 
 // canHijack looks for a Hijacker where http.ResponseController does.
@@ -120,27 +123,34 @@ func canHijack(w http.ResponseWriter) bool {
 type hijackWriter struct {
 	http.ResponseWriter
 	limits limits
-	link   *link // set by Hijack
+	conn   *hijacked // set by Hijack
 }
 
-// Hijack implements http.Hijacker. The buffers are as small as the library
-// works with: the reader's need hold a frame header only, the writer's one
-// control frame, for link relies on getting each in one Write.
+// The buffers between the library and a link are as small as the library works
+// with: the reader's need hold a frame header only (14 bytes), the writer's one control frame (127, unmasked), for link
+// relies on getting each in one Write.
+const (
+	headerBuffer  = 16
+	controlBuffer = 128
+)
+
+// Hijack implements http.Hijacker.
 func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	first, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	w := newWire(conn, bytes.Clone(first), nil)
-	h.link = newLink(w, conn, false, h.limits)
+	c := &hijacked{wire: makeWire(conn, bytes.Clone(first), nil)}
+	c.link.init(&c.wire, conn, false, h.limits)
 	if _, ok := conn.(*tls.Conn); !ok || len(first) > 0 {
-		w.seen, h.link.stamp = &h.link.seen, false
+		c.wire.seen, c.link.stamp = &c.link.seen, false
 	} else {
-		h.link.stream = conn // it buffers by itself
+		c.link.stream = conn // it buffers by itself
 	}
-	c := &hijacked{Conn: conn, link: h.link}
-	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, 64), bufio.NewWriterSize(c, 256)), nil
+	c.ahead = bufio.NewReaderSize(c, headerBuffer)
+	h.conn = c
+	return c, bufio.NewReadWriter(c.ahead, bufio.NewWriterSize(c, controlBuffer)), nil
 }
 
 // WriteHeaderNow passes on a method of gin's that the library looks for.
@@ -150,12 +160,23 @@ func (h *hijackWriter) WriteHeaderNow() {
 	}
 }
 
-// hijacked makes a net.Conn of a link, as Hijack has to return one.
+// hijacked makes a net.Conn of a link, as Hijack has to return one. All that an accepted connection consists
+// of here is one object: the allocator rounds up each, and the garbage of handshakes lies between them.
 type hijacked struct {
-	net.Conn
-	link *link
+	wire                 // for what is not below
+	link   link          // over the wire
+	socket socket        // over the library's connection, over this
+	ahead  *bufio.Reader // the library's, over this
 }
 
 func (h *hijacked) Read(p []byte) (int, error)  { return h.link.Read(p) }
 func (h *hijacked) Write(p []byte) (int, error) { return h.link.Write(p) }
 func (h *hijacked) Close() error                { return h.link.Close() }
+
+// await returns when a read has something to give, if it can tell. A reader that waits here has a stack half
+// as deep as one that waits below the library, which decides what ten thousand of them hold.
+func (h *hijacked) await() {
+	if h.ahead.Buffered() == 0 {
+		h.wire.await()
+	}
+}

@@ -24,6 +24,7 @@ type link struct {
 	// Fixed at construction.
 	stream io.ReadWriteCloser
 	conn   net.Conn // beneath stream, for deadlines; nil if it is not known
+	below  *wire    // what TryWrite writes to; nil if it cannot
 	client bool     // then frames are masked
 	stamp  bool     // Read touches seen; otherwise a wire below does
 	limits limits
@@ -53,10 +54,17 @@ type link struct {
 }
 
 func newLink(stream io.ReadWriteCloser, conn net.Conn, client bool, lim limits) *link {
-	l := &link{stream: stream, conn: conn, client: client, stamp: true, limits: lim}
+	l := &link{}
+	l.init(stream, conn, client, lim)
+	return l
+}
+
+// init is newLink where the link is part of something.
+func (l *link) init(stream io.ReadWriteCloser, conn net.Conn, client bool, lim limits) {
+	l.stream, l.conn, l.client, l.stamp, l.limits = stream, conn, client, true, lim
 	l.seen.born = time.Now()
 	l.idle.L = &l.mu
-	return l
+	l.below = l.socketBelow()
 }
 
 // Read is called by the library, in the reader's goroutine.
@@ -187,13 +195,7 @@ func (l *link) begin() error {
 // set active.
 func (l *link) writeChunk(p []byte) error {
 	if l.conn != nil {
-		// Each chunk has at least the timeout and at most a quarter more; to
-		// move the deadline less often is cheaper.
-		timeout := l.limits.writeTimeout
-		if now := time.Now(); l.deadline.Sub(now) < timeout {
-			l.deadline = now.Add(timeout + timeout/4)
-			_ = l.conn.SetWriteDeadline(l.deadline) // if it fails, so does the write
-		}
+		l.extendDeadline()
 	} else {
 		timer := time.AfterFunc(l.limits.writeTimeout, func() { l.drop(lost(os.ErrDeadlineExceeded)) })
 		defer timer.Stop()

@@ -1,9 +1,9 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
@@ -60,7 +60,7 @@ func ParseFrameWithin(data []byte, depth int) (Frame, error) {
 	if depth <= 0 || depth > jsonscan.MaxDepth {
 		depth = jsonscan.MaxDepth
 	}
-	if !utf8.Valid(data) {
+	if !jsonscan.UTF8(data) {
 		return Frame{}, fmt.Errorf("%w: not UTF-8", ErrNotFrame)
 	}
 	if f, ok := parseOwnLayout(data, depth); ok {
@@ -86,19 +86,24 @@ func parseOwnLayout(data []byte, depth int) (Frame, bool) {
 		return Frame{}, false
 	}
 	start := len(layoutHead)
-	end := start
-	for end < len(data) && data[end] != '"' && data[end] != '\\' {
-		end++
-	}
+	end := start + max(bytes.IndexByte(data[start:], '"'), 0)
 	payload := end + len(layoutNext)
-	if payload > len(data) || string(data[end:payload]) != layoutNext || !typeAllowed(data[start:end]) {
+	if payload > len(data) || string(data[end:payload]) != layoutNext {
 		return Frame{}, false
+	}
+	typ := known(data[start:end])
+	if typ == "" {
+		// Behind a backslash the quote would not be the end.
+		if bytes.IndexByte(data[start:end], '\\') >= 0 || !typeAllowed(data[start:end]) {
+			return Frame{}, false
+		}
+		typ = string(data[start:end])
 	}
 	stop, err := jsonscan.Within(data, payload, depth-1)
 	if err != nil || stop != len(data)-1 || data[stop] != '}' || data[payload] <= ' ' {
 		return Frame{}, false
 	}
-	return Frame{Type: intern(data[start:end]), Payload: nullIsNil(data[payload:stop])}, true
+	return Frame{Type: typ, Payload: nullIsNil(data[payload:stop])}, true
 }
 
 func parseAnyLayout(data []byte) (Frame, error) {
@@ -162,9 +167,9 @@ func nullIsNil(payload []byte) []byte {
 	return payload
 }
 
-// intern is string(name) without the allocation for the types that make up the
-// traffic: the compiler compares in place and returns the constant.
-func intern(name []byte) string {
+// known is string(name) without the allocation for the types that make up the
+// traffic, else "": the compiler compares in place and returns the constant.
+func known(name []byte) string {
 	switch string(name) {
 	case "call.requested":
 		return "call.requested"
@@ -197,5 +202,5 @@ func intern(name []byte) string {
 	case "__drain":
 		return "__drain"
 	}
-	return string(name)
+	return ""
 }

@@ -10,3 +10,5 @@ type poller struct{}
 func newPoller(net.Conn) *poller { return nil }
 
 func (*poller) read([]byte) (*[]byte, int, error) { panic("transport: no poller on this system") }
+
+func (*poller) tryWrite([]byte) (int, error) { panic("transport: no poller on this system") }

@@ -19,6 +19,12 @@ type poller struct {
 	buffer *[]byte // what was borrowed
 	n      int
 	err    error
+
+	// Of who writes.
+	writeFn  func(fd uintptr) bool // writeOnce, made once
+	out      []byte
+	wrote    int
+	writeErr error
 }
 
 // newPoller returns nil if conn has no file descriptor to read from: TLS, a
@@ -33,7 +39,7 @@ func newPoller(conn net.Conn) *poller {
 		return nil
 	}
 	p := &poller{raw: raw}
-	p.fn = p.try
+	p.fn, p.writeFn = p.try, p.writeOnce
 	return p
 }
 

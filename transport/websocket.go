@@ -12,27 +12,36 @@ import (
 // socket is a Conn on a WebSocket: coder/websocket reads, link writes.
 type socket struct {
 	// Fixed at construction.
-	ws          *websocket.Conn
-	link        *link
-	remote      string
-	subprotocol string
+	ws     *websocket.Conn
+	link   *link
+	remote string
+	under  *hijacked // beneath ws; nil where it is not known
 
 	// The reader's.
 	held *[]byte // what Read returned last
 	end  error   // what Read returns from now on
-
 }
 
 func newSocket(ws *websocket.Conn, l *link, remote string) *socket {
+	s := &socket{}
+	s.init(ws, l, remote)
+	return s
+}
+
+// init is newSocket where the socket is part of something.
+func (s *socket) init(ws *websocket.Conn, l *link, remote string) {
 	l.opened = true
 	ws.SetReadLimit(-1) // the limit is kept here, so that the close is ours too
-	return &socket{ws: ws, link: l, remote: remote, subprotocol: ws.Subprotocol()}
+	s.ws, s.link, s.remote = ws, l, remote
 }
 
 func (s *socket) Read() ([]byte, error) {
 	giveBack(s.held) // before waiting: an idle connection holds no buffer
 	s.held = nil
 	for s.end == nil {
+		if s.under != nil {
+			s.under.await()
+		}
 		// A context that ended would close the connection, so none that can.
 		typ, r, err := s.ws.Reader(context.Background())
 		if err == nil {
@@ -124,7 +133,7 @@ func (s *socket) LastReceived() time.Time { return s.link.seen.time() }
 func (s *socket) RemoteAddr() string { return s.remote }
 
 // Subprotocol is what the handshake agreed on, "" for none. See Subprotocol.
-func (s *socket) Subprotocol() string { return s.subprotocol }
+func (s *socket) Subprotocol() string { return s.ws.Subprotocol() }
 
 // Subprotocol returns the WebSocket subprotocol that the handshake agreed on, ""
 // if there is none or c is no WebSocket.

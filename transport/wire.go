@@ -17,11 +17,18 @@ type wire struct {
 	rest   []byte  // read, not yet handed out
 	buffer *[]byte // what rest points into; nil if it is not pooled
 	poll   *poller // nil if the connection can only be read blocking
+	failed error   // what await met
+	before func()  // see Waiter; may be nil
 }
 
 // newWire wraps conn; first is what has already been read from it.
 func newWire(conn net.Conn, first []byte, seen *lifeSign) *wire {
-	return &wire{Conn: conn, rest: first, seen: seen, poll: newPoller(conn)}
+	w := makeWire(conn, first, seen)
+	return &w
+}
+
+func makeWire(conn net.Conn, first []byte, seen *lifeSign) wire {
+	return wire{Conn: conn, rest: first, seen: seen, poll: newPoller(conn)}
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -29,6 +36,9 @@ func (w *wire) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if len(w.rest) == 0 {
+		if w.failed != nil {
+			return 0, w.failed
+		}
 		n, err := w.fill(p)
 		if n > 0 || err != nil {
 			return n, err
@@ -43,12 +53,22 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// await waits until Read need not, where it can do that without holding a buffer.
+func (w *wire) await() {
+	if w.poll != nil && len(w.rest) == 0 && w.failed == nil {
+		_, w.failed = w.fill(nil)
+	}
+}
+
 // readBytes is how much is asked for in one read.
 const readBytes = 16 << 10
 
 // fill waits for bytes and reads them, into p (then n is not 0) where that is as
 // good as a buffer, else into rest.
 func (w *wire) fill(p []byte) (n int, err error) {
+	if w.before != nil {
+		w.before()
+	}
 	direct := len(p) >= readBytes
 	switch {
 	case w.poll == nil && direct:

@@ -43,7 +43,7 @@ func (a *Array) Next() bool {
 		return false
 	}
 	end, fail := value(a.data, i, MaxDepth-1)
-	if fail != "" {
+	if fail != fine {
 		return a.fail(end, fail)
 	}
 	a.value = a.data[i:end]
@@ -61,7 +61,7 @@ func (a *Array) finish(i int) bool {
 
 func (a *Array) fail(i int, fail failure) bool {
 	a.state, a.value = atEnd, nil
-	a.err = &SyntaxError{Offset: i, msg: string(fail)}
+	a.err = fail.at(i)
 	return false
 }
 

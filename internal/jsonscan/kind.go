@@ -35,7 +35,7 @@ func Int(raw []byte) (int64, bool) {
 		return 0, false
 	}
 	end, fail := number(raw, 0)
-	if fail != "" || end != len(raw) {
+	if fail != fine || end != len(raw) {
 		return 0, false
 	}
 	negative := raw[0] == '-'

@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -13,11 +14,11 @@ func String(raw []byte) (string, bool) {
 		return "", false
 	}
 	end, fail := quoted(raw, 0)
-	if fail != "" || end != len(raw) {
+	if fail != fine || end != len(raw) {
 		return "", false
 	}
 	inner := raw[1 : end-1]
-	if plain(inner, 0) == len(inner) && utf8.Valid(inner) {
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return string(inner), true
 	}
 	return string(unescape(make([]byte, 0, len(inner)), inner)), true

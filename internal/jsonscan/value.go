@@ -22,33 +22,52 @@ func (e *SyntaxError) Error() string {
 	return e.msg + " at byte " + strconv.Itoa(e.Offset)
 }
 
-// failure is a SyntaxError's text; the zero value is success. The scanners
-// return it so that only the outermost call allocates an error.
-type failure string
+// failure says why; the scanners return it so that only the outermost call
+// allocates an error.
+type failure uint8
 
 const (
-	failEnd     failure = "unexpected end of JSON"
-	failValue   failure = "no JSON value"
-	failLiteral failure = "invalid literal"
-	failNumber  failure = "invalid number"
-	failControl failure = "control character in string"
-	failEscape  failure = "invalid escape in string"
-	failName    failure = "no member name"
-	failColon   failure = "no colon after member name"
-	failComma   failure = "no comma or closing bracket"
-	failDepth   failure = "nested too deep"
-	failTrail   failure = "data after the JSON value"
-	failObject  failure = "not a JSON object"
-	failArray   failure = "not a JSON array"
+	fine failure = iota
+	failEnd
+	failValue
+	failLiteral
+	failNumber
+	failControl
+	failEscape
+	failName
+	failColon
+	failComma
+	failDepth
+	failTrail
+	failObject
+	failArray
 )
+
+var messages = [...]string{
+	failEnd:     "unexpected end of JSON",
+	failValue:   "no JSON value",
+	failLiteral: "invalid literal",
+	failNumber:  "invalid number",
+	failControl: "control character in string",
+	failEscape:  "invalid escape in string",
+	failName:    "no member name",
+	failColon:   "no colon after member name",
+	failComma:   "no comma or closing bracket",
+	failDepth:   "nested too deep",
+	failTrail:   "data after the JSON value",
+	failObject:  "not a JSON object",
+	failArray:   "not a JSON array",
+}
+
+func (f failure) at(i int) error { return &SyntaxError{Offset: i, msg: messages[f]} }
 
 // Value skips white space from i on, validates the one JSON value that begins
 // there and returns the index after it. What follows the value is not looked
 // at. The error is a *SyntaxError.
 func Value(data []byte, i int) (end int, err error) {
 	end, fail := value(data, i, MaxDepth)
-	if fail != "" {
-		return end, &SyntaxError{Offset: end, msg: string(fail)}
+	if fail != fine {
+		return end, fail.at(end)
 	}
 	return end, nil
 }
@@ -57,7 +76,7 @@ func Value(data []byte, i int) (end int, err error) {
 // space around it.
 func Valid(data []byte) bool {
 	end, fail := value(data, 0, MaxDepth)
-	return fail == "" && skipSpace(data, end) == len(data)
+	return fail == fine && skipSpace(data, end) == len(data)
 }
 
 // value is Value with the nesting that is still allowed. On failure it returns
@@ -91,6 +110,7 @@ func deepComposite(data []byte, i, limit int) (int, failure) {
 // composite validates the array or object at i. The stack has one bit per open
 // bracket, set for an object.
 func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
+	var fail failure
 	depth := 0
 	inObject := false
 	for {
@@ -111,27 +131,31 @@ func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
 				break // empty: closed below like any other
 			}
 			if inObject {
-				var fail failure
-				if i, fail = memberName(data, i); fail != "" {
+				if i, fail = memberName(data, i); fail != fine {
 					return i, fail
 				}
 			}
 			continue
+		case '"':
+			i, fail = quoted(data, i)
 		default:
-			var fail failure
-			if i, fail = scalar(data, i); fail != "" {
-				return i, fail
-			}
-			i = skipSpace(data, i)
+			i, fail = scalar(data, i)
 		}
-		// A value has ended before i, or an empty bracket is about to be closed.
-		var fail failure
-		i, depth, inObject, fail = closeBrackets(data, i, stack, depth, inObject)
-		if fail != "" || depth == 0 {
+		if fail != fine {
 			return i, fail
 		}
+		i = skipSpace(data, i)
+		// A value has ended before i, or an empty bracket is about to be closed.
+		if i < len(data) && data[i] == ',' {
+			i = skipSpace(data, i+1)
+		} else {
+			i, depth, inObject, fail = closeBrackets(data, i, stack, depth, inObject)
+			if fail != fine || depth == 0 {
+				return i, fail
+			}
+		}
 		if inObject {
-			if i, fail = memberName(data, i); fail != "" {
+			if i, fail = memberName(data, i); fail != fine {
 				return i, fail
 			}
 		}
@@ -148,12 +172,12 @@ func closeBrackets(data []byte, i int, stack []uint64, depth int, inObject bool)
 		}
 		switch c := data[i]; {
 		case c == ',':
-			return skipSpace(data, i+1), depth, inObject, ""
+			return skipSpace(data, i+1), depth, inObject, fine
 		case c == '}' && inObject, c == ']' && !inObject:
 			i++
 			depth--
 			if depth == 0 {
-				return i, 0, false, ""
+				return i, 0, false, fine
 			}
 			inObject = top(stack, depth)
 			i = skipSpace(data, i)
@@ -172,7 +196,7 @@ func memberName(data []byte, i int) (int, failure) {
 		return i, failName
 	}
 	i, fail := quoted(data, i)
-	if fail != "" {
+	if fail != fine {
 		return i, fail
 	}
 	i = skipSpace(data, i)
@@ -182,7 +206,7 @@ func memberName(data []byte, i int) (int, failure) {
 	if data[i] != ':' {
 		return i, failColon
 	}
-	return skipSpace(data, i+1), ""
+	return skipSpace(data, i+1), fine
 }
 
 func push(stack []uint64, depth int, object bool) {
@@ -214,8 +238,8 @@ func skipSpace(data []byte, i int) int {
 // depth levels deep, MaxDepth at most. With depth 0 only scalars pass.
 func Within(data []byte, i, depth int) (end int, err error) {
 	end, fail := value(data, i, min(max(depth, 0), MaxDepth))
-	if fail != "" {
-		return end, &SyntaxError{Offset: end, msg: string(fail)}
+	if fail != fine {
+		return end, fail.at(end)
 	}
 	return end, nil
 }

@@ -56,7 +56,7 @@ func (p *Peer) answered(typ string, a answer) {
 	var out pending.Outcome
 	switch typ {
 	case call.EventResponded:
-		out = p.pending.Respond(a.id, append([]byte(nil), a.output...))
+		out = p.pending.Respond(a.id, a.output)
 	case call.EventCompleted:
 		out = p.pending.Complete(a.id)
 	case call.EventError:
@@ -114,7 +114,8 @@ func (p *Peer) credited(a answer) {
 // requested puts a request into the table and starts its handler. It runs on the
 // reader, so that an abort that follows finds the request.
 func (p *Peer) requested(payload []byte) {
-	w, err := parseRequest(payload, time.Now(), &p.memo)
+	now := time.Now()
+	w, err := parseRequest(payload, now, &p.memo)
 	if errors.Is(err, errNoID) {
 		p.cfg.Counters.Malformed.Add(1)
 		return
@@ -128,30 +129,35 @@ func (p *Peer) requested(payload []byte) {
 		w.req.OriginID = w.req.ID
 	}
 	in := &Inbound{peer: p, Request: w.req, metered: w.req.Stream && w.metered, credit: w.credit}
-	if refused := p.admit(in, err); refused != nil {
+	admitted, refused := p.admit(in, now, err)
+	switch {
+	case refused != nil:
 		p.postError(w.req.ID, refused)
+	case !admitted:
+	case p.cfg.Relay == nil || in.Request.Stream || !p.cfg.Relay(in):
+		go in.run()
 	}
 }
 
-// admit gives the request a slot and starts it. The error is for its caller;
+// admit gives the request a slot, and counts it in the peer's goroutines. The error is for its caller;
 // a request under an id in flight is ignored.
-func (p *Peer) admit(in *Inbound, bad error) *call.Error {
+func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.inbound[in.Request.ID]; ok {
 		p.cfg.Counters.Duplicates.Add(1)
-		return nil
+		return false, nil
 	}
 	if bad != nil {
 		p.cfg.Counters.Malformed.Add(1)
-		return &call.Error{Code: call.CodeValidation, Message: "malformed request: " + bad.Error()}
+		return false, &call.Error{Code: call.CodeValidation, Message: "malformed request: " + bad.Error()}
 	}
 	if p.ended {
-		return nil // nobody is there to be told
+		return false, nil // nobody is there to be told
 	}
 	if len(p.inbound) >= p.cfg.MaxInFlight {
 		p.cfg.Counters.Overloaded.Add(1)
-		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
+		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
 	}
 	p.cfg.Counters.Served.Add(1)
 	if p.inbound == nil {
@@ -160,9 +166,10 @@ func (p *Peer) admit(in *Inbound, bad error) *call.Error {
 	p.order++
 	in.Order = p.order
 	p.inbound[in.Request.ID] = in
-	in.start()
-	p.wg.Go(in.run)
-	return nil
+	in.start(now)
+	p.watchLocked(in)
+	p.wg.Add(1)
+	return true, nil
 }
 
 func (p *Peer) postError(id string, e *call.Error) {

@@ -24,6 +24,8 @@ var ErrRegistrationTooLarge = errors.New("the registration is too large")
 type Limits struct {
 	Bytes int // of the input of hub.register
 	Depth int // of the nesting of JSON, the frame included
+	// Offers, if not nil, is with whom the operations are shared.
+	Offers *Offers
 }
 
 // ReadRegistration reads the first frame of a spoke. A malformed one still gives
@@ -56,30 +58,16 @@ func parseFirst(payload []byte, limits Limits) (string, *Registration, error) {
 	if err != nil {
 		return w.req.ID, nil, err
 	}
-	if err := limits.Check(w.req.Input); err != nil {
-		return w.req.ID, nil, err
-	}
-	r, err := ParseRegistration(w.req.Input)
+	r, err := limits.Parse(w.req.Input)
 	return w.req.ID, r, err
 }
 
-// Check fails with [ErrRegistrationTooLarge].
-func (l Limits) Check(input []byte) error {
+// Parse is [ParseRegistration] within the limits. It fails with [ErrRegistrationTooLarge] too.
+func (l Limits) Parse(input []byte) (*Registration, error) {
 	if l.Bytes > 0 && len(input) > l.Bytes {
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrRegistrationTooLarge, len(input), l.Bytes)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRegistrationTooLarge, len(input), l.Bytes)
 	}
-	return nil
-}
-
-// WriteRegistered answers a registration.
-func WriteRegistered(conn transport.Conn, id string, r *Registered) error {
-	return conn.Write([][]byte{appendResponded(nil, id, RegisteredOutput(r))})
-}
-
-// RegisteredOutput is the output of hub.register.
-func RegisteredOutput(r *Registered) []byte {
-	data, _ := json.Marshal(r) // strings and numbers always marshal
-	return call.AppendEnvelope(nil, call.Local(OperationRegister, data, time.Now()))
+	return parseRegistration(input, l.Offers)
 }
 
 // WriteRefused answers a registration that is refused.

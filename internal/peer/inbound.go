@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
@@ -23,59 +24,52 @@ type Inbound struct {
 	// Request is what was asked; it must not be changed.
 	Request call.Request
 	// Order rises with each request of the connection, in the order of arrival.
-	Order  uint64
-	peer   *Peer
-	ctx    handlerContext
-	cancel context.CancelCauseFunc
-	stop   context.CancelFunc // of the deadline
-	ended  atomic.Bool        // a terminal frame has been made
+	Order uint64
+	peer  *Peer
+	ctx   handlerContext
+	ended atomic.Bool // a terminal frame has been made
+	tried *Peer       // where Relay has failed, before run
+	why   *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
+	relay    *relay // under way, instead of a handler
 	metered  bool
 	credit   int
 	wake     chan struct{}
 	onCredit func(n int)
 }
 
-// handlerContext carries the request; it is part of the Inbound to save the
-// allocations of context.WithValue.
-type handlerContext struct {
-	context.Context
-	req *call.Request
-}
-
-// Value gives the request for package call's key, like a context of call.NewContext.
-func (c *handlerContext) Value(key any) any {
-	if call.IsContextKey(key) {
-		return c.req
-	}
-	return c.Context.Value(key)
-}
-
-// start makes the context: it ends with the call's time, its abort, and the session.
-func (in *Inbound) start() {
-	ctx, cancel := context.WithCancelCause(in.peer.ctx)
-	in.cancel = cancel
+// start makes the context.
+func (in *Inbound) start(now time.Time) {
+	in.ctx.parent, in.ctx.req = in.peer.ctx, &in.Request
 	if t := in.Request.Timeout; t > 0 {
-		ctx, in.stop = context.WithTimeoutCause(ctx, t, timeoutError)
+		in.ctx.deadline = now.Add(t)
 	}
-	in.ctx = handlerContext{ctx, &in.Request}
 }
 
 var timeoutError = &call.Error{Code: call.CodeTimeout, Message: "the call's time was up", Sent: true,
 	Cause: context.DeadlineExceeded}
 
+// cancel ends the context, and the call where it is relayed.
+func (in *Inbound) cancel(cause error) {
+	in.ctx.cancel(cause)
+	in.peer.mu.Lock()
+	r := in.relay
+	in.peer.mu.Unlock()
+	if r != nil {
+		r.abort()
+	}
+}
+
 // run serves the request to its end. A panic, and a Goexit, answer EXECUTION_ERROR.
 func (in *Inbound) run() {
+	defer in.peer.wg.Done()
 	returned := false
 	defer func() {
-		if in.stop != nil {
-			in.stop()
-		}
 		if !returned {
 			in.failed(recover())
 		}
-		in.cancel(nil)
+		in.ctx.cancel(nil)
 		if !in.ended.Load() { // the session ended while the last frame waited for room
 			in.release()
 		}

@@ -14,7 +14,7 @@ import (
 // Outgoing is a request that was sent from here.
 type Outgoing struct {
 	peer      *Peer
-	wait      *pending.Request
+	wait      pending.Request
 	pos       session.Position
 	flow      Flow
 	ran       bool // a response has come, so the handler's code has run whatever its error says
@@ -30,24 +30,25 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 		return nil, call.ContextError(ctx, false)
 	}
 	id := p.newID()
-	wait, err := p.pending.Add(id, pending.Options{Stream: req.Stream, Credit: f.credit(),
-		Timeout: timeout, IdleTimeout: req.IdleTimeout})
-	if err != nil {
+	o := &Outgoing{peer: p, flow: f}
+	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
+		Timeout: timeout, IdleTimeout: req.IdleTimeout}); err != nil {
 		return nil, p.refused(err)
 	}
 	b := session.NewBuffer()
 	b.B = appendRequest(b.B, id, req, timeout, f.credit())
 	if e := p.oversize(b); e != nil {
-		wait.Drop()
+		o.wait.Drop()
 		return nil, e
 	}
 	pos, err := p.sess.Request(ctx, b, timeout)
 	if err != nil {
-		wait.Drop()
+		o.wait.Drop()
 		return nil, p.notSent(ctx, err)
 	}
+	o.pos = pos
 	p.cfg.Counters.Calls.Add(1)
-	return &Outgoing{peer: p, wait: wait, pos: pos, flow: f}, nil
+	return o, nil
 }
 
 // Remaining is the time that a call has from now on: 0 is no limit, negative is

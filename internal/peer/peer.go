@@ -3,6 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,9 @@ type Config struct {
 	IDPrefix string
 	// Serve answers a request; what it returns ends it, nil for success.
 	Serve func(ctx context.Context, in *Inbound) *call.Error
+	// Relay, if not nil, may take a unary request on the reader, before Serve gets it: see
+	// [Inbound.Relay]. It must not wait. False leaves the request to Serve.
+	Relay func(in *Inbound) bool
 	// Streams says whether an operation answers with a stream when the request
 	// does not say.
 	Streams func(operation string) bool
@@ -66,19 +71,20 @@ type Peer struct {
 	cfg     Config
 	sess    *session.Session
 	pending pending.Map
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	ctx     context.Context // whose values handlers see, and whose end ends theirs
 	wg      sync.WaitGroup
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
 	memo       identityMemo // the reader's
+	outbox     outbox       // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound
 	order   uint64        // of the last request that arrived
 	quiet   chan struct{} // closed when nothing is served; nil while nobody waits
 	ended   bool
+	unwatch func() bool // stops the watch of ctx; nil before the first request
 }
 
 // New makes a peer. Handlers' contexts carry ctx's values; its end ends them.
@@ -89,9 +95,7 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
-	p := &Peer{cfg: cfg, sess: cfg.Session}
-	p.ctx, p.cancel = context.WithCancelCause(ctx)
-	return p
+	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
 }
 
 // SetRemote tells what the other side announced: the largest message that it takes,
@@ -104,6 +108,8 @@ func (p *Peer) SetRemote(maxMessageBytes int64, maxInFlight int) {
 // Run reads from the connection until it ends and dispatches what comes. It
 // returns why the connection ended; it does not end the session.
 func (p *Peer) Run(conn transport.Conn) error {
+	p.outbox.open(conn)
+	defer p.outbox.close(conn)
 	for {
 		data, err := conn.Read()
 		if err != nil {
@@ -151,10 +157,37 @@ func (p *Peer) End(cause error) {
 	}
 	p.mu.Lock()
 	p.ended = true
+	if p.unwatch != nil {
+		p.unwatch()
+	}
 	p.mu.Unlock()
 	p.sess.End(cause)
 	p.pending.Close(endedError{cause})
-	p.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost", Cause: context.Canceled})
+	p.cancelAll(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost", Cause: context.Canceled})
+}
+
+// cancelAll ends the contexts of all handlers.
+func (p *Peer) cancelAll(cause error) {
+	p.mu.Lock()
+	all := slices.Collect(maps.Values(p.inbound))
+	p.mu.Unlock()
+	for _, in := range all {
+		in.cancel(cause)
+	}
+}
+
+// watchLocked sees to it that the end of ctx ends the handler's context.
+func (p *Peer) watchLocked(in *Inbound) {
+	if p.ctx.Err() != nil {
+		in.ctx.cancel(context.Cause(p.ctx))
+		return
+	}
+	if p.unwatch == nil {
+		p.unwatch = func() bool { return false }
+		if p.ctx.Done() != nil {
+			p.unwatch = context.AfterFunc(p.ctx, func() { p.cancelAll(context.Cause(p.ctx)) })
+		}
+	}
 }
 
 // Wait returns when all handlers and the session's goroutines have ended.

@@ -31,6 +31,9 @@ type Registration struct {
 	MaxInFlight     int               `json:"maxInFlight,omitempty"`
 	MaxMessageBytes int64             `json:"maxMessageBytes,omitempty"`
 	Session         *SessionRequest   `json:"session,omitempty"`
+
+	// Offer holds Operations where the registration was parsed and has any. Others may share it.
+	Offer *Offer `json:"-"`
 }
 
 // SessionRequest asks for a session, or to go on with one (protocol section 8).
@@ -61,7 +64,9 @@ type Registered struct {
 
 // ParseRegistration reads the input of hub.register. The operations' schemas are
 // copies; nothing aliases input.
-func ParseRegistration(input []byte) (*Registration, error) {
+func ParseRegistration(input []byte) (*Registration, error) { return parseRegistration(input, nil) }
+
+func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 	r := &Registration{}
 	if len(input) == 0 {
 		return r, nil
@@ -99,9 +104,12 @@ func ParseRegistration(input []byte) (*Registration, error) {
 		return nil, err
 	}
 	if operations != nil && !jsonscan.IsNull(operations) {
-		r.Operations, err = parseOperations(operations)
+		if r.Offer, err = offers.parse(operations); err != nil {
+			return nil, err
+		}
+		r.Operations = r.Offer.Operations
 	}
-	return r, err
+	return r, nil
 }
 
 // maxSessionIDBytes bounds a session's id, which is 128 random bits in some writing.

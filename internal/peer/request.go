@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -16,18 +17,40 @@ const maxIDBytes = 128
 // wireRequest is a call.requested as it arrived. Its slices are copies.
 type wireRequest struct {
 	req     call.Request
-	stream  *bool // nil: follows the operation's type
-	credit  int   // with metered: how many responses it takes at first
-	metered bool  // false: takes all
+	stream  *bool // nil: follows the operation's type; else points to streams
+	streams bool
+	credit  int  // with metered: how many responses it takes at first
+	metered bool // false: takes all
 	timeout time.Duration
 	memo    *identityMemo
 }
 
-// identityMemo keeps the last identity of a connection: a hub tells a spoke the
-// same few over and over. It is used by the reader alone; an Identity is shared and never changed.
+// identityMemo keeps the last identity of a connection, and a few names: a hub tells a
+// spoke the same few over and over. It is used by the reader alone; an Identity is shared and never changed.
 type identityMemo struct {
-	raw []byte
-	id  *call.Identity
+	raw   []byte
+	id    *call.Identity
+	names [4]string
+	next  uint8 // the name to be replaced
+}
+
+// name is shortString without the allocation for a name that came before.
+func (m *identityMemo) name(member string, raw []byte) (string, error) {
+	const limit, kept = call.MaxNameBytes, 64
+	if n := len(raw) - 1; n > 0 && raw[0] == '"' {
+		for _, v := range m.names {
+			if string(raw[1:n]) == v {
+				return v, nil
+			}
+		}
+	}
+	v, err := shortString(member, raw, limit)
+	// With a backslash inside it would match a raw string that is escaped.
+	if err == nil && len(v) <= kept && strings.IndexByte(v, '\\') < 0 {
+		m.names[m.next%4] = v
+		m.next++
+	}
+	return v, err
 }
 
 func (m *identityMemo) parse(raw []byte) (*call.Identity, error) {
@@ -55,16 +78,15 @@ func (s *seen) twice(bit int) bool {
 }
 
 // parseRequest reads a call.requested. The error, if any, is for the caller;
-// it is errNoID when there is nobody to answer. payload is copied.
+// it is errNoID when there is nobody to answer. What stays of payload is copied.
 func parseRequest(payload []byte, now time.Time, memo *identityMemo) (*wireRequest, error) {
 	if jsonscan.Kind(payload) != '{' {
 		return nil, errNoID
 	}
-	buf := append(make([]byte, 0, len(payload)), payload...)
 	w := &wireRequest{memo: memo}
 	var s seen
 	var bad error
-	o := jsonscan.OpenValid(buf)
+	o := jsonscan.OpenValid(payload)
 	for o.Next() {
 		name, raw := o.Name(), o.Value()
 		bit := memberBit(name)
@@ -150,22 +172,22 @@ func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
 	case bitID:
 		return w.setID(raw)
 	case bitOperation:
-		w.req.Operation, err = shortString("operationId", raw, call.MaxNameBytes)
+		w.req.Operation, err = w.memo.name("operationId", raw)
 	case bitInput:
 		if !jsonscan.IsNull(raw) {
-			w.req.Input = raw
+			w.req.Input = bytes.Clone(raw)
 		}
 	case bitStream:
-		b, ok := jsonscan.Bool(raw)
-		if !ok {
+		var ok bool
+		if w.streams, ok = jsonscan.Bool(raw); !ok {
 			return errors.New("stream is not a boolean")
 		}
-		w.stream = &b
+		w.stream = &w.streams
 	case bitCredit:
 		w.credit, err = count("credit", raw)
 		w.metered = true
 	case bitTo:
-		w.req.To, err = shortString("to", raw, 256)
+		w.req.To, err = w.memo.name("to", raw)
 	case bitSelector:
 		err = jsonscan.Decode(append(append([]byte(`{"selector":`), raw...), '}'), jsonscan.MapField("selector", &w.req.Selector))
 	case bitTimeout, bitDeadline, bitIdle:
@@ -180,7 +202,7 @@ func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
 		if jsonscan.Kind(raw) != '{' {
 			return errors.New("metadata is not an object")
 		}
-		w.req.Metadata = raw
+		w.req.Metadata = bytes.Clone(raw)
 	}
 	return err
 }

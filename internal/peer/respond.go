@@ -74,14 +74,16 @@ func (in *Inbound) respond(b *session.Buffer) error {
 	return nil
 }
 
-func (in *Inbound) fail(e *call.Error) {
+func (in *Inbound) fail(e *call.Error) { in.finish(in.errorFrame(e)) }
+
+func (in *Inbound) errorFrame(e *call.Error) *session.Buffer {
 	b := session.NewBuffer()
 	b.B = appendError(b.B, in.Request.ID, e)
 	if limit := in.peer.maxMessage.Load(); limit > 0 && int64(len(b.B)) > limit {
 		b.B = appendError(b.B[:0], in.Request.ID, &call.Error{Code: e.Code, Sent: e.Sent, Retryable: e.Retryable,
 			Message: "the error was too large to send"})
 	}
-	in.finish(b)
+	return b
 }
 
 // finish sends the terminal frame, once. It waits for room with the slot held, so
@@ -92,6 +94,10 @@ func (in *Inbound) finish(b *session.Buffer) {
 		b.Free()
 		return
 	}
+	in.sendLast(b)
+}
+
+func (in *Inbound) sendLast(b *session.Buffer) {
 	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
 		in.release() // the session has ended; nobody is told
 	}

@@ -22,11 +22,16 @@ func (s *Session) attachLocked(c transport.Conn) error {
 	if s.cause != nil {
 		return s.cause
 	}
-	s.conn = c
+	s.setConnLocked(c)
 	s.tellGapsLocked() // of what was dropped while nothing could be written
 	s.startFlushLocked()
 	s.wakeRoomLocked()
 	return nil
+}
+
+func (s *Session) setConnLocked(c transport.Conn) {
+	s.conn = c
+	s.try, _ = c.(transport.TryWriter)
 }
 
 // Check reports with [ErrCount] whether one who resumes cannot have received this many.
@@ -81,7 +86,7 @@ func (s *Session) Detach(c transport.Conn) {
 	if s.cause != nil || s.conn != c {
 		return
 	}
-	s.conn = nil
+	s.setConnLocked(nil)
 	if !s.writing { // else the flusher does it, since the Write still reads the buffers
 		s.log.rewind()
 		s.account()

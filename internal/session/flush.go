@@ -3,6 +3,8 @@ package session
 import (
 	"runtime"
 	"sync"
+
+	"github.com/alkdev/hubspoke/transport"
 )
 
 const (
@@ -11,59 +13,141 @@ const (
 	// lingerBytes: with less than this waiting the flusher lets others run once,
 	// so that what they are about to send goes out in the same system call.
 	lingerBytes = 1 << 10
+	// tryBytes is how much whoever appended may write by itself: see flushHere.
+	tryBytes = 8 << 10
 )
 
 var batches = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
 
-// startFlushLocked starts the flusher. It lives only while there is data.
-func (s *Session) startFlushLocked() {
-	if s.flushing || s.conn == nil || s.log.unwritten() == 0 {
-		return
+func freeBatch(batch *[][]byte) {
+	clear((*batch)[:cap(*batch)])
+	*batch = (*batch)[:0]
+	if cap(*batch) <= 1024 {
+		batches.Put(batch)
 	}
-	s.flushing = true
-	s.wg.Go(s.flush)
 }
 
+// claimFlushLocked makes the caller the one who writes what waits, if there is
+// something and nobody does.
+func (s *Session) claimFlushLocked() bool {
+	if s.flushing || s.conn == nil || s.log.unwritten() == 0 {
+		return false
+	}
+	s.flushing = true
+	s.wg.Add(1)
+	return true
+}
+
+// startFlushLocked starts the flusher. It lives only while there is data.
+func (s *Session) startFlushLocked() {
+	if s.claimFlushLocked() {
+		go s.flusher()
+	}
+}
+
+// flush writes until nothing waits. Whoever runs it has claimed that.
 func (s *Session) flush() {
+	defer s.wg.Done()
 	batch := batches.Get().(*[][]byte)
-	defer func() {
-		clear((*batch)[:cap(*batch)])
-		*batch = (*batch)[:0]
-		if cap(*batch) <= 1024 {
-			batches.Put(batch)
-		}
-	}()
 	s.mu.Lock()
-	for {
-		if s.log.pending < lingerBytes {
-			s.mu.Unlock()
-			runtime.Gosched()
-			s.mu.Lock()
+	for s.lingerLocked() {
+		conn := s.takeLocked(batch)
+		s.mu.Unlock()
+		var err error
+		if len(*batch) > 0 { // all of it may have been withdrawn
+			err = conn.Write(*batch)
 		}
-		if s.cause != nil || s.conn == nil || s.log.unwritten() == 0 {
-			break
-		}
-		s.writeBatchLocked(batch)
+		s.mu.Lock()
+		s.wroteLocked(conn, len(*batch), err)
 	}
 	s.flushing = false
 	s.wakeLocked()
 	s.mu.Unlock()
+	freeBatch(batch)
 }
 
-// writeBatchLocked writes what waits, up to a bound. It unlocks for the Write.
-func (s *Session) writeBatchLocked(batch *[][]byte) {
-	conn := s.conn
+// FlushDue writes what a Try method has left to its caller to write, who has gathered all there was to
+// gather. It does not wait.
+func (s *Session) FlushDue() {
+	s.mu.Lock()
+	s.flushHereUnlock()
+}
+
+// flushHere is FlushDue after others had the chance to add something.
+func (s *Session) flushHere() {
+	s.mu.Lock()
+	if s.try != nil && s.log.pending <= tryBytes {
+		s.lingerLocked()
+	}
+	s.flushHereUnlock()
+}
+
+// flushHereUnlock writes what waits without waiting, on the goroutine of who appended it and has claimed to
+// flush: at one call at a time that saves a goroutine. What is more, or would have to wait, is left to the flusher.
+func (s *Session) flushHereUnlock() {
+	if s.try == nil || s.log.pending > tryBytes || !s.dueLocked() {
+		s.mu.Unlock()
+		go s.flusher()
+		return
+	}
+	batch := batches.Get().(*[][]byte)
+	try := s.try
+	conn := s.takeLocked(batch)
+	s.mu.Unlock()
+	if len(*batch) > 0 && !try.TryWrite(*batch) {
+		go s.flushRest(conn, batch)
+		return
+	}
+	s.mu.Lock()
+	s.wroteLocked(conn, len(*batch), nil)
+	freeBatch(batch)
+	if s.dueLocked() {
+		go s.flusher()
+	} else {
+		s.flushing = false
+		s.wakeLocked()
+		s.wg.Done()
+	}
+	s.mu.Unlock()
+}
+
+// flushRest goes on where TryWrite would have had to wait.
+func (s *Session) flushRest(conn transport.Conn, batch *[][]byte) {
+	err := conn.Write(*batch)
+	s.mu.Lock()
+	s.wroteLocked(conn, len(*batch), err)
+	s.mu.Unlock()
+	freeBatch(batch)
+	s.flush()
+}
+
+func (s *Session) dueLocked() bool {
+	return s.cause == nil && s.conn != nil && s.log.unwritten() > 0
+}
+
+// lingerLocked reports whether there is something to write, after others had
+// the chance to add to it. It may unlock meanwhile.
+func (s *Session) lingerLocked() bool {
+	if s.log.pending < lingerBytes {
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
+	return s.dueLocked()
+}
+
+// takeLocked takes what waits, up to a bound, for a Write to conn.
+func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
 	s.writing, s.from = true, s.log.written
 	*batch = s.log.take((*batch)[:0], batchBytes)
-	s.mu.Unlock()
-	var err error
-	if len(*batch) > 0 { // all of it may have been withdrawn
-		err = conn.Write(*batch)
-	}
+	return s.conn
+}
+
+// wroteLocked notes what became of a Write of n frames.
+func (s *Session) wroteLocked(conn transport.Conn, n int, err error) {
 	if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
 		s.opts.Log.Debug().Err(err).Msg("write failed")
 	}
-	s.mu.Lock()
 	s.writing = false
 	s.returned.Broadcast()
 	switch {
@@ -74,12 +158,12 @@ func (s *Session) writeBatchLocked(batch *[][]byte) {
 		s.account()
 		return
 	case err != nil: // its reader sees it too
-		s.conn = nil
+		s.setConnLocked(nil)
 		s.log.rewind()
 		s.account()
 		return
 	}
-	s.written += uint64(len(*batch))
+	s.written += uint64(n)
 	if !s.opts.Resumable {
 		s.log.acked = s.log.numbered // a window of zero: written is acknowledged
 	}

@@ -28,12 +28,60 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 }
 
 func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
-	var timer *time.Timer // from the first wait on
-	defer func() {
-		if timer != nil {
-			timer.Stop()
-		}
-	}()
+	s.mu.Lock()
+	if s.cause == nil && s.roomLocked(request) {
+		return s.sendUnlock(b, appended), nil
+	}
+	s.mu.Unlock()
+	return s.sendWhenRoom(ctx, b, wait, appended, request)
+}
+
+// TryRequest appends a request if it need not wait for that. Due says that nobody else will write it: call
+// [Session.FlushDue] soon. It takes the buffer where ok is true.
+func (s *Session) TryRequest(b *Buffer) (p Position, ok, due bool) { return s.tryAppend(b, nil, true) }
+
+// TrySend is TryRequest for a response; see [Session.Send] for appended.
+func (s *Session) TrySend(b *Buffer, appended func()) (ok, due bool) {
+	_, ok, due = s.tryAppend(b, appended, false)
+	return ok, due
+}
+
+func (s *Session) tryAppend(b *Buffer, appended func(), request bool) (p Position, ok, due bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || !s.roomLocked(request) {
+		return 0, false, false
+	}
+	p = s.appendedLocked(b, appended)
+	return p, true, s.claimFlushLocked()
+}
+
+func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
+	if appended != nil {
+		appended()
+	}
+	p := s.log.append(b, counted)
+	s.account()
+	return Position(p)
+}
+
+// sendUnlock appends, unlocks, and writes if nobody else does.
+func (s *Session) sendUnlock(b *Buffer, appended func()) Position {
+	p := s.appendedLocked(b, appended)
+	mine := s.claimFlushLocked()
+	s.mu.Unlock()
+	if mine {
+		s.flushHere()
+	}
+	return p
+}
+
+func (s *Session) sendWhenRoom(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
+	var timer *time.Timer
+	if wait > 0 {
+		timer = time.NewTimer(wait)
+		defer timer.Stop()
+	}
 	for {
 		s.mu.Lock()
 		if s.cause != nil {
@@ -43,21 +91,13 @@ func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appen
 			return 0, err
 		}
 		if s.roomLocked(request) {
-			if appended != nil {
-				appended()
-			}
-			p := s.appendLocked(b, counted)
-			s.mu.Unlock()
-			return p, nil
+			return s.sendUnlock(b, appended), nil
 		}
 		if s.room == nil {
 			s.room = make(chan struct{})
 		}
 		room := s.room
 		s.mu.Unlock()
-		if timer == nil && wait > 0 {
-			timer = time.NewTimer(wait)
-		}
 		if err := awaitRoom(ctx, room, timer); err != nil {
 			b.Free()
 			return 0, err

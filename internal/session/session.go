@@ -84,12 +84,14 @@ type Session struct {
 	opts    Options
 	done    chan struct{}
 	wg      sync.WaitGroup
+	flusher func() // flush, made once
 	receipt receipt
 
 	mu        sync.Mutex // guards the fields below
 	log       log
 	counted   int // of the log's bytes, what Total knows of
 	conn      transport.Conn
+	try       transport.TryWriter // conn, if it is one
 	flushing  bool
 	writing   bool          // the flusher is in a Write
 	from      uint64        // the first position of that Write
@@ -116,6 +118,7 @@ func New(o Options) *Session {
 	}
 	s := &Session{opts: o, done: make(chan struct{})}
 	s.returned.L = &s.mu
+	s.flusher = s.flush
 	return s
 }
 
@@ -143,7 +146,7 @@ func (s *Session) endLocked(cause error) {
 		return
 	}
 	s.cause = cause
-	s.conn = nil
+	s.setConnLocked(nil)
 	s.log.clear()
 	s.account()
 	s.gaps, s.gapTopics = nil, nil

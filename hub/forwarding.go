@@ -1,0 +1,78 @@
+package hub
+
+import (
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
+)
+
+// forwarding is the attempt whose answers are for a spoke, or for another hub.
+type forwarding struct {
+	in   *peer.Inbound
+	leg  call.Request // what is asked of the spoke
+	told bool         // of what has been tried
+}
+
+func (f *forwarding) try(p *peer.Peer, leg *call.Request) *call.Error { return f.in.Forward(p, leg) }
+
+func (f *forwarding) tried() (*peer.Peer, *call.Error) {
+	if f.told {
+		return nil, nil
+	}
+	f.told = true
+	return f.in.Tried()
+}
+
+// relay sends a request of the spoke on, if that can be done at once. It runs on the reader.
+func (c *conn) relay(in *peer.Inbound) bool {
+	h, req := c.hub, &in.Request
+	if req.Operation == peer.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
+		return false
+	}
+	if req.To == "" && h.operations.Has(req.Operation) {
+		return false
+	}
+	// What the request says of itself is never believed.
+	req.Identity = c.who()
+	return h.allowsOnReader(req) && h.relay(in, req.ID)
+}
+
+// relayLink does the same for a request of another hub.
+func (h *Hub) relayLink(in *peer.Inbound) bool {
+	req := &in.Request
+	if h.draining.Load() || req.To == "" && h.linkOperations.Has(req.Operation) {
+		return false
+	}
+	return h.relay(in, req.OriginID)
+}
+
+func (h *Hub) relay(in *peer.Inbound, originID string) bool {
+	c := h.candidate(&in.Request)
+	if c == nil {
+		return false
+	}
+	var leg call.Request
+	h.makeLeg(&leg, &in.Request, originID)
+	return in.Relay(c.peer, &leg, nextMayHelp)
+}
+
+// candidate gives who is to answer the request, nil where that is not clear at once.
+func (h *Hub) candidate(req *call.Request) *conn {
+	if req.To == "" {
+		c, _ := h.pick(h.table.serving(req.Operation), req, nil)
+		return c
+	}
+	if c, ok := h.table.spoke(req.To); ok && h.suits(c, req) == suitable {
+		return c
+	}
+	return nil
+}
+
+// allowsOnReader asks the hook of the options. A panic there is for serve to meet, which answers it.
+func (h *Hub) allowsOnReader(req *call.Request) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return h.allow(req.Identity, Call, req.Operation) == nil
+}

@@ -1,0 +1,136 @@
+package jsonscan
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Eight bytes are looked at in one word: a byte's high bit is set in the result
+// where the test holds. A borrow can only spoil bytes above the first hit, so
+// the lowest one is exact.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+func word(data []byte, i int) uint64 { return binary.LittleEndian.Uint64(data[i : i+8 : i+8]) }
+
+// special finds quotes, backslashes and control characters in a word; bits
+// below the high ones are noise. A quote with bit 1 flipped is a space, so that
+// one comparison finds it together with the control characters (and the bytes
+// that flipping makes of them are control characters still).
+func special(w uint64) uint64 {
+	quote := (w ^ ones*0x02) - ones*0x21
+	slash := (w ^ ones*'\\') - ones
+	return (quote | slash) &^ w
+}
+
+// plain returns the index of the first quote, backslash or control character at
+// or after i, len(data) if there is none.
+func plain(data []byte, i int) int {
+	// The long strings are told by eight words.
+	for far := i + 64; ; far = len(data) {
+		for ; i < far && i+8 <= len(data); i += 8 {
+			if hit := special(word(data, i)) & highs; hit != 0 {
+				return i + bits.TrailingZeros64(hit)>>3
+			}
+		}
+		if i+8 > len(data) {
+			return plainBytes(data, i)
+		}
+		i = plainBlocks(data, i)
+	}
+}
+
+// plainBytes is plain for the last bytes, which fill no word.
+func plainBytes(data []byte, i int) int {
+	for i < len(data) && data[i] >= 0x20 && data[i] != '"' && data[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// plainBlocks skips blocks of 32 bytes in which plain would find nothing.
+func plainBlocks(data []byte, i int) int {
+	for i+32 <= len(data) {
+		block := data[i : i+32 : i+32]
+		hit := special(word(block, 0)) | special(word(block, 8)) | special(word(block, 16)) | special(word(block, 24))
+		if hit&highs != 0 {
+			break
+		}
+		i += 32
+	}
+	return i
+}
+
+// quoted validates the string whose opening quote is at i and returns the index
+// after the closing one.
+func quoted(data []byte, i int) (int, failure) {
+	i++
+	// Nearly all strings end here: plain is written out to save its call.
+	for far := i + 32; i+8 <= len(data) && i < far; i += 8 {
+		if hit := special(word(data, i)) & highs; hit != 0 {
+			i += bits.TrailingZeros64(hit) >> 3
+			if data[i] == '"' {
+				return i + 1, fine
+			}
+			break
+		}
+	}
+	return quotedRest(data, i)
+}
+
+// quotedRest is quoted from any index inside the string on that is no part of an escape.
+func quotedRest(data []byte, i int) (int, failure) {
+	for {
+		i = plain(data, i)
+		if i >= len(data) {
+			return len(data), failEnd
+		}
+		switch data[i] {
+		case '"':
+			return i + 1, fine
+		case '\\':
+			n := escapeLen(data[i:])
+			if n == 0 {
+				return i, failEscape
+			}
+			i += n
+		default:
+			return i, failControl
+		}
+	}
+}
+
+// escapeLen is the length of the escape that data begins with, 0 if it is none.
+func escapeLen(data []byte) int {
+	if len(data) < 2 {
+		return 0
+	}
+	switch data[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(data) >= 6 && hex4(data[2:6]) >= 0 {
+			return 6
+		}
+	}
+	return 0
+}
+
+// hex4 is the value of four hexadecimal digits, negative if they are not.
+func hex4(data []byte) rune {
+	var r rune
+	for _, c := range data[:4] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}

@@ -1,0 +1,61 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+// Reading is a call of this program: it hands the answers to the reader.
+type Reading struct {
+	Ctx  context.Context
+	Send func(call.Envelope) error // the reader; nil: the one answer is kept in Out
+	Out  call.Envelope
+	Left error // what Send failed with: the reader wants no more
+}
+
+// Take hands on one answer.
+func (r *Reading) Take(e call.Envelope) error {
+	if r.Send == nil {
+		r.Out = e
+		return nil
+	}
+	return r.Send(e)
+}
+
+// At makes the call at p. It gives nil when the call is over without an error of its own, also where the
+// reader has left.
+func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
+	var flow Flow
+	if req.Stream {
+		flow = Reader(req.Credit)
+	}
+	o, err := p.Open(r.Ctx, req, flow)
+	if err != nil {
+		return callError(err)
+	}
+	for begun := false; ; begun = true {
+		output, err := o.Next(r.Ctx)
+		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
+			return nil
+		}
+		if err != nil {
+			return Begun(callError(err), begun)
+		}
+		if err := r.Take(call.ParseEnvelope(output)); err != nil {
+			o.Abort(err.Error())
+			r.Left = err
+			return nil
+		}
+		if !req.Stream {
+			return nil
+		}
+	}
+}
+
+func callError(err error) *call.Error {
+	e, _ := errors.AsType[*call.Error](err) // a peer gives nothing else
+	return e
+}

@@ -1,0 +1,159 @@
+package peer
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/pending"
+)
+
+// relay is a unary request on its way through a hub, without a goroutine: the caller's reader sends it on, and
+// the answer goes back on the reader that brings it. What cannot go on so easily is left to a
+// goroutine, which serves the request as if it had just come.
+//
+//	          answer, final error, abort, time up
+//	relayed ──────────────────────────────────────► answered
+//	   │ error after which another may help
+//	   └──────────────────────────────────────────► served (Inbound.run)
+type relay struct {
+	in    *Inbound
+	out   Outgoing
+	again func(*call.Error) bool
+	setup sync.Mutex  // held until out is complete
+	over  atomic.Bool // whoever sets it decides how the call ends
+}
+
+// Relay passes a unary request on as req, from [Config.Relay]. It is false, and nothing has happened, where that cannot be
+// done without waiting. After an error for which again is true, and which says that the handler has not
+// run, the request is served after all, and [Inbound.Tried] tells.
+func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bool) bool {
+	timeout := Remaining(&in.ctx, req)
+	if timeout < 0 {
+		return false
+	}
+	r := &relay{in: in, again: again}
+	r.setup.Lock()
+	defer r.setup.Unlock()
+	r.out.peer = to
+	id := to.newID()
+	if to.pending.Enter(&r.out.wait, id, pending.Options{Timeout: timeout, Done: r.done}) != nil {
+		return false
+	}
+	b := session.NewBuffer()
+	b.B = appendRequest(b.B, id, req, timeout, -1)
+	if to.oversize(b) != nil {
+		return r.giveUp()
+	}
+	in.peer.mu.Lock()
+	in.relay = r
+	in.peer.mu.Unlock()
+	pos, ok, due := to.sess.TryRequest(b)
+	if !ok {
+		b.Free()
+		return r.giveUp()
+	}
+	r.out.pos = pos
+	to.cfg.Counters.Calls.Add(1)
+	if due {
+		in.peer.outbox.add(to.sess)
+	}
+	if in.ctx.Err() != nil { // before there was a relay to abort
+		go r.abort()
+	}
+	return true
+}
+
+// giveUp leaves the request to be served, unless somebody has ended it meanwhile.
+func (r *relay) giveUp() bool {
+	r.out.wait.Drop()
+	in := r.in
+	in.peer.mu.Lock()
+	in.relay = nil
+	in.peer.mu.Unlock()
+	return r.over.Swap(true)
+}
+
+// done takes the answer, on the reader of the one who gives it; an error may come from elsewhere.
+func (r *relay) done(output []byte, err error) {
+	r.setup.Lock()
+	r.setup.Unlock() //nolint:staticcheck // it was held until now by whoever set the relay up
+	if r.over.Swap(true) {
+		return
+	}
+	if err == nil {
+		r.in.answer(output, &r.out.peer.outbox)
+		return
+	}
+	e, ok := err.(*call.Error) //nolint:errorlint // what the other side said, not something in a chain
+	if !ok {
+		e = r.out.failed(context.Background(), err)
+	}
+	if e.Sent || !r.again(e) {
+		r.in.refuse(e)
+		return
+	}
+	r.in.peer.mu.Lock()
+	r.in.relay, r.in.tried, r.in.why = nil, r.out.peer, e
+	r.in.peer.mu.Unlock()
+	go r.in.run()
+}
+
+// abort ends the call with the error of its context.
+func (r *relay) abort() {
+	r.setup.Lock()
+	r.setup.Unlock() //nolint:staticcheck // see done
+	if r.over.Swap(true) {
+		return
+	}
+	e := call.ContextError(&r.in.ctx, false)
+	e.Sent = r.out.Abort(e.Message)
+	r.in.refuse(e)
+}
+
+// Tried is the peer at which Relay has failed, and how; nil if it has not.
+func (in *Inbound) Tried() (*Peer, *call.Error) { return in.tried, in.why }
+
+// answer ends a relayed request with an output, without waiting. The outbox is that of the
+// reader that runs it.
+func (in *Inbound) answer(output []byte, o *outbox) {
+	b := session.NewBuffer()
+	b.B = appendResponded(b.B, in.Request.ID, output)
+	if e := in.peer.oversize(b); e != nil {
+		e.Sent = true
+		in.refuse(e)
+		return
+	}
+	in.finishSoon(b, o)
+}
+
+// refuse ends a relayed request with an error, without waiting.
+func (in *Inbound) refuse(e *call.Error) { in.finishSoon(in.errorFrame(e), nil) }
+
+// finishSoon is finish without waiting: where there is no room a goroutine does that. It ends what admit
+// has counted.
+func (in *Inbound) finishSoon(b *session.Buffer, o *outbox) {
+	p := in.peer
+	if in.ended.Swap(true) { // cannot be: a relayed request has no other end
+		b.Free()
+		p.wg.Done()
+		return
+	}
+	ok, due := p.sess.TrySend(b, in.release)
+	if !ok {
+		go func() {
+			defer p.wg.Done()
+			in.sendLast(b)
+		}()
+		return
+	}
+	switch {
+	case due && o != nil:
+		o.add(p.sess)
+	case due:
+		p.sess.FlushDue()
+	}
+	p.wg.Done()
+}
