@@ -106,6 +106,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 				return transport.AppendFrame(nil, wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
 			},
 			OnSlow:    func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
+			Due:       h.eventsDue,
 			Resumable: c.sessionID != "",
 			Total:     &h.waitingBytes,
 			Log:       log,

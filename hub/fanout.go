@@ -30,7 +30,7 @@ type topicMembers struct {
 	err   error                                        // likewise
 
 	mu      sync.Mutex
-	members []*wstarget.Endpoint // guarded by mu; replaced, never changed in place
+	members []*wstarget.Endpoint // guarded by mu; appended to, never changed otherwise
 }
 
 var _ wstarget.Fanout = (*fanout)(nil)
@@ -72,7 +72,7 @@ func (f *fanout) Join(ctx context.Context, topic string, e *wstarget.Endpoint) e
 		return t.err
 	}
 	t.mu.Lock()
-	t.members = append(slices.Clip(slices.Clone(t.members)), e)
+	t.members = append(t.members, e) // who delivers now does not look beyond what there was
 	t.mu.Unlock()
 	return nil
 }

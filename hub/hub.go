@@ -39,6 +39,8 @@ type Hub struct {
 	linkOperations call.Registry // what other hubs call: of this hub alone
 	table          table
 	fanout         fanout
+	flushers       flushers
+	eventsDue      func(*session.Session) // the flushers' add, made once
 	links          links
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
@@ -82,6 +84,7 @@ func New(o *Options) (*Hub, error) {
 		h.directory = &MemoryDirectory{}
 	}
 	h.fanout.core = h.core
+	h.eventsDue = h.flushers.add
 	if opts.Authorize != nil {
 		h.fanout.seen = h.seen
 	}

@@ -33,6 +33,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	gone := make(chan struct{})
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
+		h.flushers.wg.Wait()
 		h.links.close()
 		h.leaveBackplane()
 		h.stopBeat()

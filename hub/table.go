@@ -15,8 +15,7 @@ type table struct {
 	spokes   map[string]*conn
 	sessions map[string]*conn // by session id, those that can be resumed
 	waiting  int              // how many of them have no connection
-	// providers holds, by operation, who serves it. Slices of it are handed out: one may grow, but what has been in
-	// it is never changed in place.
+	// providers holds, by operation, who serves it; what is in a slice is never changed in place, but it may grow.
 	providers map[string][]*conn
 	closed    bool
 	change    chan struct{} // closed at the next change; nil while nobody waits
@@ -290,12 +289,10 @@ func (t *table) overtaken(newer Record) *conn {
 	c := t.spokes[newer.SpokeID]
 	switch {
 	case c == nil || c.generation > newer.Generation:
-		return nil
-	case c.generation == 0:
-		if c.newer == nil || newer.Generation > c.newer.Generation {
-			c.newer = &newer
-		}
-		return nil
+	case c.generation != 0:
+		return c
+	case c.newer == nil || newer.Generation > c.newer.Generation:
+		c.newer = &newer
 	}
-	return c
+	return nil
 }

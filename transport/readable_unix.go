@@ -20,11 +20,7 @@ type poller struct {
 	n      int
 	err    error
 
-	// Of who writes.
-	writeFn  func(fd uintptr) bool // writeOnce, made once
-	out      []byte
-	wrote    int
-	writeErr error
+	writer *pollWriter // of who writes; made when it is needed
 }
 
 // newPoller returns nil if conn has no file descriptor to read from: TLS, a
@@ -39,7 +35,7 @@ func newPoller(conn net.Conn) *poller {
 		return nil
 	}
 	p := &poller{raw: raw}
-	p.fn, p.writeFn = p.try, p.writeOnce
+	p.fn = p.try
 	return p
 }
 

@@ -4,29 +4,43 @@ package transport
 
 import "syscall"
 
+// pollWriter is a write in one try.
+type pollWriter struct {
+	fn    func(fd uintptr) bool // once, made once
+	out   []byte
+	wrote int
+	err   error
+}
+
 // tryWrite writes what the system takes at once. It is for the one whose turn it
 // is to write.
 func (p *poller) tryWrite(out []byte) (n int, err error) {
-	p.out, p.wrote, p.writeErr = out, 0, nil
-	err = p.raw.Write(p.writeFn)
-	if err == nil {
-		err = p.writeErr
+	w := p.writer
+	if w == nil {
+		w = &pollWriter{}
+		w.fn = w.once
+		p.writer = w
 	}
-	p.out = nil
-	return p.wrote, err
+	w.out, w.wrote, w.err = out, 0, nil
+	err = p.raw.Write(w.fn)
+	if err == nil {
+		err = w.err
+	}
+	w.out = nil
+	return w.wrote, err
 }
 
-func (p *poller) writeOnce(fd uintptr) bool {
+func (w *pollWriter) once(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), p.out)
+		n, err := syscall.Write(int(fd), w.out)
 		switch err {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 		case nil:
-			p.wrote = n
+			w.wrote = n
 		default:
-			p.writeErr = writeError(err)
+			w.err = writeError(err)
 		}
 		return true // whatever came of it, nobody waits
 	}

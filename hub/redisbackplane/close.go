@@ -39,7 +39,9 @@ func (e *end) sendClose(c *closing) {
 	b := append(e.head(seq), `,"close":{"code":`...)
 	b = strconv.AppendInt(b, int64(c.Code), 10)
 	b = append(append(b, `,"reason":`...), quote(c.Reason)...)
-	_ = e.publish(e.s.ctx, seq, append(b, `}}`...)) // an error has ended the link
+	bounded, cancel := e.s.b.reach.bound(e.s.ctx)
+	defer cancel()
+	_ = e.publish(e.s.ctx, bounded, seq, append(b, `}}`...)) // an error has ended the link
 }
 
 // goOn runs something short that belongs to the station, unless that has left.

@@ -37,11 +37,15 @@ type end struct {
 	err      error // what Read returns from now on
 	last     time.Time
 	pace     pace
+
+	before func() // see transport.Waiter; the reader's
+	spell  spell  // guarded by turn
 }
 
 var (
-	_ transport.Conn = (*end)(nil)
-	_ hub.Watched    = (*end)(nil)
+	_ transport.Conn   = (*end)(nil)
+	_ transport.Waiter = (*end)(nil)
+	_ hub.Watched      = (*end)(nil)
 )
 
 var (
@@ -122,10 +126,23 @@ func (e *end) Read() ([]byte, error) {
 			e.finishLocked(e.after)
 			break
 		}
-		e.readable.Wait()
+		if e.before != nil {
+			e.mu.Unlock()
+			e.before()
+			e.mu.Lock()
+		}
+		if len(e.in) == 0 && e.after == nil && e.err == nil {
+			e.readable.Wait()
+		}
 	}
 	e.buf = nil
 	return nil, e.err
+}
+
+// BeforeWait implements [transport.Waiter].
+func (e *end) BeforeWait(fn func()) bool {
+	e.before = fn
+	return true
 }
 
 // receive takes a message that is for this end.

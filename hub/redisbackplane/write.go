@@ -21,7 +21,8 @@ func (e *end) Write(frames [][]byte) error {
 		}
 		b := make([]byte, 0, size+256+8*n)
 		b = appendFrames(appendHead(b, e.s.inbox.quoted, e.incarnation, e.other(), seq), frames[:n])
-		if err := e.publish(e.ctx, seq, b); err != nil {
+		bounded := e.spell.context(e.ctx, e.s.b.reach.timeout)
+		if err := e.publish(e.ctx, bounded, seq, b); err != nil {
 			return err
 		}
 		e.s.b.counters.frames.Add(uint64(n))
@@ -64,10 +65,8 @@ func (e *end) refusalLocked() error {
 }
 
 // publish sends a message with a number and gives the turn back.
-func (e *end) publish(ctx context.Context, seq uint64, text []byte) error {
+func (e *end) publish(ctx, bounded context.Context, seq uint64, text []byte) error {
 	b := e.s.b
-	bounded, cancel := b.reach.bound(ctx)
-	defer cancel()
 	n, err := b.client.Do(bounded, b.publish(e.hubID, rueidis.BinaryString(text))).AsInt64()
 	err = b.reach.judge(ctx, err)
 	if err == nil && n == 0 {

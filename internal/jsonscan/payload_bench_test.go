@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
@@ -46,7 +45,7 @@ func BenchmarkPayload(b *testing.B) {
 		b.Run("valid/"+p.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if !utf8.Valid(p.data) || !jsonscan.Valid(p.data) {
+				if !jsonscan.ValidUTF8(p.data) {
 					b.Fatal("not valid")
 				}
 			}

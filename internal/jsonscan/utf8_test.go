@@ -9,22 +9,21 @@ import (
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
-// TestUTF8Everywhere has each pair of bytes, and each rune near a bound, at each place of a word.
+// TestUTF8Everywhere has each first byte with each second byte at each place of a word.
 func TestUTF8Everywhere(t *testing.T) {
 	check := func(s string) {
 		t.Helper()
-		for pad := range 9 {
-			for _, tail := range []string{"", "x", "é", "語語語語語語", strings.Repeat("x", 40) + "é"} {
-				in := []byte(strings.Repeat("é", 20) + strings.Repeat("x", pad) + s + tail)
+		for pad := range 8 {
+			for _, tail := range []string{"", "語語語", strings.Repeat("x", 40) + "é"} {
+				in := []byte("ééé" + strings.Repeat("x", pad) + s + tail)
 				if got, want := jsonscan.UTF8(in), utf8.Valid(in); got != want {
 					t.Fatalf("%q: %v, want %v", in, got, want)
 				}
 			}
 		}
 	}
-	for a := 0x70; a < 0x100; a++ {
+	for a := 0xbe; a < 0x100; a++ {
 		for b := range 0x100 {
-			check(string([]byte{byte(a), byte(b)}))
 			check(string([]byte{byte(a), byte(b), 0x80}))
 			check(string([]byte{byte(a), byte(b), 0xbf, 0xbf}))
 		}

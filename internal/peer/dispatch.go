@@ -115,20 +115,20 @@ func (p *Peer) credited(a answer) {
 // reader, so that an abort that follows finds the request.
 func (p *Peer) requested(payload []byte) {
 	now := time.Now()
-	w, err := parseRequest(payload, now, &p.memo)
+	in := &Inbound{peer: p}
+	w := wireRequest{req: &in.Request, memo: &p.memo}
+	err := w.parse(payload, now)
 	if errors.Is(err, errNoID) {
 		p.cfg.Counters.Malformed.Add(1)
 		return
 	}
-	if err == nil && w.stream != nil {
-		w.req.Stream = *w.stream
-	} else if err == nil && p.cfg.Streams != nil {
+	if err == nil && !w.told && p.cfg.Streams != nil {
 		w.req.Stream = p.cfg.Streams(w.req.Operation)
 	}
 	if w.req.OriginID == "" {
 		w.req.OriginID = w.req.ID
 	}
-	in := &Inbound{peer: p, Request: w.req, metered: w.req.Stream && w.metered, credit: w.credit}
+	in.metered, in.credit = w.req.Stream && w.metered, w.credit
 	admitted, refused := p.admit(in, now, err)
 	switch {
 	case refused != nil:

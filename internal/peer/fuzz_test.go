@@ -46,14 +46,11 @@ func FuzzRequest(f *testing.F) {
 		if w.req.ID == "" || len(w.req.ID) > maxIDBytes || w.req.Operation == "" || w.credit < 0 || w.req.Timeout < 0 || w.req.IdleTimeout < 0 {
 			t.Fatalf("accepted: %+v", w)
 		}
-		if w.stream != nil {
-			w.req.Stream = *w.stream
-		}
 		credit := -1
 		if w.metered {
 			credit = w.credit
 		}
-		frame, err := transport.ParseFrame(appendRequest(nil, w.req.ID, &w.req, w.req.Timeout, credit))
+		frame, err := transport.ParseFrame(appendRequest(nil, w.req.ID, w.req, w.req.Timeout, credit))
 		if err != nil {
 			t.Fatalf("what was accepted makes no frame: %v", err)
 		}
@@ -61,12 +58,11 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was accepted is refused: %v\n%s", err, frame.Payload)
 		}
-		again.req.Stream = again.stream != nil && *again.stream
 		if d := again.req.Timeout - w.req.Timeout; d < 0 || d >= time.Millisecond {
 			t.Errorf("timeout %v became %v", w.req.Timeout, again.req.Timeout)
 		}
 		again.req.Timeout = w.req.Timeout
-		if again.metered != w.metered || again.credit != w.credit || !sameRequest(&w.req, &again.req) {
+		if again.metered != w.metered || again.credit != w.credit || !sameRequest(w.req, again.req) {
 			t.Errorf("\n%+v\nbecame\n%+v", w.req, again.req)
 		}
 	})

@@ -24,8 +24,8 @@ func FuzzMemo(f *testing.F) {
 			if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 				t.Fatalf("%s: %v, want %v", payload, gotErr, wantErr)
 			}
-			if wantErr == nil && !sameRequest(&got.req, &want.req) {
-				t.Fatalf("%s: %+v, want %+v", payload, got.req, want.req)
+			if wantErr == nil && !sameRequest(got.req, want.req) {
+				t.Fatalf("%s: %+v, want %+v", payload, *got.req, *want.req)
 			}
 		}
 		for _, name := range memo.names {

@@ -16,9 +16,8 @@ const maxIDBytes = 128
 
 // wireRequest is a call.requested as it arrived. Its slices are copies.
 type wireRequest struct {
-	req     call.Request
-	stream  *bool // nil: follows the operation's type; else points to streams
-	streams bool
+	req     *call.Request
+	told    bool // req.Stream was said; else it follows the operation's type
 	credit  int  // with metered: how many responses it takes at first
 	metered bool // false: takes all
 	timeout time.Duration
@@ -77,13 +76,18 @@ func (s *seen) twice(bit int) bool {
 	return old&(1<<bit) != 0
 }
 
-// parseRequest reads a call.requested. The error, if any, is for the caller;
-// it is errNoID when there is nobody to answer. What stays of payload is copied.
+// parseRequest reads a call.requested into a request of its own; see parse.
 func parseRequest(payload []byte, now time.Time, memo *identityMemo) (*wireRequest, error) {
+	w := &wireRequest{req: new(call.Request), memo: memo}
+	return w, w.parse(payload, now)
+}
+
+// parse reads a call.requested. The error, if any, is for the caller;
+// it is errNoID when there is nobody to answer. What stays of payload is copied.
+func (w *wireRequest) parse(payload []byte, now time.Time) error {
 	if jsonscan.Kind(payload) != '{' {
-		return nil, errNoID
+		return errNoID
 	}
-	w := &wireRequest{memo: memo}
 	var s seen
 	var bad error
 	o := jsonscan.OpenValid(payload)
@@ -105,7 +109,7 @@ func parseRequest(payload []byte, now time.Time, memo *identityMemo) (*wireReque
 		}
 	}
 	if o.Err() != nil || w.req.ID == "" {
-		return nil, errNoID
+		return errNoID
 	}
 	if bad == nil && w.req.Operation == "" {
 		bad = errors.New("no operationId")
@@ -113,7 +117,7 @@ func parseRequest(payload []byte, now time.Time, memo *identityMemo) (*wireReque
 	if w.timeout > 0 {
 		w.req.Timeout = w.timeout
 	}
-	return w, bad
+	return bad
 }
 
 const (
@@ -179,10 +183,10 @@ func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
 		}
 	case bitStream:
 		var ok bool
-		if w.streams, ok = jsonscan.Bool(raw); !ok {
+		if w.req.Stream, ok = jsonscan.Bool(raw); !ok {
 			return errors.New("stream is not a boolean")
 		}
-		w.stream = &w.streams
+		w.told = true
 	case bitCredit:
 		w.credit, err = count("credit", raw)
 		w.metered = true

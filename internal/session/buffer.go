@@ -17,12 +17,26 @@ var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 // NewBuffer gives an empty buffer to append a frame to.
 func NewBuffer() *Buffer { return buffers.Get().(*Buffer) }
 
-// Shared wraps a frame that many sessions send: it is never changed and never reused.
-func Shared(frame []byte) *Buffer { return &Buffer{B: frame, shared: true} }
+// wrappers are the Buffers of shared frames.
+var wrappers = sync.Pool{New: func() any { return &Buffer{shared: true} }}
+
+// Shared wraps a frame that many sessions send, for one of them: the frame is never changed and never reused.
+func Shared(frame []byte) *Buffer {
+	b := wrappers.Get().(*Buffer)
+	b.B = frame
+	return b
+}
 
 // Free gives back a buffer that was not sent.
 func (b *Buffer) Free() {
-	if b == nil || b.shared || cap(b.B) > maxPooled {
+	switch {
+	case b == nil:
+		return
+	case b.shared:
+		b.B = nil
+		wrappers.Put(b)
+		return
+	case cap(b.B) > maxPooled:
 		return
 	}
 	b.B = b.B[:0]

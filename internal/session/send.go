@@ -161,7 +161,7 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 	over := s.log.eventBytes > 0 && s.log.eventBytes+len(b.B) > s.opts.EventBytes ||
 		s.log.bytes > s.opts.LimitBytes+s.opts.EventBytes || s.conn == nil && s.overTotal()
 	if !over && len(s.gaps) == 0 {
-		s.appendLocked(b, event)
+		s.appendEventLocked(b)
 		return
 	}
 	if s.opts.EndOnSlowEvents {
@@ -171,11 +171,11 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 	}
 	if !over {
 		if s.gaps[topic] == 0 {
-			s.appendLocked(b, event)
+			s.appendEventLocked(b)
 			return
 		}
 		s.tellGapLocked(topic)
-		s.appendLocked(b, event)
+		s.appendEventLocked(b)
 		return
 	}
 	b.Free()
@@ -239,6 +239,18 @@ func (s *Session) appendLocked(b *Buffer, k kind) Position {
 	s.account()
 	s.startFlushLocked()
 	return Position(p)
+}
+
+func (s *Session) appendEventLocked(b *Buffer) {
+	s.log.append(b, event)
+	s.account()
+	switch {
+	case !s.claimFlushLocked():
+	case s.opts.Due != nil:
+		s.opts.Due(s)
+	default:
+		go s.flusher()
+	}
 }
 
 func (s *Session) tellGapLocked(topic string) {

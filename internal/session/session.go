@@ -48,6 +48,9 @@ type Options struct {
 	EndOnSlowEvents bool
 	// GapFrame makes the frame that tells of dropped events; it must not block.
 	GapFrame func(topic string, dropped int) []byte
+	// Due, if not nil, is told when events wait to be written and nobody writes: it sees to it that
+	// [Session.FlushDue] is called soon. It must not call the session itself.
+	Due func(*Session)
 	// OnSlow is called, once and on a goroutine of the session's own, when the
 	// session ends with ErrSlow.
 	OnSlow func()
