@@ -93,7 +93,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 	if a.reg.Session != nil && c.instanceID != "" && h.opts.SessionWindow > 0 {
 		c.sessionID, c.begunAt = a.reg.Session.ID, a.reg.Session.Received
 	}
-	log := *c.log()
+	log := c.log
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
 		Fanout: &h.fanout, Outlet: c, Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
 	})

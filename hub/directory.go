@@ -13,7 +13,7 @@ import (
 type MemoryDirectory struct {
 	mu         sync.Mutex // guards the fields below
 	hubs       map[string]*memoryHub
-	records    map[string]Record
+	records    map[string]*Record
 	generation int64 // the highest that was given; the clock may stand still
 	providers  map[string]map[string]struct{}
 }
@@ -34,7 +34,7 @@ func (d *MemoryDirectory) Join(_ context.Context, hubID string, lost func(Record
 	}
 	if d.hubs == nil {
 		d.hubs = make(map[string]*memoryHub)
-		d.records = make(map[string]Record)
+		d.records = make(map[string]*Record)
 		d.providers = make(map[string]map[string]struct{})
 	}
 	m := &memoryHub{lost: lost}
@@ -46,7 +46,7 @@ func (d *MemoryDirectory) leave(hubID string, m *memoryHub) {
 	d.mu.Lock()
 	if d.hubs[hubID] == m {
 		delete(d.hubs, hubID)
-		maps.DeleteFunc(d.records, func(_ string, r Record) bool { return r.HubID == hubID })
+		maps.DeleteFunc(d.records, func(_ string, r *Record) bool { return r.HubID == hubID })
 		for op := range d.providers {
 			d.withdrawLocked(hubID, op)
 		}
@@ -61,8 +61,12 @@ func (d *MemoryDirectory) leave(hubID string, m *memoryHub) {
 func (d *MemoryDirectory) Claim(_ context.Context, rec Record) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old, held := d.records[rec.SpokeID]
-	elsewhere := held && old.HubID != rec.HubID
+	var old Record
+	held := d.records[rec.SpokeID]
+	if held != nil {
+		old = *held
+	}
+	elsewhere := held != nil && old.HubID != rec.HubID
 	switch {
 	case elsewhere && old.IdentityID != rec.IdentityID:
 		return 0, ErrHeld
@@ -72,9 +76,9 @@ func (d *MemoryDirectory) Claim(_ context.Context, rec Record) (int64, error) {
 	d.generation = max(d.generation+1, time.Now().UnixMilli())
 	rec.Generation = d.generation
 	if d.records == nil {
-		d.records = make(map[string]Record)
+		d.records = make(map[string]*Record)
 	}
-	d.records[rec.SpokeID] = rec
+	d.records[rec.SpokeID] = &rec
 	if m := d.hubs[old.HubID]; elsewhere && m != nil {
 		m.wg.Go(func() { m.lost(rec) })
 	}
@@ -85,7 +89,7 @@ func (d *MemoryDirectory) Claim(_ context.Context, rec Record) (int64, error) {
 func (d *MemoryDirectory) Release(_ context.Context, hubID, spokeID string, generation int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r := d.records[spokeID]; r.Generation == generation && r.HubID == hubID {
+	if r := d.records[spokeID]; r != nil && r.Generation == generation && r.HubID == hubID {
 		delete(d.records, spokeID)
 	}
 	return nil
@@ -95,8 +99,10 @@ func (d *MemoryDirectory) Release(_ context.Context, hubID, spokeID string, gene
 func (d *MemoryDirectory) Spoke(_ context.Context, spokeID string) (Record, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r, ok := d.records[spokeID]
-	return r, ok, nil
+	if r := d.records[spokeID]; r != nil {
+		return *r, true, nil
+	}
+	return Record{}, false, nil
 }
 
 // Provide implements [Directory].

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
@@ -107,10 +109,10 @@ func (ls *links) accept(hubID string, conn transport.Conn) { ls.start(hubID, con
 func (ls *links) start(hubID string, conn transport.Conn) *link {
 	h := ls.hub
 	log := h.log.With().Str("link", hubID).Logger()
-	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: log, OnSlow: conn.Abort})
+	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: func() *zerolog.Logger { return &log }, OnSlow: conn.Abort})
 	l := &link{hubID: hubID, conn: conn}
 	l.peer = peer.New(h.ctx, peer.Config{
-		Session: sess, Log: log, IDPrefix: h.idPrefix, Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
+		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: h.idPrefix, Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
 		MaxInFlight: linkInFlight, Counters: &h.counters,
 	})
 	if w, ok := conn.(Watched); ok {

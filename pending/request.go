@@ -52,9 +52,10 @@ func (r *Request) Next(ctx context.Context) ([]byte, error) {
 	}
 	r.waiting = true
 	defer func() { r.waiting = false }()
-	r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
-	r.expireLocked(r.heard)
-	r.m.armLocked(r.deadline)
+	if r.idle > 0 {
+		r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
+	}
+	r.m.armLocked(r.deadline) // if it is over, expire comes at once
 	if ctx.Done() == nil && r.idle <= 0 {
 		return r.waitLocked()
 	}

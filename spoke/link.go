@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -53,11 +55,12 @@ func (s *Spoke) newLink(a *attachment, sessionID string) *link {
 		l.window = time.Duration(got.Session.Window) * time.Millisecond
 	}
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
-	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: log, Resumable: l.sessionID != "",
+	logger := func() *zerolog.Logger { return &log }
+	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "",
 		OnSlow: func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
-		Session: sess, Log: log, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
+		Session: sess, Log: logger, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
 		Event: l.target.Event, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Counters: &s.counters,
 	})
 	l.adopt(a)

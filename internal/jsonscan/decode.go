@@ -31,11 +31,11 @@ func Decode(data []byte, fields ...Field) error {
 				continue
 			}
 			if seen>>i&1 != 0 {
-				return fmt.Errorf("member %q stands there twice", fields[i].Name)
+				return fmt.Errorf("member %q stands there twice", string(name))
 			}
 			seen |= 1 << i
 			if err := fields[i].Set(o.Value()); err != nil {
-				return fmt.Errorf("member %q: %w", fields[i].Name, err)
+				return fmt.Errorf("member %q: %w", string(name), err)
 			}
 			break
 		}

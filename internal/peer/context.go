@@ -110,11 +110,11 @@ func (c *handlerContext) armLocked() {
 	}
 }
 
-// cancel ends the context; nil is [context.Canceled]. The first end counts.
+// cancel ends the context; nil is [context.Canceled], when the handler has returned. The first end counts.
 func (c *handlerContext) cancel(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if cause != nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
 		c.endLocked(context.DeadlineExceeded, timeoutError)
 	}
 	c.endLocked(context.Canceled, cause)

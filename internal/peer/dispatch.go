@@ -116,7 +116,10 @@ func (p *Peer) credited(a answer) {
 func (p *Peer) requested(payload []byte) {
 	now := time.Now()
 	in := &Inbound{peer: p}
-	w := wireRequest{req: &in.Request, memo: &p.memo}
+	if p.memo == nil {
+		p.memo = &identityMemo{}
+	}
+	w := wireRequest{req: &in.Request, memo: p.memo}
 	err := w.parse(payload, now)
 	if errors.Is(err, errNoID) {
 		p.cfg.Counters.Malformed.Add(1)

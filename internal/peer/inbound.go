@@ -91,7 +91,7 @@ func (in *Inbound) run() {
 
 func (in *Inbound) failed(panicked any) {
 	in.peer.cfg.Counters.Panics.Add(1)
-	in.peer.cfg.Log.Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
+	in.peer.cfg.Log().Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
 		Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Msg("handler panicked")
 	if !in.ended.Load() {
 		in.fail(&call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"})

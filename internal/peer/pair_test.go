@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/transport"
@@ -30,7 +28,6 @@ func serving(h call.Handler) Config {
 
 func newSide(t *testing.T, conn transport.Conn, cfg Config, o session.Options) *side {
 	t.Helper()
-	cfg.Log = zerolog.Nop()
 	cfg.Session = session.New(o)
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}

@@ -23,8 +23,9 @@ import (
 type Config struct {
 	// Session is where frames go out. The peer ends it.
 	Session *session.Session
-	// Log gets what an operator should see; its context names the connection.
-	Log zerolog.Logger
+	// Log gives where an operator is told; its context names the connection. It is asked when there is something
+	// to tell; nil tells nobody.
+	Log func() *zerolog.Logger
 	// IDPrefix begins the ids of requests made here, so that logs of many
 	// sessions can be told apart.
 	IDPrefix string
@@ -76,8 +77,8 @@ type Peer struct {
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
-	memo       identityMemo // the reader's
-	outbox     outbox       // the reader's
+	memo       *identityMemo // the reader's; nil before the first request
+	outbox     outbox        // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound
@@ -94,6 +95,9 @@ func New(ctx context.Context, cfg Config) *Peer {
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = session.NoLog
 	}
 	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
 }
@@ -117,7 +121,7 @@ func (p *Peer) Run(conn transport.Conn) error {
 		}
 		frame, err := transport.ParseFrameWithin(data, p.cfg.MaxDepth)
 		if err != nil {
-			p.cfg.Log.Warn().Err(err).Msg("not a frame; connection closed")
+			p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")
 			conn.Close(transport.CloseInvalidFrame, "not a frame")
 			continue // Read gives the end
 		}
@@ -143,7 +147,7 @@ func (p *Peer) acknowledged(conn transport.Conn, payload []byte) {
 		return
 	}
 	if err := p.sess.Ack(uint64(n)); errors.Is(err, session.ErrCount) {
-		p.cfg.Log.Warn().Err(err).Int64("received", n).Msg("session ended")
+		p.cfg.Log().Warn().Err(err).Int64("received", n).Msg("session ended")
 		p.End(err)
 		conn.Close(transport.CloseInvalidFrame, "more acknowledged than was sent")
 	}

@@ -53,6 +53,10 @@ func (in *Inbound) pass(output []byte) error {
 }
 
 func (in *Inbound) push(b *session.Buffer) error {
+	if in.ctx.Err() != nil { // a log with room would never say so
+		b.Free()
+		return context.Cause(&in.ctx)
+	}
 	if e := in.peer.oversize(b); e != nil {
 		e.Sent = true
 		return e

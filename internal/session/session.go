@@ -58,9 +58,14 @@ type Options struct {
 	Resumable bool
 	// Total, if not nil, is the budget that all sessions share while they wait.
 	Total *Total
-	// Log gets a line when a connection's write fails.
-	Log zerolog.Logger
+	// Log gives where a failed write is told; nil tells nobody.
+	Log func() *zerolog.Logger
 }
+
+// NoLog is a log that nobody reads.
+func NoLog() *zerolog.Logger { return &nobody }
+
+var nobody = zerolog.Nop()
 
 // Stats counts what went through a session.
 type Stats struct {
@@ -118,6 +123,9 @@ func New(o Options) *Session {
 	}
 	if o.EventBytes <= 0 {
 		o.EventBytes = 1 << 20
+	}
+	if o.Log == nil {
+		o.Log = NoLog
 	}
 	s := &Session{opts: o, done: make(chan struct{})}
 	s.returned.L = &s.mu
