@@ -10,20 +10,29 @@ import (
 // a copy, a stream or not, with the parent that ctx names. What would be no frame is refused with
 // VALIDATION_ERROR. It is for implementations of [Caller].
 func Outgoing(ctx context.Context, req *Request, stream bool) (*Request, error) {
-	r := *req
+	r := new(Request)
+	if err := r.Copy(ctx, req, stream); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Copy is [Outgoing] for a request that is part of something larger.
+func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
+	*r = *req
 	r.Stream = stream
 	if parent := FromContext(ctx); parent != nil && r.ParentID == "" {
 		r.ParentID = parent.ID
 	}
 	switch {
 	case !ValidName(r.Operation) || !utf8.ValidString(r.Operation):
-		return nil, &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
+		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
 	case len(r.Input) > 0 && !validJSON(r.Input):
-		return nil, &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " is not JSON"}
+		return &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " is not JSON"}
 	case len(r.Metadata) > 0 && (!utf8.Valid(r.Metadata) || !IsObject(r.Metadata)):
-		return nil, &Error{Code: CodeValidation, Message: "the metadata is not a JSON object"}
+		return &Error{Code: CodeValidation, Message: "the metadata is not a JSON object"}
 	}
-	return &r, nil
+	return nil
 }
 
 // ValidPayload reports whether raw can be the payload of an event: nil, or JSON in

@@ -52,7 +52,7 @@ func benchParallel(b *testing.B, n int, op func() error) {
 	wg.Wait()
 }
 
-func benchHub(b *testing.B, ids ...string) (*hub.Hub, []*spoke.Spoke) {
+func benchHub(b testing.TB, ids ...string) (*hub.Hub, []*spoke.Spoke) {
 	b.Helper()
 	h, err := hub.New(&hub.Options{AllowAnonymous: true})
 	if err != nil {

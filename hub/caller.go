@@ -19,9 +19,9 @@ func (h *Hub) Call(ctx context.Context, req *call.Request) (call.Envelope, error
 		err := h.invoke(ctx, req, false, rd.Take)
 		return rd.Out, err
 	}
-	r, err := call.Outgoing(ctx, req, false)
+	err := rd.Req.Copy(ctx, req, false)
 	if err == nil {
-		err = h.answer(r, rd)
+		err = h.answer(&rd.Req, rd)
 	}
 	return rd.Out, err
 }

@@ -23,9 +23,9 @@ func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, err
 		err := s.invoke(ctx, req, false, rd.Take)
 		return rd.Out, err
 	}
-	r, err := call.Outgoing(ctx, req, false)
+	err := rd.Req.Copy(ctx, req, false)
 	if err == nil {
-		err = s.ask(r, rd)
+		err = s.ask(&rd.Req, rd)
 	}
 	return rd.Out, err
 }

@@ -13,7 +13,7 @@ import (
 // asked for: most handlers end without having looked.
 type handlerContext struct {
 	// Fixed at construction.
-	parent   context.Context // for values; its end is not looked at
+	parent   context.Context // for values; it never ends, or context.Cause would give its cause
 	req      *call.Request
 	deadline time.Time // zero: none
 
@@ -36,6 +36,7 @@ func (c *handlerContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
+		c.expireLocked()
 		c.done = make(chan struct{})
 		if c.err != nil {
 			close(c.done)
@@ -50,10 +51,15 @@ func (c *handlerContext) Done() <-chan struct{} {
 func (c *handlerContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.expireLocked()
+	return c.err
+}
+
+// expireLocked ends the context if its time is up, also where no timer says so.
+func (c *handlerContext) expireLocked() {
 	if c.err == nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
 		c.endLocked(context.DeadlineExceeded, timeoutError)
 	}
-	return c.err
 }
 
 // Value gives the request for package call's key, like a context of call.NewContext. When the context has
@@ -63,6 +69,7 @@ func (c *handlerContext) Value(key any) any {
 		return c.req
 	}
 	c.mu.Lock()
+	c.expireLocked() // or the first context.Cause would not know why
 	if c.err != nil && c.ended == nil {
 		ended, cancel := context.WithCancelCause(c.parent)
 		cancel(c.cause)
@@ -81,6 +88,7 @@ func (c *handlerContext) Value(key any) any {
 func (c *handlerContext) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.expireLocked()
 	if c.err != nil {
 		go f()
 		return func() bool { return false }

@@ -1,0 +1,68 @@
+//go:build !race
+
+package pending_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/pending"
+)
+
+// A unary request costs itself and the copy of its answer, with a time-out or without; where it is part of
+// something larger, the copy alone.
+func TestUnaryAllocations(t *testing.T) {
+	ctx := context.Background()
+	id, value := []byte("request"), []byte("{}")
+	var m pending.Map
+	// The last answered requests are remembered: the list that holds them is there after a few.
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		done    func([]byte, error)
+		most    float64
+	}{
+		"read":                 {0, nil, 2},
+		"read with a time-out": {time.Minute, nil, 2},
+		"handed on":            {time.Minute, func([]byte, error) {}, 1},
+	} {
+		n := testing.AllocsPerRun(1000, func() {
+			r, err := m.Add("request", pending.Options{Timeout: c.timeout, Done: c.done})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out := m.Respond(id, value); out != pending.Delivered {
+				t.Error(out)
+			}
+			if c.done != nil {
+				return
+			}
+			if _, err := r.Next(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		if n > c.most {
+			t.Errorf("%s: %v allocations, at most %v", name, n, c.most)
+		}
+	}
+}
+
+func TestStreamAllocations(t *testing.T) {
+	var m pending.Map
+	ctx := context.Background()
+	r, err := m.Add("s", pending.Options{Stream: true, Credit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, value := []byte("s"), []byte("{}")
+	n := testing.AllocsPerRun(1000, func() {
+		m.Respond(id, value)
+		if _, err := r.Next(ctx); err != nil {
+			t.Error(err)
+		}
+		r.Grant(1)
+	})
+	if n > 2 { // the copy, and now and then the list that holds it
+		t.Errorf("%v allocations a response, at most 2", n)
+	}
+}
