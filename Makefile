@@ -14,7 +14,7 @@ BIN      := bin
 JS       := examples/hub-spoke/js
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check fmt vet staticcheck lint race race-count soak fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: help run run-cluster test bench bench-quick check fmt vet staticcheck lint race race-count soak fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,15 @@ run-cluster: ## the same on two hubs with a Redis of their own, and one hub is k
 
 test: redis ## run the tests, which need Go and redis-server
 	$(GO) test ./...
+
+# Both leave their tables and figures in build/.
+bench: redis ## measure against others, about 25 minutes; BENCH='-workloads W1 -repeat 9' for a part
+	@mkdir -p build
+	cd bench && $(GO) run . -plot ../build/growth.svg -markdown ../build/bench.md -json ../build/bench.json $(BENCH)
+
+bench-quick: redis ## the same in under 3 minutes, without the growth
+	@mkdir -p build
+	cd bench && $(GO) run . -quick -markdown ../build/bench-quick.md -json ../build/bench-quick.json $(BENCH)
 
 # Cheap steps come first, so that most mistakes are told within seconds.
 check: fmt vet tidy node redis bench-build staticcheck lint race js fuzz vuln ## everything that must hold before a merge

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/alkdev/hubspoke/bench/plot"
@@ -27,7 +28,8 @@ func draw(name string, d report.Data) (err error) {
 		}
 	}
 	if len(points) == 0 {
-		return errors.New("-plot draws the workload " + growthName + ", which was not measured")
+		_, err := fmt.Fprintln(os.Stderr, "bench: no picture, since the workload "+growthName+" was not measured")
+		return err
 	}
 	file, err := os.Create(name)
 	if err != nil {

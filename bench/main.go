@@ -83,7 +83,7 @@ func parse(args []string) (settings, error) {
 	f.BoolVar(&s.quick, "quick", false, "few and short repetitions, with fewer connections")
 	f.IntVar(&s.repeat, "repeat", 0, "number of repetitions; 0 is 5, or 2 with -quick")
 	names := f.String("workloads", "", "comma-separated names, of "+strings.Join(workloadNames(true), ", ")+
-		"; empty is all but "+growthName)
+		"; empty is all, "+growthName+" only with -plot")
 	pattern := f.String("contenders", "", "regular expression for the names of rows; floors are measured always")
 	f.StringVar(&s.json, "json", "", "file for all figures of all repetitions")
 	f.StringVar(&s.markdown, "markdown", "", "file for what is printed")
@@ -121,14 +121,15 @@ func parse(args []string) (settings, error) {
 	if s.contenders, err = regexp.Compile(*pattern); err != nil {
 		return s, fmt.Errorf("-contenders: %w", err)
 	}
-	s.workloads, err = chosen(*names)
+	s.workloads, err = chosen(*names, s.plot != "")
 	return s, err
 }
 
-// chosen gives the names of the workloads that are to run, in the order of the table.
-func chosen(list string) ([]string, error) {
+// chosen gives the names of the workloads that are to run, in the order of the table. Those of an empty list
+// have the growth among them where it is to be drawn.
+func chosen(list string, drawn bool) ([]string, error) {
 	if list == "" {
-		return workloadNames(false), nil
+		return workloadNames(drawn), nil
 	}
 	all := workloadNames(true)
 	wanted := strings.Split(list, ",")

@@ -55,11 +55,16 @@ func (f *flushers) take(share []*session.Session) int {
 	n := copy(share, f.due[f.next:])
 	clear(f.due[f.next : f.next+n])
 	f.next += n
-	if f.next == len(f.due) {
+	switch {
+	case f.next == len(f.due):
 		f.due, f.next = f.due[:0], 0
 		if cap(f.due) > 1024 {
 			f.due = nil
 		}
+	case f.next >= 1024 && f.next >= len(f.due)/2: // or it would grow for as long as there is always one that waits
+		left := copy(f.due, f.due[f.next:])
+		clear(f.due[left:])
+		f.due, f.next = f.due[:left], 0
 	}
 	if n == 0 {
 		f.running--

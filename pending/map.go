@@ -48,7 +48,7 @@ type Options struct {
 	// IdleTimeout bounds the time to the next response of a stream; 0 is no bound.
 	IdleTimeout time.Duration
 	// Done, for a unary request, takes the answer in place of [Request.Next]: it is called once, with what
-	// Next would give, and not after [Request.Leave] or [Request.Drop]. It runs on the goroutine that brings
+	// Next would give, and not if [Request.Leave] or [Request.Drop] came first. It runs on the goroutine that brings
 	// the answer, must not wait, and must not keep value. It may be called before Enter returns.
 	Done func(value []byte, err error)
 }
@@ -245,6 +245,13 @@ func (m *Map) Full() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.closed != nil || m.limit > 0 && len(m.requests) >= m.limit
+}
+
+// Load gives Len and Full of one moment.
+func (m *Map) Load() (n int, full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.requests), m.closed != nil || m.limit > 0 && len(m.requests) >= m.limit
 }
 
 // Close fails every request with cause and refuses new ones with it, in one step.

@@ -177,6 +177,7 @@ func (r *Request) Leave() (atWork bool) {
 	if r.err == nil {
 		r.err = ErrClosed
 	}
+	r.wakeLocked() // or a Next that is under way would wait for ever: nothing else will end it
 	return r.m.requests[r.id] == r
 }
 
@@ -188,6 +189,7 @@ func (r *Request) Drop() {
 	if r.err == nil {
 		r.err = ErrClosed
 	}
+	r.wakeLocked()
 	r.m.removeLocked(r)
 }
 

@@ -206,7 +206,7 @@ func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
 
 // InFlight is how many requests made here have not ended, and whether no more
 // may be made now.
-func (p *Peer) InFlight() (n int, full bool) { return p.pending.Len(), p.pending.Full() }
+func (p *Peer) InFlight() (n int, full bool) { return p.pending.Load() }
 
 // Awaits reports whether a request made here under this id has not ended.
 func (p *Peer) Awaits(id string) bool { return id != "" && p.pending.Has(id) }

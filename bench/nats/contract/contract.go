@@ -53,9 +53,7 @@ func echoes(t *testing.T, s contender.Setup, open func(contender.Setup) (contend
 			together(t, inFlight, func(i int) error { return echoed(ctx, caller.Call, i, size) })
 		}
 	}
-	if err := caller.Close(); err != nil {
-		t.Error(err)
-	}
+	closed(t, caller)
 }
 
 // together runs do n times at once.
@@ -136,8 +134,15 @@ func serves(t *testing.T, c contender.Contender, s contender.Setup, calls bool) 
 
 func closed(t *testing.T, c interface{ Close() error }) {
 	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Error(err)
+	done := make(chan error, 1)
+	go func() { done <- c.Close() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Errorf("%T does not close", c)
 	}
 }
 

@@ -1,0 +1,144 @@
+package hub
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// listener is a spoke that keeps what it is sent; it may be slow to take it.
+type listener struct {
+	sess *session.Session
+	conn transport.Conn
+	slow bool
+	got  []string
+	done chan struct{}
+}
+
+func listen(t *testing.T, f *flushers, slow bool) *listener {
+	t.Helper()
+	near, far := transport.Pipe(&transport.PipeOptions{BufferBytes: 256})
+	l := &listener{sess: session.New(session.Options{Due: f.add}), conn: far, slow: slow, done: make(chan struct{})}
+	if err := l.sess.Attach(near); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(l.done)
+		for {
+			data, err := far.Read()
+			if err != nil {
+				return
+			}
+			if l.got = append(l.got, string(data)); l.slow {
+				<-time.After(time.Millisecond)
+			}
+		}
+	}()
+	return l
+}
+
+// Everything arrives, in order, at everyone, in bursts and between them; one who reads slowly holds up nobody, and when
+// the sessions have ended no flusher is left.
+func TestFlushersDeliverAll(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var f flushers
+		var all []*listener
+		for i := range 3 * flushShare {
+			all = append(all, listen(t, &f, i%10 == 0))
+		}
+		var publishers sync.WaitGroup
+		const each, publisherCount = 100, 4
+		for p := range publisherCount {
+			publishers.Go(func() {
+				for i := range each {
+					for _, l := range all {
+						l.sess.PostEvent("t", session.Shared(fmt.Appendf(nil, "%d %03d", p, i)))
+					}
+					if rand.IntN(10) == 0 {
+						<-time.After(time.Millisecond)
+					}
+				}
+			})
+		}
+		publishers.Wait()
+		for _, l := range all {
+			if err := l.sess.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			l.sess.End(nil)
+			l.sess.Wait()
+		}
+		f.wg.Wait() // as Shutdown does, when the sessions have ended
+		<-time.After(time.Minute)
+		for i, l := range all {
+			l.conn.Abort()
+			<-l.done
+			var last [publisherCount]string
+			for _, got := range l.got {
+				if p := got[0] - '0'; got <= last[p] {
+					t.Fatalf("listener %d got %q after %q", i, got, last[p])
+				} else {
+					last[p] = got
+				}
+			}
+			if len(l.got) != each*publisherCount {
+				t.Errorf("listener %d got %d events, want %d", i, len(l.got), each*publisherCount)
+			}
+		}
+		if f.running != 0 || len(f.due) != 0 {
+			t.Errorf("%d flushers, %d sessions are left", f.running, len(f.due))
+		}
+	})
+}
+
+// A session that ends, or loses its connection, between its event and its flusher holds nothing up.
+func TestFlushersMeetAnEndedSession(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var f flushers
+		for i := range 500 {
+			l := listen(t, &f, false)
+			l.sess.PostEvent("t", session.Shared([]byte("x")))
+			switch i % 3 {
+			case 0:
+				l.sess.End(nil)
+			case 1:
+				l.conn.Abort()
+			}
+			if i%2 == 0 {
+				runtime.Gosched()
+			}
+			l.sess.End(nil)
+			l.sess.Wait() // returns only when its flusher has let go
+			l.conn.Abort()
+			<-l.done
+		}
+		f.wg.Wait()
+		synctest.Wait()
+	})
+}
+
+// What waits is never more than there are sessions, however long there is always one that waits.
+func TestFlushersQueueIsBounded(t *testing.T) {
+	var f flushers
+	f.running = 1 // this test, which never comes to an end of the queue
+	s := session.New(session.Options{})
+	var share [1]*session.Session
+	f.add(s)
+	for range 200_000 {
+		f.add(s)
+		if n := f.take(share[:]); n != 1 || share[0] != s {
+			t.Fatalf("took %d", n)
+		}
+	}
+	if n := cap(f.due); n > 4096 {
+		t.Errorf("room for %d sessions where never more than two waited", n)
+	}
+}

@@ -1,0 +1,281 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// tryConn is a fakeConn that can write without waiting, when it likes.
+type tryConn struct {
+	fakeConn
+	refuses func() bool // nil: never
+	tries   int         // guarded by mu
+}
+
+var _ transport.TryWriter = (*tryConn)(nil)
+
+func (c *tryConn) TryWrite(frames [][]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tries++
+	if c.refuses != nil && c.refuses() {
+		return false
+	}
+	c.frames = append(c.frames, text(frames)...)
+	return true
+}
+
+func trying(t *testing.T, o Options, refuses func() bool) (*Session, *tryConn) {
+	t.Helper()
+	s, c := New(o), &tryConn{refuses: refuses}
+	if err := s.Attach(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.End(nil); s.Wait() })
+	return s, c
+}
+
+// What is appended with Try leaves with FlushDue and not before, all of it together; who comes meanwhile leaves it
+// to the same FlushDue.
+func TestTryWaitsForFlushDue(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := trying(t, Options{}, nil)
+		if _, ok, due := s.TryRequest(frame("a")); !ok || !due {
+			t.Fatalf("%v, %v", ok, due)
+		}
+		if ok, due := s.TrySend(frame("b"), nil); !ok || due {
+			t.Errorf("%v, %v: the first is to write", ok, due)
+		}
+		mustSend(t, s, "c")
+		s.PostEvent("t", Shared([]byte("d")))
+		if err := s.Post(frame("e")); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		c.want(t)
+		s.FlushDue()
+		c.want(t, "a", "b", "c", "d", "e") // on this goroutine
+		if c.tries != 1 || c.writes != 0 {
+			t.Errorf("%d tries, %d writes", c.tries, c.writes)
+		}
+		if _, ok, due := s.TryRequest(frame("f")); !ok || !due {
+			t.Errorf("%v, %v: nobody writes now", ok, due)
+		}
+		s.FlushDue()
+		c.want(t, "a", "b", "c", "d", "e", "f")
+	})
+}
+
+// A connection that would have to wait is waited for by a goroutine, not by FlushDue.
+func TestFlushDueDoesNotWait(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := trying(t, Options{}, func() bool { return true })
+		release := c.hold()
+		defer release()
+		for _, text := range []string{"a", "b", "c"} {
+			if ok, due := s.TrySend(frame(text), nil); !ok {
+				t.Fatal("no room")
+			} else if due {
+				s.FlushDue() // returns, or the bubble is stuck here
+			}
+			synctest.Wait()
+		}
+		release()
+		synctest.Wait()
+		c.want(t, "a", "b", "c")
+	})
+}
+
+// Try takes nothing where it would have to wait or the session has ended: the buffer is still its caller's.
+func TestTryTakesNothingWithoutRoom(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, _, release := stuck(t, Options{LimitBytes: 10})
+		mustSend(t, s, "0123456789")
+		appended := func() { t.Error("appended") }
+		b := frame("mine")
+		if ok, _ := s.TrySend(b, appended); ok || string(b.B) != "mine" {
+			t.Errorf("%v, %q", ok, b.B)
+		}
+		if _, ok, _ := s.TryRequest(b); ok || string(b.B) != "mine" {
+			t.Errorf("%v, %q", ok, b.B)
+		}
+		release()
+		synctest.Wait()
+		s.End(nil)
+		if ok, _ := s.TrySend(b, appended); ok || string(b.B) != "mine" {
+			t.Errorf("%v, %q", ok, b.B)
+		}
+		waiting := New(Options{Resumable: true})
+		if _, ok, _ := waiting.TryRequest(b); ok {
+			t.Error("a request was taken where there is no connection")
+		}
+		if ok, due := waiting.TrySend(b, nil); !ok || due {
+			t.Errorf("%v, %v: a response waits with the session", ok, due)
+		}
+		waiting.End(nil)
+		waiting.Wait()
+	})
+}
+
+// Between Try and FlushDue anything may happen to the session and its connection.
+func TestFlushDueComesLate(t *testing.T) {
+	for how, then := range map[string]func(*Session, *tryConn) *tryConn{
+		"ended":    func(s *Session, _ *tryConn) *tryConn { s.End(nil); return nil },
+		"detached": func(s *Session, c *tryConn) *tryConn { s.Detach(c); return nil },
+		"resumed": func(s *Session, c *tryConn) *tryConn {
+			s.Detach(c)
+			next := &tryConn{}
+			_ = s.Resume(next, 0) // cannot fail
+			return next
+		},
+		"withdrawn": func(s *Session, c *tryConn) *tryConn { s.Withdraw(0); return c },
+	} {
+		for _, late := range []bool{false, true} {
+			bubble.Test(t, func(t *testing.T) {
+				s, c := trying(t, Options{Resumable: true}, nil)
+				if ok, due := s.TrySend(frame("a"), nil); !ok || !due {
+					t.Fatal(ok, due)
+				}
+				next := then(s, c)
+				s.FlushDue()
+				if late && next == nil {
+					synctest.Wait()
+				}
+				if how == "detached" {
+					next = &tryConn{}
+					if err := s.Resume(next, 0); err != nil {
+						t.Error(err)
+					}
+				}
+				synctest.Wait()
+				switch {
+				case how == "withdrawn":
+					next.want(t)
+					mustSend(t, s, "b")
+					synctest.Wait()
+					next.want(t, "b")
+				case next != nil:
+					next.want(t, "a")
+					c.want(t)
+				}
+				s.End(nil)
+				s.Wait()
+			})
+		}
+	}
+}
+
+// The flag that somebody writes is passed on without loss and without a second writer: many append in all ways, a
+// connection takes some and not others and is replaced, and all arrives once and in order.
+func TestTryUnderRaces(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
+		coin := func(n int) int { mu.Lock(); defer mu.Unlock(); return rnd.IntN(n) }
+		refuses := func() bool { return coin(2) == 0 }
+		s, c := trying(t, Options{Resumable: true}, refuses)
+		c.yields = true
+		var group sync.WaitGroup
+		const writers, each = 6, 150
+		for w := range writers {
+			group.Go(func() {
+				for i := range each {
+					b := frame(fmt.Sprintf("%d %04d", w, i))
+					switch ok, due := false, false; coin(4) {
+					case 0:
+						if ok, due = s.TrySend(b, nil); due {
+							<-time.After(time.Duration(coin(3)) * time.Microsecond)
+							s.FlushDue()
+						} else if !ok {
+							t.Error("no room")
+						}
+					case 1:
+						_ = s.Post(b)
+					default:
+						_, _ = s.Send(t.Context(), b, 0, nil)
+					}
+				}
+			})
+		}
+		group.Wait()
+		if err := s.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		got := c.written()
+		var last [writers]string
+		for _, f := range got {
+			w := f[0] - '0'
+			if f <= last[w] {
+				t.Fatalf("%q after %q", f, last[w])
+			}
+			last[w] = f
+		}
+		if len(got) != writers*each {
+			t.Errorf("%d frames, want %d", len(got), writers*each)
+		}
+		c.want(t, got...) // nothing was spoiled
+	})
+}
+
+// The wrapper of a shared frame is reused; the frame that it held is not, and is not changed.
+func TestSharedFramesStayWhole(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var all []*tryConn
+		var sessions []*Session
+		for i := range 8 {
+			s, c := trying(t, Options{EventBytes: 200, Resumable: i%2 == 0}, func() bool { return rand.IntN(3) == 0 })
+			sessions, all = append(sessions, s), append(all, c)
+		}
+		var want []string
+		for i := range 200 {
+			shared := fmt.Appendf(nil, "%04d", i)
+			for _, s := range sessions {
+				s.PostEvent("t", Shared(shared))
+			}
+			want = append(want, fmt.Sprintf("%04d", i))
+			synctest.Wait()
+			_ = sessions[i%8].Ack(uint64(i)) // those that are not resumable count too; what is too much is refused
+			if string(shared) != want[i] {
+				t.Fatalf("the frame became %q", shared)
+			}
+		}
+		for _, c := range all {
+			if got := c.written(); !slices.Equal(got, want) {
+				t.Errorf("got %s", strings.Join(got, ","))
+			}
+		}
+	})
+}
+
+// A write that fails after TryWrite has taken the frames shows in the next one, and loses nothing of a session
+// that can be resumed.
+func TestFailureAfterTry(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		first := true
+		s, c := trying(t, Options{Resumable: true}, func() bool { first = !first; return first })
+		mustSend(t, s, "a")
+		c.failWith(errors.New("broken"))
+		mustSend(t, s, "b")
+		synctest.Wait()
+		if s.Attached() {
+			t.Error("still attached to a connection that is broken")
+		}
+		next := &tryConn{}
+		if err := s.Resume(next, 0); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		next.want(t, "a", "b")
+	})
+}
