@@ -52,7 +52,7 @@ func (h *Hub) relay(in *peer.Inbound, originID string) bool {
 	}
 	var leg call.Request
 	h.makeLeg(&leg, &in.Request, originID)
-	return in.Relay(c.peer, &leg, nextMayHelp)
+	return in.Relay(c.peer, &leg, othersMayHelp)
 }
 
 // candidate gives who is to answer the request, nil where that is not clear at once.

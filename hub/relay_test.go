@@ -53,7 +53,7 @@ func serveSeen(access call.AccessControl) func(*call.Registry) {
 	return func(r *call.Registry) {
 		_ = call.Handle(r, "test.seen", func(ctx context.Context, _ json.RawMessage) (string, error) {
 			id, req := call.IdentityFrom(ctx), call.FromContext(ctx)
-			return fmt.Sprint(id.ID, id.Scopes, id.Resources, " ", req.OriginID, " ", req.To), nil
+			return fmt.Sprintf("%s%v%v %s", id.ID, id.Scopes, id.Resources, req.OriginID), nil
 		}, call.Access(access))
 	}
 }
@@ -74,7 +74,7 @@ func TestRelayBelievesNoIdentity(t *testing.T) {
 		for i, to := range []string{"", `"to":"w",`} {
 			id := fmt.Sprint("q", i)
 			c.say(`{"type":"call.requested","payload":{"requestId":"` + id + `","operationId":"test.seen",` + to + rest)
-			if want := `"mallory[read]map[] ` + id + ` "`; !strings.Contains(<-c.got, want) {
+			if want := `"mallory[read]map[] ` + id + `"`; !strings.Contains(<-c.got, want) {
 				t.Errorf("%s was not told", want)
 			}
 			c.say(`{"type":"call.requested","payload":{"requestId":"` + id + `","operationId":"test.admin",` + to + rest)
@@ -127,17 +127,19 @@ func TestRelayAsksTheAuthorizer(t *testing.T) {
 	})
 }
 
-
 // A call's own time is that of its relay and of its handler, on one hub and across two.
 func TestRelayKeepsTheTime(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)
-		var left time.Duration
+		var mu sync.Mutex
+		var left time.Duration // guarded by mu
 		ended := make(chan error, 1)
 		op := func(r *call.Registry) {
 			_ = call.Handle(r, "test.slow", func(ctx context.Context, _ json.RawMessage) (string, error) {
 				d, _ := ctx.Deadline()
+				mu.Lock()
 				left = time.Until(d)
+				mu.Unlock()
 				<-ctx.Done()
 				ended <- context.Cause(ctx)
 				return "", ctx.Err()
@@ -153,9 +155,11 @@ func TestRelayKeepsTheTime(t *testing.T) {
 				}
 				begin := time.Now()
 				_, err := call.Invoke[string](t.Context(), caller, "test.slow", nil, call.To(to), call.Timeout(timeout))
+				mu.Lock()
 				if took := time.Since(begin); !errors.Is(err, call.CodeTimeout) || took != want || left > want {
 					t.Errorf("%s, %v: %v after %v, the handler had %v", to, timeout, err, took, left)
 				}
+				mu.Unlock()
 				if err := <-ended; !errors.Is(err, call.CodeTimeout) && !errors.Is(err, call.CodeAborted) {
 					t.Errorf("the handler's context: %v", err)
 				}

@@ -41,7 +41,7 @@ func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, a attempt) *ca
 	if e == nil || e.Sent {
 		return e
 	}
-	if !h.alone() && (nextHubMayHelp(e) || e.Code == call.CodeAccessDenied) {
+	if !h.alone() && othersMayHelp(e) {
 		e = h.tryElsewhere(ctx, req, leg, e, a)
 	}
 	if e == errLost {
@@ -156,10 +156,10 @@ func (h *Hub) makeLeg(leg, req *call.Request, originID string) {
 // tryHere tries the candidates of this hub.
 func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 	before, last := a.tried()
-	if req.To != "" {
-		if before != nil {
-			return last
-		}
+	switch {
+	case before != nil && (req.To != "" || !nextMayHelp(last)):
+		return last
+	case req.To != "":
 		return h.tryOne(req, leg, a)
 	}
 	candidates := h.table.serving(req.Operation)
@@ -196,6 +196,11 @@ func nextMayHelp(e *call.Error) bool {
 	default:
 		return false
 	}
+}
+
+// othersMayHelp says after which errors another candidate is tried, here or at another hub.
+func othersMayHelp(e *call.Error) bool {
+	return nextHubMayHelp(e) || e.Code == call.CodeAccessDenied
 }
 
 func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {

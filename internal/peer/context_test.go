@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,9 @@ func newTwins(parent context.Context, timeout time.Duration) twins {
 	like, cancel := context.WithCancelCause(parent)
 	if timeout > 0 {
 		own.deadline = time.Now().Add(timeout)
-		like, _ = context.WithDeadlineCause(like, own.deadline, timeoutError) //nolint:govet // cancel ends it
+		timed, stop := context.WithDeadlineCause(like, own.deadline, timeoutError)
+		context.AfterFunc(timed, stop)
+		like = timed
 	}
 	return twins{own, call.NewContext(like, own.req), cancel}
 }
@@ -193,4 +196,36 @@ func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 			cancel()
 		}
 	})
+}
+
+// Everything about it may be asked and changed at once.
+func TestContextUnderRaces(t *testing.T) {
+	for range 50 {
+		c := &handlerContext{parent: context.Background(), req: &call.Request{}, deadline: time.Now().Add(time.Millisecond)}
+		ctx, stop := context.WithCancelCause(c) // as an errgroup makes it
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Go(func() {
+				d, cancel := context.WithTimeout(c, time.Hour)
+				defer cancel()
+				stop := context.AfterFunc(c, func() { _ = context.Cause(c) })
+				if i%2 == 0 {
+					stop()
+				}
+				if i == 0 {
+					c.cancel(errCause)
+				}
+				<-d.Done()
+				<-ctx.Done()
+				if !errors.Is(context.Cause(d), context.Cause(c)) || c.Err() == nil || d.Err() == nil {
+					t.Errorf("%v, %v", context.Cause(d), context.Cause(c))
+				}
+			})
+		}
+		group.Wait()
+		stop(nil)
+		if len(c.after) != 0 {
+			t.Errorf("%d wait for its end, which has been", len(c.after))
+		}
+	}
 }

@@ -28,11 +28,13 @@ type Inbound struct {
 	peer  *Peer
 	ctx   handlerContext
 	ended atomic.Bool // a terminal frame has been made
+	runs  bool        // run has begun
 	tried *Peer       // where Relay has failed, before run
 	why   *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
 	relay    *relay // under way, instead of a handler
+	late     int    // its place in the peer's late, from 1; 0: not there
 	metered  bool
 	credit   int
 	wake     chan struct{}
@@ -64,6 +66,7 @@ func (in *Inbound) cancel(cause error) {
 // run serves the request to its end. A panic, and a Goexit, answer EXECUTION_ERROR.
 func (in *Inbound) run() {
 	defer in.peer.wg.Done()
+	in.runs = true
 	returned := false
 	defer func() {
 		if !returned {
@@ -73,6 +76,7 @@ func (in *Inbound) run() {
 		if !in.ended.Load() { // the session ended while the last frame waited for room
 			in.release()
 		}
+		in.returned()
 	}()
 	err := in.peer.cfg.Serve(&in.ctx, in)
 	returned = true
@@ -98,14 +102,36 @@ func (in *Inbound) failed(panicked any) {
 	}
 }
 
+// release frees the slot. A handler that has answered and goes on is known to the peer until it returns, or nobody
+// would tell it that the session has ended.
 func (in *Inbound) release() {
 	p := in.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.inbound[in.Request.ID] == in {
-		delete(p.inbound, in.Request.ID)
-		p.quietLocked()
+	if p.inbound[in.Request.ID] != in {
+		return
 	}
+	delete(p.inbound, in.Request.ID)
+	p.quietLocked()
+	if in.runs {
+		p.late = append(p.late, in)
+		in.late = len(p.late)
+	}
+}
+
+// returned says that the handler is over.
+func (in *Inbound) returned() {
+	p := in.peer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in.late == 0 {
+		return
+	}
+	end := len(p.late) - 1
+	last := p.late[end]
+	p.late[in.late-1], p.late[end] = last, nil
+	p.late, last.late = p.late[:end], in.late
+	in.late = 0
 }
 
 func (in *Inbound) takeCredit() error {

@@ -83,6 +83,7 @@ type Peer struct {
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound
+	late    []*Inbound    // answered, but their handlers have not returned
 	order   uint64        // of the last request that arrived
 	quiet   chan struct{} // closed when nothing is served; nil while nobody waits
 	ended   bool
@@ -100,7 +101,11 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Log == nil {
 		cfg.Log = session.NoLog
 	}
-	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx, values: context.WithoutCancel(ctx)}
+	p := &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx, values: context.WithoutCancel(ctx)}
+	if p.sess != nil {
+		p.sess.SetCrowd(p)
+	}
+	return p
 }
 
 // SetRemote tells what the other side announced: the largest message that it takes,
@@ -174,7 +179,7 @@ func (p *Peer) End(cause error) {
 // cancelAll ends the contexts of all handlers.
 func (p *Peer) cancelAll(cause error) {
 	p.mu.Lock()
-	all := slices.Collect(maps.Values(p.inbound))
+	all := slices.AppendSeq(slices.Clone(p.late), maps.Values(p.inbound))
 	p.mu.Unlock()
 	for _, in := range all {
 		in.cancel(cause)
@@ -203,6 +208,14 @@ func (p *Peer) Wait() {
 
 // Done is closed when the session has ended.
 func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
+
+// Crowded reports whether more than one request is in flight in either direction.
+func (p *Peer) Crowded() bool {
+	if p.pending.Len() > 1 {
+		return true
+	}
+	return p.Serving() > 1
+}
 
 // InFlight is how many requests made here have not ended, and whether no more
 // may be made now.

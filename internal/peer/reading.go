@@ -11,7 +11,7 @@ import (
 // Reading is a call of this program: it hands the answers to the reader.
 type Reading struct {
 	Ctx  context.Context
-	Req  call.Request // room for the copy of the request
+	Req  call.Request              // room for the copy of the request
 	Send func(call.Envelope) error // the reader; nil: the one answer is kept in Out
 	Out  call.Envelope
 	Left error // what Send failed with: the reader wants no more

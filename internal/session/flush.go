@@ -10,8 +10,8 @@ import (
 const (
 	// batchBytes is how much goes to the connection in one Write.
 	batchBytes = 64 << 10
-	// lingerBytes: with less than this waiting the flusher lets others run once,
-	// so that what they are about to send goes out in the same system call.
+	// lingerBytes: with less than this waiting the flusher lets others
+	// run once, so that what they are about to send goes out in the same system call.
 	lingerBytes = 1 << 10
 	// tryBytes is how much whoever appended may write by itself: see flushHere.
 	tryBytes = 8 << 10
@@ -73,10 +73,12 @@ func (s *Session) FlushDue() {
 	s.flushHereUnlock()
 }
 
-// flushHere is FlushDue after others had the chance to add something.
-func (s *Session) flushHere() {
+// flushHere is FlushDue after others had the chance to add something. For a response, whose handler has run
+// since its reader last looked, that is worth it only where there are others (measured with one call in flight between
+// two processes; for a request it pays in any case).
+func (s *Session) flushHere(request bool) {
 	s.mu.Lock()
-	if s.try != nil && s.log.pending <= tryBytes {
+	if s.try != nil && s.log.pending <= tryBytes && (request || s.crowd == nil || s.crowd.Crowded()) {
 		s.lingerLocked()
 	}
 	s.flushHereUnlock()
@@ -138,6 +140,7 @@ func (s *Session) lingerLocked() bool {
 
 // takeLocked takes what waits, up to a bound, for a Write to conn.
 func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
+	s.ackAlongLocked()
 	s.writing, s.from = true, s.log.written
 	*batch = s.log.take((*batch)[:0], batchBytes)
 	return s.conn

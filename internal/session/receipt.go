@@ -25,6 +25,7 @@ type receipt struct {
 	bytes    int    // since then
 	timer    *time.Timer
 	armed    bool
+	since    time.Time // when it was armed
 }
 
 // Received counts a frame that has arrived and whose type is counted; see
@@ -39,7 +40,7 @@ func (s *Session) Received(size int) {
 	r.bytes += size
 	due := r.received-r.told >= ackFrames || r.bytes >= s.opts.LimitBytes/4
 	if !due && !r.armed {
-		r.armed = true
+		r.armed, r.since = true, time.Now()
 		if r.timer == nil {
 			r.timer = time.AfterFunc(ackDelay, s.acknowledge)
 		} else {
@@ -66,9 +67,35 @@ func (s *Session) acknowledge() {
 	if !due {
 		return
 	}
+	_ = s.post(ackFrame(n), uncounted) // without a connection the next registration says it
+}
+
+func ackFrame(n uint64) *Buffer {
 	b := NewBuffer()
-	b.B = transport.AppendFrame(b.B, TypeAck, append(strconv.AppendUint([]byte(`{"received":`), n, 10), '}'))
-	_ = s.post(b, uncounted) // without a connection the next registration says it
+	var payload [40]byte
+	b.B = transport.AppendFrame(b.B, TypeAck, append(strconv.AppendUint(append(payload[:0], `{"received":`...), n, 10), '}'))
+	return b
+}
+
+// ackAlongLocked adds an acknowledgement that will soon be due to what is about to be written anyway: a connection that
+// is used now and then would otherwise send as many acknowledgements as frames, each in a write of its own.
+func (s *Session) ackAlongLocked() {
+	if n, ok := s.receipt.early(); ok {
+		s.log.append(ackFrame(n), uncounted)
+		s.account()
+	}
+}
+
+// early is acknowledge for one who writes now.
+func (r *receipt) early() (n uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.armed || r.received == r.told || time.Since(r.since) < ackDelay/4 {
+		return 0, false
+	}
+	r.told, r.bytes, r.armed = r.received, 0, false
+	r.timer.Stop()
+	return r.received, true
 }
 
 // ReceivedCount is how many counted frames have arrived.

@@ -134,15 +134,8 @@ func serves(t *testing.T, c contender.Contender, s contender.Setup, calls bool) 
 
 func closed(t *testing.T, c interface{ Close() error }) {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- c.Close() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Errorf("%T does not close", c)
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
