@@ -33,7 +33,7 @@ func (c *conn) relay(in *peer.Inbound) bool {
 	}
 	// What the request says of itself is never believed.
 	req.Identity = c.who()
-	return h.allowsOnReader(req) && h.relay(in, req.ID)
+	return h.allow(req.Identity, Call, req.Operation) == nil && h.relay(in, req.ID)
 }
 
 // relayLink does the same for a request of another hub.
@@ -65,14 +65,4 @@ func (h *Hub) candidate(req *call.Request) *conn {
 		return c
 	}
 	return nil
-}
-
-// allowsOnReader asks the hook of the options. A panic there is for serve to meet, which answers it.
-func (h *Hub) allowsOnReader(req *call.Request) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-		}
-	}()
-	return h.allow(req.Identity, Call, req.Operation) == nil
 }

@@ -24,10 +24,15 @@ type poller struct {
 }
 
 // newPoller returns nil if conn has no file descriptor to read from: TLS, a
-// connection in memory.
+// connection in memory; and for what a program has put around a socket, which would be passed by.
 func newPoller(conn net.Conn) *poller {
-	sys, ok := conn.(syscall.Conn)
-	if !ok {
+	var sys syscall.Conn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		sys = c
+	case *net.UnixConn:
+		sys = c
+	default:
 		return nil
 	}
 	raw, err := sys.SyscallConn()

@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
@@ -22,8 +21,8 @@ type relay struct {
 	in    *Inbound
 	out   Outgoing
 	again func(*call.Error) bool
-	setup sync.Mutex  // held until out is complete
-	over  atomic.Bool // whoever sets it decides how the call ends
+	setup sync.Mutex // held until out is complete
+	over  bool       // guarded by setup; whoever sets it decides how the call ends
 }
 
 // Relay passes a unary request on as req, from [Config.Relay]. It is false, and nothing has happened, where that cannot be
@@ -73,14 +72,23 @@ func (r *relay) giveUp() bool {
 	in.peer.mu.Lock()
 	in.relay = nil
 	in.peer.mu.Unlock()
-	return r.over.Swap(true)
+	ended := r.over
+	r.over = true
+	return ended
+}
+
+// claim is true for the first who ends the call. It waits until Relay has done all that it does.
+func (r *relay) claim() bool {
+	r.setup.Lock()
+	defer r.setup.Unlock()
+	first := !r.over
+	r.over = true
+	return first
 }
 
 // done takes the answer, on the reader of the one who gives it; an error may come from elsewhere.
 func (r *relay) done(output []byte, err error) {
-	r.setup.Lock()
-	r.setup.Unlock() //nolint:staticcheck // it was held until now by whoever set the relay up
-	if r.over.Swap(true) {
+	if !r.claim() {
 		return
 	}
 	if err == nil {
@@ -103,9 +111,7 @@ func (r *relay) done(output []byte, err error) {
 
 // abort ends the call with the error of its context.
 func (r *relay) abort() {
-	r.setup.Lock()
-	r.setup.Unlock() //nolint:staticcheck // see done
-	if r.over.Swap(true) {
+	if !r.claim() {
 		return
 	}
 	e := call.ContextError(&r.in.ctx, false)

@@ -70,7 +70,7 @@ func newRelaying(t *testing.T, rnd func(int) int, fate func() int) *relaying {
 	r.stop = cancel
 	x, y := transport.Pipe(&transport.PipeOptions{BufferBytes: 1 << 10})
 	r.conn = y
-	var conn transport.Conn = x
+	conn := x
 	if rnd(2) == 0 {
 		conn = gather(x)
 	}

@@ -159,7 +159,7 @@ func newCallee(t *testing.T, i int, limit int, rnd func(int) int, fate func() in
 	x, y := transport.Pipe(&transport.PipeOptions{BufferBytes: 2 << 10})
 	c := &callee{conn: y, rnd: rnd, fate: fate, turn: make(chan struct{}, 1),
 		asked: map[string]int{}, refused: map[string]int{}, open: map[string]string{}}
-	var conn transport.Conn = x
+	conn := x
 	if rnd(2) == 0 {
 		conn = gather(x)
 	}

@@ -234,11 +234,10 @@ func (s *Session) Flush(ctx context.Context) error {
 	}
 }
 
-func (s *Session) appendLocked(b *Buffer, k kind) Position {
-	p := s.log.append(b, k)
+func (s *Session) appendLocked(b *Buffer, k kind) {
+	s.log.append(b, k)
 	s.account()
 	s.startFlushLocked()
-	return Position(p)
 }
 
 func (s *Session) appendEventLocked(b *Buffer) {
