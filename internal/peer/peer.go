@@ -101,11 +101,7 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Log == nil {
 		cfg.Log = session.NoLog
 	}
-	p := &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx, values: context.WithoutCancel(ctx)}
-	if p.sess != nil {
-		p.sess.SetCrowd(p)
-	}
-	return p
+	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx, values: context.WithoutCancel(ctx)}
 }
 
 // SetRemote tells what the other side announced: the largest message that it takes,
@@ -208,14 +204,6 @@ func (p *Peer) Wait() {
 
 // Done is closed when the session has ended.
 func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
-
-// Crowded reports whether more than one request is in flight in either direction.
-func (p *Peer) Crowded() bool {
-	if p.pending.Len() > 1 {
-		return true
-	}
-	return p.Serving() > 1
-}
 
 // InFlight is how many requests made here have not ended, and whether no more
 // may be made now.

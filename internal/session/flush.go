@@ -13,7 +13,7 @@ const (
 	// lingerBytes: with less than this waiting the flusher lets others
 	// run once, so that what they are about to send goes out in the same system call.
 	lingerBytes = 1 << 10
-	// tryBytes is how much whoever appended may write by itself: see flushHere.
+	// tryBytes is how much FlushDue writes by itself.
 	tryBytes = 8 << 10
 )
 
@@ -67,26 +67,9 @@ func (s *Session) flush() {
 }
 
 // FlushDue writes what a Try method has left to its caller to write, who has gathered all there was to
-// gather. It does not wait.
+// gather. It does not wait: what is more than a little, or would have to wait, is left to the flusher.
 func (s *Session) FlushDue() {
 	s.mu.Lock()
-	s.flushHereUnlock()
-}
-
-// flushHere is FlushDue after others had the chance to add something. For a response, whose handler has run
-// since its reader last looked, that is worth it only where there are others (measured with one call in flight between
-// two processes; for a request it pays in any case).
-func (s *Session) flushHere(request bool) {
-	s.mu.Lock()
-	if s.try != nil && s.log.pending <= tryBytes && (request || s.crowd == nil || s.crowd.Crowded()) {
-		s.lingerLocked()
-	}
-	s.flushHereUnlock()
-}
-
-// flushHereUnlock writes what waits without waiting, on the goroutine of who appended it and has claimed to
-// flush: at one call at a time that saves a goroutine. What is more, or would have to wait, is left to the flusher.
-func (s *Session) flushHereUnlock() {
 	if s.try == nil || s.log.pending > tryBytes || !s.dueLocked() {
 		s.mu.Unlock()
 		go s.flusher()

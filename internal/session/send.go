@@ -30,7 +30,10 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
 	s.mu.Lock()
 	if s.cause == nil && s.roomLocked(request) {
-		return s.sendUnlock(b, appended, request), nil
+		p := s.appendedLocked(b, appended)
+		s.startFlushLocked()
+		s.mu.Unlock()
+		return p, nil
 	}
 	s.mu.Unlock()
 	return s.sendWhenRoom(ctx, b, wait, appended, request)
@@ -65,17 +68,6 @@ func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
 	return Position(p)
 }
 
-// sendUnlock appends, unlocks, and writes if nobody else does.
-func (s *Session) sendUnlock(b *Buffer, appended func(), request bool) Position {
-	p := s.appendedLocked(b, appended)
-	mine := s.claimFlushLocked()
-	s.mu.Unlock()
-	if mine {
-		s.flushHere(request)
-	}
-	return p
-}
-
 func (s *Session) sendWhenRoom(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
 	var timer *time.Timer
 	if wait > 0 {
@@ -91,7 +83,10 @@ func (s *Session) sendWhenRoom(ctx context.Context, b *Buffer, wait time.Duratio
 			return 0, err
 		}
 		if s.roomLocked(request) {
-			return s.sendUnlock(b, appended, request), nil
+			p := s.appendedLocked(b, appended)
+			s.startFlushLocked()
+			s.mu.Unlock()
+			return p, nil
 		}
 		if s.room == nil {
 			s.room = make(chan struct{})

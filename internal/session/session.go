@@ -62,14 +62,6 @@ type Options struct {
 	Log func() *zerolog.Logger
 }
 
-// Crowd tells whether more responses are likely to follow those that wait: then who writes lets others
-// run once before. It is asked under the session's lock and must not call the session.
-type Crowd interface{ Crowded() bool }
-
-// SetCrowd says whom to ask; without anybody it is taken to be so. It is for the session's owner, before the
-// first connection.
-func (s *Session) SetCrowd(c Crowd) { s.crowd = c }
-
 // NoLog is a log that nobody reads.
 func NoLog() *zerolog.Logger { return &nobody }
 
@@ -101,7 +93,6 @@ type Session struct {
 	done    chan struct{}
 	wg      sync.WaitGroup
 	flusher func() // flush, made once
-	crowd   Crowd  // may be nil
 	receipt receipt
 
 	mu        sync.Mutex // guards the fields below
