@@ -13,7 +13,7 @@ import (
 // asked for: most handlers end without having looked.
 type handlerContext struct {
 	// Fixed at construction.
-	parent   context.Context // for values; it never ends, or context.Cause would give its cause
+	parent   context.Context // for values; its end is not looked at, or context.Cause would give its cause
 	req      *call.Request
 	deadline time.Time // zero: none
 
@@ -71,16 +71,16 @@ func (c *handlerContext) Value(key any) any {
 	c.mu.Lock()
 	c.expireLocked() // or the first context.Cause would not know why
 	if c.err != nil && c.ended == nil {
-		ended, cancel := context.WithCancelCause(c.parent)
+		ended, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
 		cancel(c.cause)
 		c.ended = ended
 	}
-	from := c.parent
-	if c.ended != nil {
-		from = c.ended
-	}
+	ended := c.ended
 	c.mu.Unlock()
-	return from.Value(key)
+	if ended != nil {
+		return ended.Value(key)
+	}
+	return context.WithoutCancel(c.parent).Value(key)
 }
 
 // AfterFunc calls f on a goroutine of its own when the context has ended. It saves

@@ -43,7 +43,7 @@ type Inbound struct {
 
 // start makes the context.
 func (in *Inbound) start(now time.Time) {
-	in.ctx.parent, in.ctx.req = in.peer.values, &in.Request
+	in.ctx.parent, in.ctx.req = in.peer.ctx, &in.Request
 	if t := in.Request.Timeout; t > 0 {
 		in.ctx.deadline = now.Add(t)
 	}

@@ -73,7 +73,6 @@ type Peer struct {
 	sess    *session.Session
 	pending pending.Map
 	ctx     context.Context // whose values handlers see, and whose end ends theirs
-	values  context.Context // ctx without its end
 	wg      sync.WaitGroup
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
@@ -101,7 +100,7 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Log == nil {
 		cfg.Log = session.NoLog
 	}
-	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx, values: context.WithoutCancel(ctx)}
+	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
 }
 
 // SetRemote tells what the other side announced: the largest message that it takes,
