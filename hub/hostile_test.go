@@ -194,7 +194,7 @@ func TestHostilePeersHurtNobody(t *testing.T) {
 	for name, attack := range hostile {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := socketHub(t, &hub.Options{HandshakeTimeout: time.Second, HeartbeatInterval: time.Second,
+			h := socketHub(t, &hub.Options{HandshakeTimeout: 3 * time.Second, HeartbeatInterval: time.Second,
 				HeartbeatTimeout: time.Second, WriteTimeout: time.Second, LogBytes: 200_000})
 			good := socketSpokeWith(t, h, "good", &spoke.Options{}, func(r *call.Registry) {
 				_ = call.Handle(r, "good.op", func(_ context.Context, in int) (int, error) { return in, nil })
