@@ -6,18 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Outgoing gives the request that a [Caller] makes of the one that it was given:
-// a copy, a stream or not, with the parent that ctx names. What would be no frame is refused with
-// VALIDATION_ERROR. It is for implementations of [Caller].
-func Outgoing(ctx context.Context, req *Request, stream bool) (*Request, error) {
-	r := new(Request)
-	if err := r.Copy(ctx, req, stream); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// Copy is [Outgoing] for a request that is part of something larger.
+// Copy makes r the request that a [Caller] makes of the one that it was given: a copy, a stream or not, with
+// the parent that ctx names. What would be no frame is refused with VALIDATION_ERROR. It is for
+// implementations of [Caller].
 func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	*r = *req
 	r.Stream = stream

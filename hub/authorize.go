@@ -28,35 +28,26 @@ type Action struct {
 }
 
 // Authorizer permits an action by returning nil; its error's text is told to
-// whoever asked. It is called often, also where nothing may wait: it must not do I/O, nor block. If it panics, the action is refused
-// with EXECUTION_ERROR.
+// whoever asked. It is called often, also where nothing may wait: it must not do I/O, nor block; and more than
+// once for one action. If it panics, the action is refused with EXECUTION_ERROR.
 type Authorizer func(Action) error
 
 // allow asks the authorizer. A nil identity is the embedding program itself,
-// which may everything.
-func (h *Hub) allow(id *call.Identity, verb Verb, name string) *call.Error {
+// which may everything. It is asked on readers too, where a panic would end the program.
+func (h *Hub) allow(id *call.Identity, verb Verb, name string) (refused *call.Error) {
 	if h.opts.Authorize == nil || id == nil {
 		return nil
 	}
-	err, panicked := h.ask(Action{id, verb, name})
-	switch {
-	case panicked:
-		return &call.Error{Code: call.CodeExecution, Message: "the authorizer panicked"}
-	case err != nil:
-		return &call.Error{Code: call.CodeAccessDenied, Message: err.Error(), Cause: err}
-	}
-	return nil
-}
-
-// ask calls the authorizer. It is asked on readers, where a panic would end the program.
-func (h *Hub) ask(a Action) (err error, panicked bool) { //nolint:revive // the error is the answer
 	defer func() {
 		if p := recover(); p != nil {
 			h.counters.Panics.Add(1)
-			h.log.Error().Str("verb", string(a.Verb)).Str("name", a.Name).Str("identity", a.Identity.ID).
+			h.log.Error().Str("verb", string(verb)).Str("name", name).Str("identity", id.ID).
 				Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("authorizer panicked; refused")
-			panicked = true
+			refused = &call.Error{Code: call.CodeExecution, Message: "the authorizer panicked"}
 		}
 	}()
-	return h.opts.Authorize(a), false
+	if err := h.opts.Authorize(Action{id, verb, name}); err != nil {
+		return &call.Error{Code: call.CodeAccessDenied, Message: err.Error(), Cause: err}
+	}
+	return nil
 }

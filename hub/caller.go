@@ -43,11 +43,11 @@ func (h *Hub) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Enve
 
 // invoke makes a call with the interceptors around it.
 func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	r, err := call.Outgoing(ctx, req, stream)
-	if err != nil {
+	var r call.Request
+	if err := r.Copy(ctx, req, stream); err != nil {
 		return err
 	}
-	return call.Repeat(ctx, r, send, h.once)
+	return call.Repeat(ctx, &r, send, h.once)
 }
 
 // once makes one attempt of a call, with the interceptors around it.

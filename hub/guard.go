@@ -34,6 +34,7 @@ type guarded struct {
 var (
 	_ transport.Pinger    = (*guarded)(nil)
 	_ transport.TryWriter = (*guarded)(nil)
+	_ transport.Waiter    = (*guarded)(nil)
 )
 
 // Read implements [transport.Conn].
@@ -66,6 +67,12 @@ func (g *guarded) within(n int) bool {
 func (g *guarded) TryWrite(frames [][]byte) bool {
 	t, ok := g.Conn.(transport.TryWriter)
 	return ok && t.TryWrite(frames)
+}
+
+// BeforeWait implements [transport.Waiter]; it is false where the connection cannot.
+func (g *guarded) BeforeWait(fn func()) bool {
+	w, ok := g.Conn.(transport.Waiter)
+	return ok && w.BeforeWait(fn)
 }
 
 // Ping implements [transport.Pinger]; it does nothing where the connection cannot.

@@ -33,39 +33,18 @@ func TestNothingIsLostOverCuts(t *testing.T) {
 		l.serve(h.Operations(), h)
 		var done atomic.Int64
 		var wires []*brokenWire
-		var links, runs sync.WaitGroup
+		var links sync.WaitGroup
 		for i, id := range loadNames {
 			w := &brokenWire{hub: h, wg: &links, cuts: &done, rnd: rand.New(rand.NewPCG(uint64(seed), uint64(i)))}
 			w.heal.Store(true)
 			wires = append(wires, w)
-			s, err := spoke.New("ws://hub.test/", &spoke.Options{ID: id, Dialer: w, BackoffMin: 10 * time.Millisecond, BackoffMax: 500 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.serve(s.Operations(), s)
-			l.spokes = append(l.spokes, s)
-			runs.Go(func() {
-				if err := s.Run(ctx); err != nil {
-					t.Error(err)
-				}
-			})
-			if err := s.Ready(ctx); err != nil {
-				t.Fatal(err)
-			}
+			l.join("ws://hub.test/", &spoke.Options{ID: id, Dialer: w, BackoffMin: 10 * time.Millisecond, BackoffMax: 500 * time.Millisecond})
 		}
 		l.run(func() {
 			breakAll(t, wires, &done, int64(cuts))
 		})
 		t.Logf("%d connections were cut", done.Load())
-		for _, s := range l.spokes {
-			if err := s.Shutdown(ctx); err != nil {
-				t.Error(err)
-			}
-		}
-		runs.Wait()
-		if err := h.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
+		l.leave()
 		links.Wait()
 	})
 }
@@ -101,22 +80,8 @@ func TestNothingIsLostOverCutSockets(t *testing.T) {
 	defer cancel()
 	l := &load{t: t, hub: h, pause: 2 * time.Millisecond, ctx: ctx, ran: map[string]int{}}
 	l.serve(h.Operations(), h)
-	var runs sync.WaitGroup
 	for _, id := range loadNames {
-		s, err := spoke.New(proxy.url(), &spoke.Options{ID: id, BackoffMin: time.Millisecond, BackoffMax: 10 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.serve(s.Operations(), s)
-		l.spokes = append(l.spokes, s)
-		runs.Go(func() {
-			if err := s.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		if err := s.Ready(ctx); err != nil {
-			t.Fatal(err)
-		}
+		l.join(proxy.url(), &spoke.Options{ID: id, BackoffMin: time.Millisecond, BackoffMax: 10 * time.Millisecond})
 	}
 	l.run(func() {
 		proxy.start()
@@ -126,15 +91,7 @@ func TestNothingIsLostOverCutSockets(t *testing.T) {
 		proxy.heal.Store(true)
 	})
 	t.Logf("%d connections were cut", proxy.cuts.Load())
-	for _, s := range l.spokes {
-		if err := s.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-	}
-	runs.Wait()
-	if err := h.Shutdown(ctx); err != nil {
-		t.Error(err)
-	}
+	l.leave()
 	proxy.close()
 	srv.Close()
 	// What has been told to end may still be on its last lines.

@@ -39,6 +39,7 @@ type load struct {
 	ctx    context.Context
 	stop   atomic.Bool
 	wg     sync.WaitGroup
+	runs   sync.WaitGroup // of the spokes
 
 	answered atomic.Int64 // calls
 	items    atomic.Int64 // of streams
@@ -55,6 +56,39 @@ var loadNames = []string{"a", "b", "c"}
 type loadInput struct {
 	ID string
 	N  int
+}
+
+// join starts a spoke that serves what the load calls, and waits until it is registered.
+func (l *load) join(url string, opts *spoke.Options) {
+	l.t.Helper()
+	s, err := spoke.New(url, opts)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.serve(s.Operations(), s)
+	l.spokes = append(l.spokes, s)
+	l.runs.Go(func() {
+		if err := s.Run(l.ctx); err != nil {
+			l.t.Error(err)
+		}
+	})
+	if err := s.Ready(l.ctx); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// leave shuts the spokes down, then the hub.
+func (l *load) leave() {
+	l.t.Helper()
+	for _, s := range l.spokes {
+		if err := s.Shutdown(l.ctx); err != nil {
+			l.t.Error(err)
+		}
+	}
+	l.runs.Wait()
+	if err := l.hub.Shutdown(l.ctx); err != nil {
+		l.t.Error(err)
+	}
 }
 
 // rest lets a random time pass, often none.

@@ -46,11 +46,11 @@ func (s *Spoke) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.En
 }
 
 func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	r, err := call.Outgoing(ctx, req, stream)
-	if err != nil {
+	var r call.Request
+	if err := r.Copy(ctx, req, stream); err != nil {
 		return err
 	}
-	return call.Repeat(ctx, r, send, s.once)
+	return call.Repeat(ctx, &r, send, s.once)
 }
 
 // once makes one attempt of a call, with the interceptors around it.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/alkdev/hubspoke/bench/arpc"
 	"github.com/alkdev/hubspoke/bench/contender"
-	"github.com/alkdev/hubspoke/bench/nats/contract"
+	"github.com/alkdev/hubspoke/bench/contender/contract"
 )
 
 func TestContenders(t *testing.T) {

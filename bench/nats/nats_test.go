@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/bench/contender"
+	"github.com/alkdev/hubspoke/bench/contender/contract"
 	"github.com/alkdev/hubspoke/bench/nats"
-	"github.com/alkdev/hubspoke/bench/nats/contract"
 )
 
 func TestContenders(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/bench/contender"
-	"github.com/alkdev/hubspoke/bench/nats/contract"
+	"github.com/alkdev/hubspoke/bench/contender/contract"
 	"github.com/alkdev/hubspoke/bench/redisraw"
 	"github.com/alkdev/hubspoke/internal/redistest"
 )

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -35,33 +34,12 @@ func GrowthParams(d time.Duration) []Params {
 // Growth measures calls from a server to Params.Connections clients in turn, Params.InFlight at a time. CPU is that of
 // both ends; memory and goroutines are the server's before the first call.
 func Growth(ctx context.Context, c contender.Contender, s contender.Setup, p Params) (Result, error) {
-	server, s, err := serveWarm(ctx, c, s)
-	if err != nil {
-		return nil, err
-	}
-	r, err := growth(ctx, server, c, s, p)
-	return r, errors.Join(err, server.Close())
+	return withClients(ctx, c, s, p, func(server *process.Server, before, connected process.Stats) (Result, error) {
+		return callAll(server, p, before, connected)
+	})
 }
 
-func growth(ctx context.Context, server *process.Server, c contender.Contender, s contender.Setup, p Params) (Result, error) {
-	before, err := settled(ctx, server)
-	if err != nil {
-		return nil, err
-	}
-	conns, err := dialAll(ctx, c, s, p.Connections, nil)
-	if err != nil {
-		return nil, err
-	}
-	r, err := callAll(ctx, server, p, before)
-	return r, errors.Join(err, closeAll(conns))
-}
-
-// callAll measures with all clients connected.
-func callAll(ctx context.Context, server *process.Server, p Params, before process.Stats) (Result, error) {
-	connected, err := settled(ctx, server)
-	if err != nil {
-		return nil, err
-	}
+func callAll(server *process.Server, p Params, before, connected process.Stats) (Result, error) {
 	run := process.CallRun{Clients: p.Connections, InFlight: p.InFlight, Bytes: p.Bytes, Duration: p.Duration / 5}
 	// The first call of a connection grows buffers and stacks that later ones find, so all have one before.
 	run.AtLeast = p.Connections

@@ -13,15 +13,20 @@ import (
 // Idle is W4: what a server holds for each client that is connected and registered and does nothing. Each process has a
 // file for each client; the Go runtime raises its soft limit of open files to the hard one by itself, in both.
 func Idle(ctx context.Context, c contender.Contender, s contender.Setup, p Params) (Result, error) {
+	return withClients(ctx, c, s, p, func(_ *process.Server, before, connected process.Stats) (Result, error) {
+		return held(before, connected, p.Connections), nil
+	})
+}
+
+// withClients measures a server with all its clients connected; before is what it held without them.
+func withClients(ctx context.Context, c contender.Contender, s contender.Setup, p Params,
+	measure func(server *process.Server, before, connected process.Stats) (Result, error),
+) (r Result, err error) {
 	server, s, err := serveWarm(ctx, c, s)
 	if err != nil {
 		return nil, err
 	}
-	r, err := idle(ctx, server, c, s, p)
-	return r, errors.Join(err, server.Close())
-}
-
-func idle(ctx context.Context, server *process.Server, c contender.Contender, s contender.Setup, p Params) (Result, error) {
+	defer func() { err = errors.Join(err, server.Close()) }()
 	before, err := settled(ctx, server)
 	if err != nil {
 		return nil, err
@@ -30,11 +35,12 @@ func idle(ctx context.Context, server *process.Server, c contender.Contender, s 
 	if err != nil {
 		return nil, err
 	}
-	after, err := settled(ctx, server)
+	defer func() { err = errors.Join(err, closeAll(conns)) }()
+	connected, err := settled(ctx, server)
 	if err != nil {
-		return nil, errors.Join(err, closeAll(conns))
+		return nil, err
 	}
-	return held(before, after, p.Connections), closeAll(conns)
+	return measure(server, before, connected)
 }
 
 // held is what came to be held for each of n connections.

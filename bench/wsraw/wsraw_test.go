@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/bench/contender"
+	"github.com/alkdev/hubspoke/bench/contender/contract"
 	"github.com/alkdev/hubspoke/bench/loopback"
-	"github.com/alkdev/hubspoke/bench/nats/contract"
 	"github.com/alkdev/hubspoke/bench/process"
 	"github.com/alkdev/hubspoke/bench/wsraw"
 )

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/alkdev/hubspoke/call"
@@ -35,7 +34,7 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 	}
 	o, err := p.Open(r.Ctx, req, flow)
 	if err != nil {
-		return callError(err)
+		return asError(err)
 	}
 	for begun := false; ; begun = true {
 		output, err := o.Next(r.Ctx)
@@ -43,7 +42,7 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 			return nil
 		}
 		if err != nil {
-			return Begun(callError(err), begun)
+			return Begun(asError(err), begun)
 		}
 		if err := r.Take(call.ParseEnvelope(output)); err != nil {
 			o.Abort(err.Error())
@@ -54,9 +53,4 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 			return nil
 		}
 	}
-}
-
-func callError(err error) *call.Error {
-	e, _ := errors.AsType[*call.Error](err) // a peer gives nothing else
-	return e
 }

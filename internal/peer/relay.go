@@ -44,7 +44,8 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	b := session.NewBuffer()
 	b.B = appendRequest(b.B, id, req, timeout, -1)
 	if to.oversize(b) != nil {
-		return r.giveUp()
+		r.giveUp()
+		return false
 	}
 	in.peer.mu.Lock()
 	in.relay = r
@@ -52,7 +53,8 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	pos, ok, due := to.sess.TryRequest(b)
 	if !ok {
 		b.Free()
-		return r.giveUp()
+		r.giveUp()
+		return false
 	}
 	r.out.pos = pos
 	to.cfg.Counters.Calls.Add(1)
@@ -65,16 +67,14 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	return true
 }
 
-// giveUp leaves the request to be served, unless somebody has ended it meanwhile.
-func (r *relay) giveUp() bool {
+// giveUp leaves the request to be served. Whoever would end it meanwhile waits in claim, and finds it over.
+func (r *relay) giveUp() {
 	r.out.wait.Drop()
 	in := r.in
 	in.peer.mu.Lock()
 	in.relay = nil
 	in.peer.mu.Unlock()
-	ended := r.over
 	r.over = true
-	return ended
 }
 
 // claim is true for the first who ends the call. It waits until Relay has done all that it does.

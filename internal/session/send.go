@@ -28,15 +28,35 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 }
 
 func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
-	s.mu.Lock()
-	if s.cause == nil && s.roomLocked(request) {
-		p := s.appendedLocked(b, appended)
-		s.startFlushLocked()
+	var timer *time.Timer // from the first wait on
+	for {
+		s.mu.Lock()
+		if s.cause != nil {
+			err := s.cause
+			s.mu.Unlock()
+			b.Free()
+			return 0, err
+		}
+		if s.roomLocked(request) {
+			p := s.appendedLocked(b, appended)
+			s.startFlushLocked()
+			s.mu.Unlock()
+			return p, nil
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
 		s.mu.Unlock()
-		return p, nil
+		if timer == nil && wait > 0 {
+			timer = time.NewTimer(wait)
+			defer timer.Stop()
+		}
+		if err := awaitRoom(ctx, room, timer); err != nil {
+			b.Free()
+			return 0, err
+		}
 	}
-	s.mu.Unlock()
-	return s.sendWhenRoom(ctx, b, wait, appended, request)
 }
 
 // TryRequest appends a request if it need not wait for that. Due says that nobody else will write it: call
@@ -66,38 +86,6 @@ func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
 	p := s.log.append(b, counted)
 	s.account()
 	return Position(p)
-}
-
-func (s *Session) sendWhenRoom(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
-	var timer *time.Timer
-	if wait > 0 {
-		timer = time.NewTimer(wait)
-		defer timer.Stop()
-	}
-	for {
-		s.mu.Lock()
-		if s.cause != nil {
-			err := s.cause
-			s.mu.Unlock()
-			b.Free()
-			return 0, err
-		}
-		if s.roomLocked(request) {
-			p := s.appendedLocked(b, appended)
-			s.startFlushLocked()
-			s.mu.Unlock()
-			return p, nil
-		}
-		if s.room == nil {
-			s.room = make(chan struct{})
-		}
-		room := s.room
-		s.mu.Unlock()
-		if err := awaitRoom(ctx, room, timer); err != nil {
-			b.Free()
-			return 0, err
-		}
-	}
 }
 
 func awaitRoom(ctx context.Context, room <-chan struct{}, timer *time.Timer) error {
