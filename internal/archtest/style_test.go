@@ -12,11 +12,7 @@ import (
 	"testing"
 )
 
-const (
-	mostLines  = 500
-	manyLines  = 300
-	sampleSize = 8000
-)
+const sampleSize = 8000
 
 // These two name what they look for.
 const (
@@ -35,17 +31,6 @@ func TestEveryPackageIsDocumented(t *testing.T) {
 	for dir, found := range documented {
 		if !found {
 			t.Errorf("%s: no file has a package comment", dir)
-		}
-	}
-}
-
-func TestFilesAreShort(t *testing.T) {
-	for _, file := range load(t).code {
-		switch {
-		case file.lines > mostLines:
-			t.Errorf("%s: %d lines, at most %d are allowed", file.path, file.lines, mostLines)
-		case file.lines > manyLines:
-			t.Logf("%s: %d lines, it may be two files", file.path, file.lines)
 		}
 	}
 }
