@@ -18,10 +18,9 @@ const modulePath = "github.com/alkdev/hubspoke"
 
 // goFile is one parsed file of the repository, whatever its build tags say.
 type goFile struct {
-	path  string // from the root, with forward slashes
-	lines int
-	ast   *ast.File
-	fset  *token.FileSet
+	path string // from the root, with forward slashes
+	ast  *ast.File
+	fset *token.FileSet
 	// nested is true for files of another module inside the repository, like bench.
 	nested bool
 }
@@ -141,5 +140,5 @@ func parseText(rel, text string) (*goFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &goFile{path: rel, lines: strings.Count(text, "\n"), ast: tree, fset: fset}, nil
+	return &goFile{path: rel, ast: tree, fset: fset}, nil
 }
