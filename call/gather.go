@@ -22,8 +22,8 @@ type Result[Out any] struct {
 }
 
 // Gather calls every spoke that serves the operation and lets this identity
-// call it, and yields each answer as it comes. Of the options Select and Timeout
-// apply (Timeout: 0 is 30 s), and Metadata and As. If the gather itself fails the
+// call it, and yields each answer as it comes. Of the options Select, Timeout
+// (0 is 30 s) and FailFast apply, and Metadata and As. If the gather itself fails the
 // last element has that error and no spoke.
 func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
 	return func(yield func(Result[Out]) bool) {
@@ -61,6 +61,9 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 		ms := max(1, req.Timeout.Milliseconds())
 		n, _ := json.Marshal(ms)
 		b = append(append(b, `,"timeout":`...), n...)
+	}
+	if req.FailFast {
+		b = append(b, `,"failFast":true`...)
 	}
 	return append(b, '}')
 }

@@ -33,6 +33,9 @@ type Request struct {
 	Metadata json.RawMessage
 	// WaitForSpoke lets a call for which nobody is there wait within its time.
 	WaitForSpoke bool
+	// FailFast makes a call fail with UNAVAILABLE, instead of waiting, where the only spokes that could
+	// answer it are detached (their connections were lost).
+	FailFast bool
 	// Idempotent says that the operation may be repeated even after it can have run.
 	Idempotent bool
 	// Attempts is how often the call is made at most, and Backoff the pause before
@@ -82,6 +85,12 @@ func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metad
 
 // WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.
 func WaitForSpoke() Option { return func(r *Request) { r.WaitForSpoke = true } }
+
+// FailFast makes the call fail with UNAVAILABLE where the only spokes that could answer it are detached: their
+// connections were lost and they have not come back. Without it the call waits for them within its time. It
+// takes precedence over [WaitForSpoke], and is looked at when the hub chooses the spoke: a spoke that is lost
+// while the call is in flight does not end it.
+func FailFast() Option { return func(r *Request) { r.FailFast = true } }
 
 // Idempotent says that the operation may be repeated even after it can have run;
 // [Retry] then repeats it also where the first attempt may have.

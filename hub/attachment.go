@@ -73,6 +73,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 	if c.hub.draining.Load() { // Shutdown may have seen it connected
 		return false
 	}
+	c.hub.announceDetached(c, closeReason(err))
 	c.log().Info().Err(err).Msg("connection lost; the session waits")
 	c.startWindow(a)
 	return true

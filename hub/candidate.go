@@ -1,7 +1,10 @@
 package hub
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 )
@@ -19,19 +22,60 @@ const (
 	full              // it takes no more calls now
 )
 
-// errLost stands for a candidate that may come back: the call waits for it.
-var errLost = &call.Error{Code: call.CodeUnavailable, Retryable: true,
-	Message: "the connection of the spoke was lost, and it has not come back yet"}
+// errDetached is the cause of the error for a candidate that is detached: the call may wait for it.
+var errDetached = errors.New("detached")
 
-// of makes the error. It is not called for calls that go well, and so may be slow.
+func isDetached(e *call.Error) bool { return e != nil && e.Cause == errDetached }
+
+// refusal makes the error of a request for which no spoke here was found. It is not called for calls that
+// succeed, and so may be slow.
+func (h *Hub) refusal(v verdict, req *call.Request) *call.Error {
+	if v == lost {
+		return h.detached(req)
+	}
+	return v.of(req)
+}
+
+// detached makes the error that names the spoke which could answer the request if it were not detached; of
+// several, the one that was lost last.
+func (h *Hub) detached(req *call.Request) *call.Error {
+	candidates := h.table.serving(req.Operation)
+	if c, ok := h.table.spoke(req.To); ok {
+		candidates = []*conn{c}
+	}
+	var last *conn
+	var since time.Time
+	n := 0
+	for _, c := range candidates {
+		if at := h.table.detachedSince(c); !at.IsZero() && h.suits(c, req) == lost {
+			n++
+			if last == nil || at.After(since) {
+				last, since = c, at
+			}
+		}
+	}
+	if last == nil { // it came back, or ended, in between
+		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Cause: errDetached,
+			Message: "the spoke that serves " + req.Operation + " was detached"}
+	}
+	msg := detachedMessage(last.id, since)
+	if n > 1 {
+		msg += fmt.Sprintf(", as are %d others that serve %s", n-1, req.Operation)
+	}
+	return &call.Error{Code: call.CodeUnavailable, Retryable: true, Cause: errDetached, Message: msg}
+}
+
+func detachedMessage(spokeID string, since time.Time) string {
+	return fmt.Sprintf("spoke %s is detached (connection lost %d s ago)", spokeID, int(time.Since(since).Seconds()))
+}
+
+// of makes the error of a verdict other than lost.
 func (v verdict) of(req *call.Request) *call.Error {
 	who := "who serves " + req.Operation
 	if req.To != "" {
 		who = "spoke " + req.To
 	}
 	switch v {
-	case lost:
-		return errLost
 	case forbidden:
 		return &call.Error{Code: call.CodeAccessDenied, Message: req.Identity.ID + " may not call " + req.Operation}
 	case leaving:

@@ -45,16 +45,18 @@ type conn struct {
 	generation int64
 	attempt    int64
 	profile    profile
-	retired    string  // why it was taken out of the table; "" while it is in
-	waiting    bool    // its connection was lost, and may come back
-	newer      *Record // on another hub, known before this one had its generation; nil for none
+	retired    string    // why it was taken out of the table; "" while it is in
+	waiting    bool      // its connection was lost, and may come back
+	detachedAt time.Time // when that happened; zero while it has one
+	newer      *Record   // on another hub, known before this one had its generation; nil for none
 
 	draining atomic.Bool                // nothing new is routed to it
 	pinged   atomic.Bool                // asked for a sign of life and not heard since
 	expired  atomic.Pointer[attachment] // closed since its credentials were over
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them
-	here     bool       // connected has been told
+	here     bool       // connected has been published
+	away     bool       // detached has been published, and resumed has not
 	gone     bool       // it has gone
 
 	registering sync.Mutex // serialises registering again

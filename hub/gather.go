@@ -20,6 +20,7 @@ type gatherRequest struct {
 	input     []byte
 	selector  map[string]string
 	timeout   time.Duration
+	failFast  bool
 }
 
 func parseGather(in json.RawMessage) (g gatherRequest, err error) {
@@ -28,7 +29,8 @@ func parseGather(in json.RawMessage) (g gatherRequest, err error) {
 		jsonscan.StringField("operationId", &g.operation),
 		jsonscan.RawField("input", &g.input),
 		jsonscan.MapField("selector", &g.selector),
-		jsonscan.IntField("timeout", &ms))
+		jsonscan.IntField("timeout", &ms),
+		jsonscan.BoolField("failFast", &g.failFast))
 	if err == nil && g.operation == "" {
 		err = fmt.Errorf("no operationId")
 	}
@@ -55,6 +57,9 @@ func (g gatherRequest) elsewhere() json.RawMessage {
 		labels, _ := json.Marshal(g.selector) // a map of strings always marshals
 		b = append(append(b, `,"selector":`...), labels...)
 	}
+	if g.failFast {
+		b = append(b, `,"failFast":true`...)
+	}
 	ms := max(1, (g.timeout - min(g.timeout/10, 500*time.Millisecond)).Milliseconds())
 	return append(strconv.AppendInt(append(b, `,"timeout":`...), ms, 10), '}')
 }
@@ -76,7 +81,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 		return call.Refuse(&call.Error{Code: call.CodeValidation, Message: "hub.gather: " + err.Error()})
 	}
 	parent := call.FromContext(ctx)
-	req := &call.Request{Operation: g.operation, Input: g.input, Selector: g.selector, Timeout: g.timeout,
+	req := &call.Request{Operation: g.operation, Input: g.input, Selector: g.selector, Timeout: g.timeout, FailFast: g.failFast,
 		Identity: parent.Identity, Metadata: parent.Metadata, ParentID: parent.ID}
 	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
 		return call.Refuse(e)
@@ -88,7 +93,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	var wg sync.WaitGroup
 	for _, c := range h.table.serving(g.operation) {
 		if v := h.suits(c, req); v == suitable || v == lost { // one that is lost may come back in time
-			wg.Go(func() { results <- h.gatherOne(ctx, c.peer, c.id, req, &held) })
+			wg.Go(func() { results <- h.gatherOne(ctx, c, req, &held) })
 		}
 	}
 	if everywhere {
@@ -136,14 +141,12 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 // it is SLOW_CONSUMER.
 const gatherBytes = 4 << 20
 
-func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *call.Request, held *atomic.Int64) json.RawMessage {
-	var leg call.Request
-	h.makeLeg(&leg, req, req.ParentID)
-	output, err := p.Call(ctx, &leg)
+func (h *Hub) gatherOne(ctx context.Context, c *conn, req *call.Request, held *atomic.Int64) json.RawMessage {
+	output, err := h.gatherCall(ctx, c, req)
 	if held.Load()+int64(len(output)) > gatherBytes && err == nil {
 		err = &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "the answers are not read"}
 	}
-	b := jsonscan.AppendString([]byte(`{"spokeId":`), spokeID)
+	b := jsonscan.AppendString([]byte(`{"spokeId":`), c.id)
 	if err != nil {
 		b = append(b, `,"error":{`...)
 		b = append(call.AppendErrorMembers(b, asError(err)), "}}"...)
@@ -157,4 +160,20 @@ func (h *Hub) gatherOne(ctx context.Context, p *peer.Peer, spokeID string, req *
 	b = append(b, '}')
 	held.Add(int64(len(b)))
 	return b
+}
+
+// gatherCall makes one call of a gather. The error of a spoke that is detached says so.
+func (h *Hub) gatherCall(ctx context.Context, c *conn, req *call.Request) ([]byte, error) {
+	if since := h.table.detachedSince(c); !since.IsZero() && req.FailFast {
+		return nil, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: detachedMessage(c.id, since)}
+	}
+	var leg call.Request
+	h.makeLeg(&leg, req, req.ParentID)
+	output, err := c.peer.Call(ctx, &leg)
+	if since := h.table.detachedSince(c); err != nil && !since.IsZero() {
+		e := *asError(err)
+		e.Message += "; " + detachedMessage(c.id, since)
+		return nil, &e
+	}
+	return output, err
 }

@@ -195,7 +195,7 @@ func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 	f := &forwarding{in: in}
 	h.makeLeg(&f.leg, req, req.OriginID)
 	e := h.tryHere(req, &f.leg, f)
-	if e == errLost {
+	if isDetached(e) && !req.FailFast {
 		return h.tryReturning(ctx, req, &f.leg, f)
 	}
 	return e

@@ -36,8 +36,20 @@ type SpokeInfo struct {
 	IdentityID   string            `json:"identityId"`
 	InFlight     int               `json:"inFlight"`
 	ConnectedAt  time.Time         `json:"connectedAt"`
-	Draining     bool              `json:"draining,omitempty"`
+	State        SpokeState        `json:"state"`
+	// DetachedAt is when the connection of a detached spoke was lost; zero otherwise.
+	DetachedAt time.Time `json:"detachedAt,omitzero"`
 }
+
+// SpokeState says whether a spoke can be called now.
+type SpokeState string
+
+// The states of a spoke.
+const (
+	SpokeConnected SpokeState = "connected"
+	SpokeDetached  SpokeState = "detached" // its connection was lost, and its session waits for another
+	SpokeDraining  SpokeState = "draining" // it finishes its calls and takes no new ones
+)
 
 // OperationInfo describes an operation that can be called.
 type OperationInfo struct {
@@ -78,18 +90,25 @@ func (h *Hub) Spokes(id *call.Identity) []SpokeInfo {
 }
 
 func (h *Hub) describe(c *conn) SpokeInfo {
-	p := h.table.profileOf(c)
+	p, detached := h.table.view(c)
 	ops := make([]string, 0, len(p.operations))
 	for name := range p.operations {
 		ops = append(ops, name)
 	}
 	slices.Sort(ops)
 	n, _ := c.peer.InFlight()
-	return SpokeInfo{
+	info := SpokeInfo{
 		SpokeID: c.id, HubID: h.opts.ID, ConnectionID: c.connectionID(), Generation: h.table.generationOf(c),
 		Name: p.name, Version: p.version, Labels: p.labels, Operations: ops, IdentityID: c.who().ID,
-		InFlight: n, ConnectedAt: c.connectedAt, Draining: c.draining.Load(),
+		InFlight: n, ConnectedAt: c.connectedAt, State: SpokeConnected,
 	}
+	switch {
+	case detached:
+		info.State, info.DetachedAt = SpokeDetached, h.table.detachedSince(c)
+	case c.draining.Load():
+		info.State = SpokeDraining
+	}
+	return info
 }
 
 // ListOperations lists what can be called on this hub, its own operations

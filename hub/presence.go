@@ -15,6 +15,8 @@ import (
 const (
 	TopicConnected    = "hub.spoke.connected"
 	TopicDisconnected = "hub.spoke.disconnected"
+	TopicDetached     = "hub.spoke.detached" // its connection was lost, and its session waits
+	TopicResumed      = "hub.spoke.resumed"  // a detached spoke is back in its session
 )
 
 // Presence is the payload of the topics of presence.
@@ -22,7 +24,7 @@ type Presence struct {
 	HubID      string `json:"hubId"`
 	SpokeID    string `json:"spokeId"`
 	Generation int64  `json:"generation"`
-	// Reason is why it disconnected; empty for connected.
+	// Reason is why it disconnected or was detached; empty for connected and resumed.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -37,16 +39,18 @@ func (p Presence) append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// Connected and Disconnected are the topics of presence, for Subscribe.
+// The topics of presence, for Subscribe.
 var (
 	Connected    = pubsub.NewTopic[Presence](TopicConnected)
 	Disconnected = pubsub.NewTopic[Presence](TopicDisconnected)
+	Detached     = pubsub.NewTopic[Presence](TopicDetached)
+	Resumed      = pubsub.NewTopic[Presence](TopicResumed)
 )
 
 // presenceTopic reports whether the topic is one of presence, and of which spoke;
 // "" is all of them.
 func presenceTopic(topic string) (spokeID string, ok bool) {
-	for _, t := range []string{TopicConnected, TopicDisconnected} {
+	for _, t := range []string{TopicConnected, TopicDisconnected, TopicDetached, TopicResumed} {
 		if rest, found := strings.CutPrefix(topic, t); found && (rest == "" || rest[0] == ':') {
 			return strings.TrimPrefix(rest, ":"), true
 		}
@@ -78,6 +82,28 @@ func (h *Hub) arrived(c *conn) {
 	}
 	c.here = true
 	h.tellPresence(TopicConnected, c, "")
+}
+
+// announceDetached publishes that c has lost its connection and that its session waits.
+func (h *Hub) announceDetached(c *conn, reason string) {
+	c.presence.Lock()
+	defer c.presence.Unlock()
+	if c.gone || c.away || !c.here {
+		return
+	}
+	c.away = true
+	h.tellPresence(TopicDetached, c, reason)
+}
+
+// announceResumed publishes that c, which was detached, is back in its session.
+func (h *Hub) announceResumed(c *conn) {
+	c.presence.Lock()
+	defer c.presence.Unlock()
+	if c.gone || !c.away {
+		return
+	}
+	c.away = false
+	h.tellPresence(TopicResumed, c, "")
 }
 
 // departed tells, once, that c has gone, and releases its record. Whoever takes

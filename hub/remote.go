@@ -20,7 +20,7 @@ func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *ca
 		return e
 	}
 	far := *leg
-	far.To, far.Selector = req.To, req.Selector
+	far.To, far.Selector, far.FailFast = req.To, req.Selector, req.FailFast
 	last := here
 	for i, hubID := range hubs {
 		if i > staleRetries {

@@ -117,6 +117,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 		h.withdraw(last)
 	}
 	h.resumed.Add(1)
+	h.announceResumed(c)
 	c.log().Info().Int64("generation", generation).Msg("session resumed")
 	return nil
 }

@@ -44,7 +44,7 @@ func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, a attempt) *ca
 	if !h.alone() && othersMayHelp(e) {
 		e = h.tryElsewhere(ctx, req, leg, e, a)
 	}
-	if e == errLost {
+	if isDetached(e) && !req.FailFast {
 		return h.tryReturning(ctx, req, leg, a)
 	}
 	return e
@@ -60,10 +60,10 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, a attemp
 		change := h.table.wait()
 		limit(leg, deadline)
 		e := h.tryHere(req, leg, a)
-		if e != errLost {
+		if !isDetached(e) {
 			return e
 		}
-		if e := awaitChange(ctx, change, nil, deadline, e); e != nil {
+		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req) }); e != nil {
 			return e
 		}
 	}
@@ -83,7 +83,7 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *
 		change := h.table.wait()
 		limit(leg, deadline)
 		e := h.tryAll(ctx, req, leg, a)
-		if e == nil || !nobodyThere(e) || h.draining.Load() {
+		if e == nil || !nobodyThere(e) || h.draining.Load() || req.FailFast && isDetached(e) {
 			return e
 		}
 		if deadline.IsZero() && !req.Stream && req.Timeout == 0 {
@@ -93,7 +93,7 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *
 		if !h.alone() {
 			look = time.After(elsewherePeriod)
 		}
-		if e := awaitChange(ctx, change, look, deadline, e); e != nil {
+		if e := awaitChange(ctx, change, look, deadline, func() *call.Error { return e }); e != nil {
 			return e
 		}
 	}
@@ -117,8 +117,8 @@ func nobodyThere(e *call.Error) bool {
 const elsewherePeriod = 500 * time.Millisecond
 
 // awaitChange waits until the table has changed or it is time to look elsewhere; the
-// error is how the call ends instead.
-func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.Time, deadline time.Time, last *call.Error) *call.Error {
+// error is how the call ends instead, with what why returns then as its reason.
+func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.Time, deadline time.Time, why func() *call.Error) *call.Error {
 	var over <-chan time.Time
 	if !deadline.IsZero() {
 		t := time.NewTimer(time.Until(deadline))
@@ -132,10 +132,10 @@ func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.T
 		return nil
 	case <-ctx.Done():
 		e := call.ContextError(ctx, false)
-		e.Message += "; " + last.Error()
+		e.Message += "; " + why().Error()
 		return e
 	case <-over:
-		return &call.Error{Code: call.CodeTimeout, Message: "nobody came in the call's time; " + last.Error(),
+		return &call.Error{Code: call.CodeTimeout, Message: "no spoke came in the call's time; " + why().Error(),
 			Cause: context.DeadlineExceeded}
 	}
 }
@@ -174,7 +174,7 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 		c, why := h.pick(candidates, req, tried)
 		if c == nil {
 			if last == nil {
-				last = why.of(req)
+				last = h.refusal(why, req)
 			}
 			return last
 		}
@@ -209,7 +209,7 @@ func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
 	}
 	if why := h.suits(c, req); why != suitable {
-		return why.of(req)
+		return h.refusal(why, req)
 	}
 	return a.try(c.peer, leg)
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
@@ -103,7 +104,7 @@ func (t *table) suspend(c *conn, limit int) bool {
 		return false
 	}
 	t.waiting++
-	c.waiting = true
+	c.waiting, c.detachedAt = true, time.Now()
 	t.changedLocked()
 	return true
 }
@@ -117,7 +118,7 @@ func (t *table) restore(c *conn, generation int64, p profile) (first, last []str
 	}
 	if c.waiting {
 		t.waiting--
-		c.waiting = false
+		c.waiting, c.detachedAt = false, time.Time{}
 	}
 	c.generation = generation
 	first, last = t.updateLocked(c, p)
@@ -216,7 +217,7 @@ func (t *table) removeLocked(c *conn) {
 	}
 	if c.waiting {
 		t.waiting--
-		c.waiting = false
+		c.waiting, c.detachedAt = false, time.Time{}
 	}
 	t.withdrawLocked(c)
 	t.changedLocked()

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // This file is how the table is looked at; nothing here changes it.
@@ -59,6 +60,13 @@ func (t *table) view(c *conn) (p profile, waiting bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return c.profile, c.waiting
+}
+
+// detachedSince returns when c lost its connection; zero if it has one.
+func (t *table) detachedSince(c *conn) time.Time {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.detachedAt
 }
 
 // generationOf gives the generation of c's registration.

@@ -58,6 +58,9 @@ func appendOptional(dst []byte, req *call.Request) []byte {
 		dst = append(dst, `,"idleTimeout":`...)
 		dst = strconv.AppendInt(dst, millis(req.IdleTimeout), 10)
 	}
+	if req.FailFast {
+		dst = append(dst, `,"failFast":true`...)
+	}
 	if len(req.Selector) > 0 {
 		dst = append(dst, `,"selector":{`...)
 		dst = appendMembers(dst, req.Selector, jsonscan.AppendString)

@@ -135,6 +135,7 @@ const (
 	bitParent
 	bitIdentity
 	bitMetadata
+	bitFailFast
 )
 
 func memberBit(name []byte) int {
@@ -167,6 +168,8 @@ func memberBit(name []byte) int {
 		return bitIdentity
 	case "metadata":
 		return bitMetadata
+	case "failFast":
+		return bitFailFast
 	}
 	return -1
 }
@@ -187,6 +190,11 @@ func (w *wireRequest) set(bit int, raw []byte, now time.Time) (err error) {
 			return errors.New("stream is not a boolean")
 		}
 		w.told = true
+	case bitFailFast:
+		var ok bool
+		if w.req.FailFast, ok = jsonscan.Bool(raw); !ok {
+			return errors.New("failFast is not a boolean")
+		}
 	case bitCredit:
 		w.credit, err = count("credit", raw)
 		w.metered = true

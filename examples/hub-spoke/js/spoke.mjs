@@ -146,6 +146,7 @@ const REQUEST_MEMBERS = {
   parentRequestId: (v) => typeof v === 'string',
   identity: isObject,
   metadata: isObject,
+  failFast: (v) => typeof v === 'boolean',
 };
 
 // The first member of a request that is of the wrong kind, or null.
@@ -931,7 +932,7 @@ class Connection {
 
   // Throws before anything is sent, or returns the call in flight.
   #request(operationId, input, options, receiver) {
-    const { to, selector, stream, credit, timeout = Infinity, idleTimeout, metadata, parentRequestId, signal } = options;
+    const { to, selector, stream, credit, timeout = Infinity, idleTimeout, failFast, metadata, parentRequestId, signal } = options;
     if (signal?.aborted) throw failure('ABORTED', 'the caller cancelled', false, signal.reason);
     if (timeout <= 0) throw failure('TIMEOUT', 'the time was up', false);
     const requestId = this.#idPrefix + ++this.#lastId;
@@ -939,7 +940,7 @@ class Connection {
       requestId, operationId, input: input ?? null, stream, credit, to, selector,
       timeout: timeout < Infinity ? Math.ceil(timeout) : undefined,
       idleTimeout: idleTimeout < Infinity ? idleTimeout : undefined,
-      parentRequestId, metadata,
+      failFast, parentRequestId, metadata,
     });
     this.#admit(frame);
     const outgoing = new Outgoing(this, requestId, !stream, receiver);
@@ -1162,7 +1163,8 @@ export class Spoke {
   }
 
   /**
-   * Calls an operation, wherever it is served. Options: `to`, `selector`, `timeout` (30 s), `signal`, `metadata`.
+   * Calls an operation, wherever it is served. Options: `to`, `selector`, `timeout` (30 s), `failFast` (do not
+   * wait for a spoke that is detached), `signal`, `metadata`.
    * Fails with a CallError.
    */
   async call(operationId, input, options) {
