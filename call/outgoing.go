@@ -12,7 +12,8 @@ import (
 func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	*r = *req
 	r.Stream = stream
-	if parent := FromContext(ctx); parent != nil && r.ParentID == "" {
+	r.ParentID = ""
+	if parent := FromContext(ctx); parent != nil {
 		r.ParentID = parent.ID
 	}
 	switch {

@@ -50,7 +50,8 @@ type Request struct {
 	ID string
 	// OriginID is the id that the first caller gave it; logs name it.
 	OriginID string
-	// ParentID is the ID of the request whose handler made this one.
+	// ParentID is, in a handler, the ID of the request of this program of which the call is a part, if there is
+	// one that has not been answered. The framework sets it from the context; what a caller sets is not looked at.
 	ParentID string
 }
 

@@ -90,6 +90,10 @@ type reading struct {
 
 func (r *reading) tried() (*peer.Peer, *call.Error) { return nil, nil }
 
+func (r *reading) allowed() bool { return false }
+
+func (r *reading) parent() *peer.Inbound { return peer.InboundFrom(r.Ctx) }
+
 func (r *reading) try(p *peer.Peer, leg *call.Request) *call.Error { return r.At(p, leg) }
 
 func asError(err error) *call.Error {

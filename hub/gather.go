@@ -82,7 +82,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	}
 	parent := call.FromContext(ctx)
 	req := &call.Request{Operation: g.operation, Input: g.input, Selector: g.selector, Timeout: g.timeout, FailFast: g.failFast,
-		Identity: parent.Identity, Metadata: parent.Metadata, ParentID: parent.ID}
+		Identity: parent.Identity, Metadata: parent.Metadata, OriginID: parent.OriginID}
 	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
 		return call.Refuse(e)
 	}
@@ -91,8 +91,9 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	results := make(chan json.RawMessage)
 	var held atomic.Int64 // bytes of answers that the reader has not taken
 	var wg sync.WaitGroup
+	made := peer.InboundFrom(ctx)
 	for _, c := range h.table.serving(g.operation) {
-		if v := h.suits(c, req); v == suitable || v == lost { // one that is lost may come back in time
+		if v := h.suits(c, req, made); v == suitable || v == lost { // one that is lost may come back in time
 			wg.Go(func() { results <- h.gatherOne(ctx, c, req, &held) })
 		}
 	}
@@ -128,7 +129,7 @@ func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call
 	for _, id := range hubs {
 		wg.Go(func() {
 			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true,
-				Identity: req.Identity, Metadata: req.Metadata, ParentID: req.ParentID}
+				Identity: req.Identity, Metadata: req.Metadata, OriginID: req.OriginID}
 			e := h.tryHub(ctx, id, ask, &reading{Reading: peer.Reading{Ctx: ctx, Send: func(env call.Envelope) error { give(env.Data); return nil }}})
 			if e != nil {
 				h.log.Warn().Err(e).Str("link", id).Msg("gather: the answers of another hub are not complete")
@@ -168,7 +169,8 @@ func (h *Hub) gatherCall(ctx context.Context, c *conn, req *call.Request) ([]byt
 		return nil, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: detachedMessage(c.id, since)}
 	}
 	var leg call.Request
-	h.makeLeg(&leg, req, req.ParentID)
+	h.makeLeg(&leg, req, req.OriginID)
+	leg.ParentID = peer.InboundFrom(ctx).IDAt(c.peer)
 	output, err := c.peer.Call(ctx, &leg)
 	if since := h.table.detachedSince(c); err != nil && !since.IsZero() {
 		e := *asError(err)

@@ -112,8 +112,9 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: func() *zerolog.Logger { return &log }, OnSlow: conn.Abort})
 	l := &link{hubID: hubID, conn: conn}
 	l.peer = peer.New(h.ctx, peer.Config{
-		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: h.idPrefix, Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
+		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: randomPrefix(), Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
 		MaxInFlight: linkInFlight, Counters: &h.counters,
+		Remote: hubID, MadeFor: func(id string) (*peer.Inbound, bool) { return ls.madeFor(hubID, id) },
 	})
 	if w, ok := conn.(Watched); ok {
 		w.Watch(l.busy)
@@ -135,6 +136,21 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 	ls.wg.Go(func() { ls.run(l) })
 	log.Info().Msg("link opened")
 	return l
+}
+
+// madeFor looks a request up that was sent to the hub over any of the links to it.
+func (ls *links) madeFor(hubID, id string) (in *peer.Inbound, ok bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for l := range ls.all {
+		if l.hubID != hubID {
+			continue
+		}
+		if in, ok = l.peer.MadeFor(id); ok {
+			return in, true
+		}
+	}
+	return nil, false
 }
 
 // busy reports whether anything is in flight on the link, in either direction.

@@ -14,6 +14,10 @@ type attempt interface {
 	try(p *peer.Peer, leg *call.Request) *call.Error
 	// tried is where an attempt has been made before, and how it failed; it tells once.
 	tried() (*peer.Peer, *call.Error)
+	// allowed reports whether the authorizer has permitted the call already.
+	allowed() bool
+	// parent is the request whose handler makes the call; nil if it is not known.
+	parent() *peer.Inbound
 }
 
 // route finds who answers the request and makes the attempt there (protocol
@@ -21,8 +25,10 @@ type attempt interface {
 // A nil identity is the embedding program, which may call everything. leg is where the next leg's
 // request is made.
 func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string, a attempt) *call.Error {
-	if e := h.allow(req.Identity, Call, req.Operation); e != nil {
-		return e
+	if !a.allowed() {
+		if e := h.allow(req.Identity, Call, req.Operation); e != nil {
+			return e
+		}
 	}
 	if reservedTopic(req.Operation) { // no spoke serves it, and what hubs ask each other is not for callers
 		return lacking.of(req)
@@ -63,7 +69,7 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, a attemp
 		if !isDetached(e) {
 			return e
 		}
-		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req) }); e != nil {
+		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req, a.parent()) }); e != nil {
 			return e
 		}
 	}
@@ -141,12 +147,12 @@ func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.T
 }
 
 // makeLeg builds the request for the next leg from known members, stamped with who
-// calls. The time that is left is in the context.
+// calls. The time that is left is in the context; the parent depends on the connection that the leg takes.
 func (h *Hub) makeLeg(leg, req *call.Request, originID string) {
 	*leg = call.Request{
 		Operation: req.Operation, Input: req.Input, Stream: req.Stream, Credit: req.Credit,
 		IdleTimeout: req.IdleTimeout, Metadata: req.Metadata, Identity: req.Identity,
-		OriginID: originID, ParentID: req.ParentID,
+		OriginID: originID,
 	}
 	if req.Timeout != 0 {
 		leg.Timeout = -1
@@ -162,6 +168,7 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 	case req.To != "":
 		return h.tryOne(req, leg, a)
 	}
+	parent := a.parent()
 	candidates := h.table.serving(req.Operation)
 	var few [4]*conn // seldom more
 	tried := few[:0]
@@ -171,14 +178,15 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 		}
 	}
 	for {
-		c, why := h.pick(candidates, req, tried)
+		c, why := h.pick(candidates, req, parent, tried)
 		if c == nil {
 			if last == nil {
-				last = h.refusal(why, req)
+				last = h.refusal(why, req, parent)
 			}
 			return last
 		}
 		tried = append(tried, c)
+		leg.ParentID = parent.IDAt(c.peer)
 		e := a.try(c.peer, leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
@@ -208,9 +216,11 @@ func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
 	}
-	if why := h.suits(c, req); why != suitable {
-		return h.refusal(why, req)
+	parent := a.parent()
+	if why := h.suits(c, req, parent); why != suitable {
+		return h.refusal(why, req, parent)
 	}
+	leg.ParentID = parent.IDAt(c.peer)
 	return a.try(c.peer, leg)
 }
 

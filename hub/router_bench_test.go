@@ -33,7 +33,7 @@ func BenchmarkRoute(b *testing.B) {
 			b.Run(fmt.Sprintf("by=%s/spokes=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if h.candidate(req) == nil {
+					if h.candidate(req, nil) == nil {
 						b.Fatal("nobody")
 					}
 				}

@@ -23,6 +23,8 @@ var update = flag.Bool("update", false, "write what the hub says into the traces
 //	a> …                sends a message
 //	a closes CODE       closes; also: a aborts, a stops reading, a reads
 //	hub> …              something that the embedding program does, see traceHub
+//	far> …              likewise at the second hub; "option hubs 2" makes it, and connections whose
+//	                    names begin with "far" go there
 //	+ 10s               time passes
 //	a< …                what a gets: a frame, or the end of its connection
 //	hub< …              what the embedding program gets
@@ -106,6 +108,8 @@ func (r *traceRun) do(line string) {
 		<-time.After(d)
 	case who == "hub>":
 		r.hub.do(r, what)
+	case who == "far>" && r.conns["far"] == nil:
+		r.far.do(r, what)
 	case strings.HasSuffix(who, ">"):
 		r.conn(strings.TrimSuffix(who, ">")).send(r.names.expand(what))
 	default:

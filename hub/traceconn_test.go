@@ -22,6 +22,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 type traceRun struct {
 	t     *testing.T
 	hub   *traceHub
+	far   *traceHub // joined to hub in memory; nil unless the trace asks for it
 	conns map[string]*traceConn
 	names *traceNames
 	wg    sync.WaitGroup
@@ -46,11 +47,37 @@ func newTraceRun(t *testing.T, text string) *traceRun {
 			setTraceOption(t, o, f[1], f[2:])
 		}
 	}
-	h, err := hub.New(o)
+	r := &traceRun{t: t, conns: map[string]*traceConn{}, names: newTraceNames(), size: o.MaxMessageBytes}
+	r.hub = newTraceHub(t, *o, "hub")
+	if o.Backplane != nil {
+		r.far = newTraceHub(t, *o, "far")
+	}
+	return r
+}
+
+func newTraceHub(t *testing.T, o hub.Options, name string) *traceHub {
+	o.ID = name
+	h, err := hub.New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &traceRun{t: t, hub: &traceHub{Hub: h}, conns: map[string]*traceConn{}, names: newTraceNames(), size: o.MaxMessageBytes}
+	return &traceHub{Hub: h, name: name}
+}
+
+// hubs yields the hubs of the run.
+func (r *traceRun) hubs() []*traceHub {
+	if r.far == nil {
+		return []*traceHub{r.hub}
+	}
+	return []*traceHub{r.hub, r.far}
+}
+
+// hubOf returns the hub to which the connection of this name goes.
+func (r *traceRun) hubOf(conn string) *traceHub {
+	if r.far != nil && strings.HasPrefix(conn, "far") {
+		return r.far
+	}
+	return r.hub
 }
 
 func setTraceOption(t *testing.T, o *hub.Options, name string, args []string) {
@@ -90,6 +117,8 @@ func setTraceOption(t *testing.T, o *hub.Options, name string, args []string) {
 		o.SessionWindow = time.Duration(n) * time.Millisecond
 	case "closeSlowReaders":
 		o.CloseSlowReaders = true
+	case "hubs": // a second one, joined to the first in memory
+		o.Backplane = hub.NewMemoryBackplane()
 	case "deny": // deny VERB NAME, for everyone; * is every name
 		verb, denied := hub.Verb(args[0]), args[1]
 		o.Authorize = func(a hub.Action) error {
@@ -116,7 +145,8 @@ func (r *traceRun) connect(name, identity string) {
 	if given {
 		scopes = strings.Fields(more)
 	}
-	r.wg.Go(func() { r.hub.Accept(b, &call.Identity{ID: identity, Scopes: scopes}) })
+	h := r.hubOf(name)
+	r.wg.Go(func() { h.Accept(b, &call.Identity{ID: identity, Scopes: scopes}) })
 	r.wg.Go(c.read)
 }
 
@@ -196,8 +226,10 @@ func (r *traceRun) said() (out []string) {
 		c.lines = nil
 		c.mu.Unlock()
 	}
-	for _, l := range slices.Sorted(slices.Values(r.hub.take())) { // what happens at once has no order
-		out = append(out, "hub< "+r.names.shorten(l))
+	for _, h := range r.hubs() {
+		for _, l := range slices.Sorted(slices.Values(h.take())) { // what happens at once has no order
+			out = append(out, h.name+"< "+r.names.shorten(l))
+		}
 	}
 	return out
 }
@@ -209,11 +241,17 @@ func (r *traceRun) end() {
 		c.pause(false)
 		c.wg.Wait()
 	}
-	r.hub.Close()
+	for _, h := range r.hubs() {
+		h.Close()
+	}
 	r.wg.Wait()
-	r.hub.wg.Wait()
+	for _, h := range r.hubs() {
+		h.wg.Wait()
+	}
 	<-time.After(time.Minute)
-	if s := r.hub.Stats(); s.Connections != 0 || s.Spokes != 0 || s.InFlight != 0 || s.Topics != 0 {
-		r.t.Errorf("left at the hub: %+v", s)
+	for _, h := range r.hubs() {
+		if s := h.Stats(); s.Connections != 0 || s.Spokes != 0 || s.InFlight != 0 || s.Topics != 0 {
+			r.t.Errorf("left at %s: %+v", h.name, s)
+		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 //	sessions            those that wait, and how often one went on
 type traceHub struct {
 	*hub.Hub
+	name   string
 	wg     sync.WaitGroup
 	cancel context.CancelFunc
 

@@ -25,7 +25,7 @@ var (
 	jitterPattern     = regexp.MustCompile(`"retryAfter":\d+`)
 	repeatPattern     = regexp.MustCompile(`<([^<>*])\*(\d+)>`)
 	// registeredPattern is the answer to the line "a registers".
-	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"hub",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
+	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"(?:hub|far)",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
 	hexPattern        = regexp.MustCompile(`<hex ([0-9a-f]+)>`)
 )
 

@@ -47,6 +47,8 @@ type Options struct {
 	Timeout time.Duration
 	// IdleTimeout bounds the time to the next response of a stream; 0 is no bound.
 	IdleTimeout time.Duration
+	// Owner is for [Map.Owner]; nil is none.
+	Owner any
 	// Done, for a unary request, takes the answer in place of [Request.Next]: it is called once, with what
 	// Next would give, and not if [Request.Leave] or [Request.Drop] came first. It runs on the goroutine that brings
 	// the answer, must not wait, and must not keep value. It may be called before Enter returns.
@@ -66,6 +68,7 @@ func (m *Map) Add(id string, o Options) (*Request, error) {
 // Enter is Add for a Request that is part of something larger, to save its
 // allocation; r must be zero, and not be copied afterwards.
 func (m *Map) Enter(r *Request, id string, o Options) error {
+	r.owner = o.Owner
 	r.m, r.id, r.stream, r.credit, r.metered = m, id, o.Stream, o.Credit, o.Stream && o.Credit >= 0
 	if o.Stream {
 		r.idle = o.IdleTimeout
@@ -197,12 +200,15 @@ func (m *Map) finishLocked(id []byte, err error) (*Request, Outcome) {
 	return r, Delivered
 }
 
-// Has reports whether a request with the id is in flight; see [Map.Len].
-func (m *Map) Has(id string) bool {
+// Owner returns what the request with the id was given as its owner, and whether it is in flight; see [Map.Len].
+func (m *Map) Owner(id string) (owner any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.requests[id]
-	return ok
+	r, ok := m.requests[id]
+	if !ok {
+		return nil, false
+	}
+	return r.owner, true
 }
 
 // Len is how many requests are in flight, those included whose caller has left

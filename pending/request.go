@@ -17,6 +17,7 @@ type Request struct {
 	idle     time.Duration
 	deadline time.Time // zero: none
 	done     func([]byte, error)
+	owner    any
 
 	// The map's mu guards the fields below.
 	values  [][]byte

@@ -2,6 +2,8 @@ package spoke_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,8 +46,63 @@ func TestNestedCalls(t *testing.T) {
 		if outer.Identity.ID != "user" || string(outer.Metadata) != `{"traceparent":"00-1"}` {
 			t.Errorf("outer: %+v", outer)
 		}
-		if inner.Identity.ID != "worker" || inner.ParentID != outer.ID {
-			t.Errorf("inner: %+v, parent %s", inner, outer.ID)
+		if inner.Identity.ID != "worker" || inner.ParentID != "" {
+			t.Errorf("inner: %+v", inner)
 		}
 	})
+}
+
+// A spoke that leaves finishes what it has asked for, also where that takes an answer of its own; and nothing else.
+func TestShutdownWithNestedCalls(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, func(r *call.Registry) {
+			must(t, call.Handle(r, "a.op", func(ctx context.Context, _ any) (string, error) {
+				req := call.FromContext(ctx)
+				if req.ParentID == "" {
+					t.Error("no parent")
+				}
+				return "from a", nil
+			}))
+		})
+		b := net.Spoke("b", nil, nil)
+		c := net.Spoke("c", nil, nil)
+		must(t, call.Handle(b.Operations(), "b.op", func(ctx context.Context, _ any) (string, error) {
+			<-time.After(time.Second) // until a leaves
+			if _, err := call.Invoke[string](ctx, c, "a.op", nil); !errors.Is(err, call.CodeUnavailable) {
+				t.Errorf("over another spoke, which has no part in it: %v", err)
+			}
+			if _, err := call.Invoke[string](context.Background(), b, "a.op", nil); !errors.Is(err, call.CodeUnavailable) {
+				t.Errorf("for itself: %v", err)
+			}
+			return call.Invoke[string](ctx, b, "a.op", nil)
+		}))
+		// Under this call c knows a request of the hub by the same id as b knows a's.
+		must(t, call.Handle(c.Operations(), "c.op", func(ctx context.Context, _ any) (string, error) {
+			<-time.After(2 * time.Second)
+			return "", nil
+		}))
+		synctest.Wait() // until the hub knows the operations
+		go func() { _, _ = call.Invoke[string](t.Context(), b, "c.op", nil) }()
+		answer := make(chan string, 1)
+		go func() {
+			out, err := call.Invoke[string](t.Context(), a, "b.op", nil)
+			answer <- fmt.Sprint(out, err)
+		}()
+		synctest.Wait()
+		start := time.Now()
+		if err := a.Shutdown(t.Context()); err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if got := <-answer; got != "from a<nil>" {
+			t.Error(got)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

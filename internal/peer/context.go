@@ -14,7 +14,7 @@ import (
 type handlerContext struct {
 	// Fixed at construction.
 	parent   context.Context // for values; its end is not looked at, or context.Cause would give its cause
-	req      *call.Request
+	in       *Inbound
 	deadline time.Time // zero: none
 
 	mu    sync.Mutex // guards the fields below
@@ -66,7 +66,10 @@ func (c *handlerContext) expireLocked() {
 // ended it gives what [context.Cause] looks for.
 func (c *handlerContext) Value(key any) any {
 	if call.IsContextKey(key) {
-		return c.req
+		return &c.in.Request
+	}
+	if _, ok := key.(inboundKey); ok {
+		return c.in
 	}
 	c.mu.Lock()
 	c.expireLocked() // or the first context.Cause would not know why

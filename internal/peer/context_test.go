@@ -28,7 +28,7 @@ type twins struct {
 }
 
 func newTwins(parent context.Context, timeout time.Duration) twins {
-	own := &handlerContext{parent: context.WithoutCancel(parent), req: &call.Request{ID: "r"}}
+	own := &handlerContext{parent: context.WithoutCancel(parent), in: &Inbound{Request: call.Request{ID: "r"}}}
 	like, cancel := context.WithCancelCause(parent)
 	if timeout > 0 {
 		own.deadline = time.Now().Add(timeout)
@@ -36,7 +36,7 @@ func newTwins(parent context.Context, timeout time.Duration) twins {
 		context.AfterFunc(timed, stop)
 		like = timed
 	}
-	return twins{own, call.NewContext(like, own.req), cancel}
+	return twins{own, call.NewContext(like, &own.in.Request), cancel}
 }
 
 func (w twins) end(cause error) {
@@ -157,7 +157,7 @@ func goroutinesIn(text string) (n int) {
 // Contexts that are made of it cost no goroutine, and are forgotten when they are cancelled.
 func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := &handlerContext{parent: t.Context(), req: &call.Request{}, deadline: time.Now().Add(time.Minute)}
+		c := &handlerContext{parent: t.Context(), in: &Inbound{}, deadline: time.Now().Add(time.Minute)}
 		var all []context.Context
 		var cancels []context.CancelFunc
 		before := runtime.NumGoroutine()
@@ -201,7 +201,7 @@ func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 // Everything about it may be asked and changed at once.
 func TestContextUnderRaces(t *testing.T) {
 	for range 50 {
-		c := &handlerContext{parent: context.Background(), req: &call.Request{}, deadline: time.Now().Add(time.Millisecond)}
+		c := &handlerContext{parent: context.Background(), in: &Inbound{}, deadline: time.Now().Add(time.Millisecond)}
 		ctx, stop := context.WithCancelCause(c) // as an errgroup makes it
 		var group sync.WaitGroup
 		for i := range 8 {

@@ -131,6 +131,7 @@ func (p *Peer) requested(payload []byte) {
 	if w.req.OriginID == "" {
 		w.req.OriginID = w.req.ID
 	}
+	p.findParent(in)
 	in.metered, in.credit = w.req.Stream && w.metered, w.credit
 	admitted, refused := p.admit(in, now, err)
 	switch {

@@ -25,12 +25,16 @@ type Inbound struct {
 	Request call.Request
 	// Order rises with each request of the connection, in the order of arrival.
 	Order uint64
-	peer  *Peer
-	ctx   handlerContext
-	ended atomic.Bool // a terminal frame has been made
-	runs  bool        // run has begun
-	tried *Peer       // where Relay has failed, before run
-	why   *call.Error // how it failed
+	// Allowed is for the owner of the peer: that Relay has permitted the request, so that Serve need not ask.
+	Allowed bool
+	peer    *Peer
+	ctx     handlerContext
+	ended   atomic.Bool // a terminal frame has been made
+	runs    bool        // run has begun
+	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
+	parent atomic.Pointer[Inbound]
+	tried  *Peer       // where Relay has failed, before run
+	why    *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
 	relay    *relay // under way, instead of a handler
@@ -43,7 +47,7 @@ type Inbound struct {
 
 // start makes the context.
 func (in *Inbound) start(now time.Time) {
-	in.ctx.parent, in.ctx.req = in.peer.ctx, &in.Request
+	in.ctx.parent, in.ctx.in = in.peer.ctx, in
 	if t := in.Request.Timeout; t > 0 {
 		in.ctx.deadline = now.Add(t)
 	}

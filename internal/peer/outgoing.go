@@ -32,7 +32,7 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 	id := p.newID()
 	o := &Outgoing{peer: p, flow: f}
 	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
-		Timeout: timeout, IdleTimeout: req.IdleTimeout}); err != nil {
+		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(InboundFrom(ctx))}); err != nil {
 		return nil, p.refused(err)
 	}
 	b := session.NewBuffer()

@@ -46,6 +46,11 @@ type Config struct {
 	MaxInFlight int
 	// MaxDepth bounds the nesting of JSON in what arrives; 0 is 10,000 levels.
 	MaxDepth int
+	// Remote, if not empty, names the program at the other end, which may have more than one connection to
+	// this one and knows a request by its id whichever it came on: a hub at the other end of a link.
+	Remote string
+	// MadeFor looks up the request that a parentRequestId names, on the reader; nil is the peer's own.
+	MadeFor func(id string) (in *Inbound, ok bool)
 	// Counters counts; it may be shared by many peers.
 	Counters *Counters
 }
@@ -207,9 +212,6 @@ func (p *Peer) Done() <-chan struct{} { return p.sess.Done() }
 // InFlight is how many requests made here have not ended, and whether no more
 // may be made now.
 func (p *Peer) InFlight() (n int, full bool) { return p.pending.Load() }
-
-// Awaits reports whether a request made here under this id has not ended.
-func (p *Peer) Awaits(id string) bool { return id != "" && p.pending.Has(id) }
 
 // Serving is how many requests are being served.
 func (p *Peer) Serving() int {

@@ -38,7 +38,7 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	defer r.setup.Unlock()
 	r.out.peer = to
 	id := to.newID()
-	if to.pending.Enter(&r.out.wait, id, pending.Options{Timeout: timeout, Done: r.done}) != nil {
+	if to.pending.Enter(&r.out.wait, id, pending.Options{Timeout: timeout, Done: r.done, Owner: in}) != nil {
 		return false
 	}
 	b := session.NewBuffer()
@@ -134,6 +134,9 @@ func (in *Inbound) answer(output []byte, o *outbox) {
 	}
 	in.finishSoon(b, o)
 }
+
+// Refuse ends the request with an error, from [Config.Relay], which then returns true.
+func (in *Inbound) Refuse(e *call.Error) { in.refuse(e) }
 
 // refuse ends a relayed request with an error, without waiting.
 func (in *Inbound) refuse(e *call.Error) { in.finishSoon(in.errorFrame(e), nil) }

@@ -1,0 +1,79 @@
+package peer
+
+import "context"
+
+type inboundKey struct{}
+
+// InboundFrom returns the request that the handler with this context serves, and nil outside a handler.
+func InboundFrom(ctx context.Context) *Inbound {
+	in, _ := ctx.Value(inboundKey{}).(*Inbound)
+	return in
+}
+
+// Parent returns the request for which the caller of in is known to work: its parentRequestId names a request
+// that was sent on the same connection, was not answered when in arrived, and was made for the result. It is nil if there
+// is none, also if this program made the parent for itself.
+func (in *Inbound) Parent() *Inbound { return in.parent.Load() }
+
+// setParent must run before in is visible to other goroutines.
+func (in *Inbound) setParent(parent *Inbound) {
+	if parent == nil {
+		return
+	}
+	in.parent.Store(parent)
+	// A chain of calls that each outlive their parent must not grow for as long as it lasts.
+	up := parent.parent.Load()
+	for up != nil && up.ended.Load() {
+		up = up.parent.Load()
+	}
+	parent.parent.Store(up)
+}
+
+// IDAt returns the id under which the other side of p knows the nearest request in the chain that begins with in and
+// continues with its parents, and "" if none of them came from there or all that did have ended. in may be nil.
+func (in *Inbound) IDAt(p *Peer) string {
+	for ; in != nil; in = in.parent.Load() {
+		if in.peer != nil && in.peer.sameRemote(p) && !in.ended.Load() {
+			return in.Request.ID
+		}
+	}
+	return ""
+}
+
+// sameRemote reports whether the other sides of p and q know each other's requests.
+func (p *Peer) sameRemote(q *Peer) bool {
+	return p == q || p.cfg.Remote != "" && p.cfg.Remote == q.cfg.Remote
+}
+
+// MadeFor looks a request up that was sent from here and has not been answered: ok is false if there is none. in is the
+// request whose handler made it, or that it forwards; nil if the program made it by itself.
+func (p *Peer) MadeFor(id string) (in *Inbound, ok bool) {
+	owner, ok := p.pending.Owner(id)
+	in, _ = owner.(*Inbound)
+	return in, ok
+}
+
+// owner returns in for [pending.Options].
+func owner(in *Inbound) any {
+	if in == nil {
+		return nil
+	}
+	return in
+}
+
+// findParent resolves the parent that the request names, or removes the name if it stands for none.
+func (p *Peer) findParent(in *Inbound) {
+	if in.Request.ParentID == "" {
+		return
+	}
+	find := p.cfg.MadeFor
+	if find == nil {
+		find = p.MadeFor
+	}
+	parent, ok := find(in.Request.ParentID)
+	if !ok {
+		in.Request.ParentID = ""
+		return
+	}
+	in.setParent(parent)
+}
