@@ -9,12 +9,15 @@ RUN      ?= .
 DURATION ?= 60s
 SPOKES   ?= 20
 FAULTS   ?= 20
+MUTANTS  ?= 150
+SEED     ?=
 PKG      ?= ./...
 BIN      := bin
 JS       := examples/hub-spoke/js
+MUTATE   ?= internal/session internal/peer pending hub hub/redisbackplane spoke transport internal/jsonscan
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test bench bench-quick check fmt vet staticcheck lint race race-count soak fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: help run run-cluster test bench bench-quick check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +68,10 @@ race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=.
 
 soak: ## run everything under load and faults: make soak DURATION=60s SPOKES=20 FAULTS=20 (a second)
 	$(GO) run -race ./internal/soak -duration $(DURATION) -spokes $(SPOKES) -faults $(FAULTS)
+
+# Not part of `make check`: a survivor is a question to a person. MUTATE='transport pending' tries fewer packages.
+mutants: redis ## list changes of the code that no test notices: make mutants MUTANTS=150 SEED=1
+	$(GO) run ./internal/mutants -n $(MUTANTS) -seed "$(SEED)" $(MUTATE)
 
 # go test takes one fuzz target at a time, so each is found by its name and run alone.
 fuzz: ## run each fuzz target for FUZZTIME

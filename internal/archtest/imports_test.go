@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/archtest":       {},
 	"internal/bubble":         {},
 	"internal/jsonscan":       {},
+	"internal/mutants":        {},
 	"internal/session":        {"transport", zerologModule},
 	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},
 	"internal/peer": {
