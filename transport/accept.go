@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/alkdev/hubspoke/internal/origin"
 )
 
 // AcceptOptions tunes Accept. The zero value is usable. Accept does not change
@@ -21,8 +22,9 @@ type AcceptOptions struct {
 	// the client offers too is selected. Empty: none is.
 	Subprotocols []string
 	// OriginPatterns are the origins from which browsers may connect besides
-	// the host itself: patterns of path.Match on the host, or on
-	// scheme://host where they contain "://", without regard to case.
+	// the host itself: patterns of path.Match on the host and port, or on
+	// scheme://host where they contain "://", without regard to case. A port that is missing is the
+	// default of the scheme. "*" alone allows every origin, as AnyOrigin does.
 	OriginPatterns []string
 	// AnyOrigin lets browsers connect from everywhere.
 	AnyOrigin bool
@@ -49,12 +51,17 @@ func (o *AcceptOptions) Validate() error {
 	if err := validSubprotocols(o.Subprotocols); err != nil {
 		return err
 	}
-	for _, pattern := range o.OriginPatterns {
-		if _, err := path.Match(strings.ToLower(pattern), ""); err != nil || pattern == "" {
-			return fmt.Errorf("transport: malformed origin pattern %q", pattern)
-		}
+	if _, err := origin.New(o.OriginPatterns); err != nil {
+		return fmt.Errorf("transport: option OriginPatterns: %w", err)
 	}
 	return nil
+}
+
+func (o *AcceptOptions) origins() (origin.Policy, error) {
+	if o.AnyOrigin {
+		return origin.Anything, nil
+	}
+	return origin.New(o.OriginPatterns)
 }
 
 func validSubprotocols(names []string) error {
@@ -84,7 +91,17 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	}
 	lim, err := newLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger)
 	if err != nil {
-		return nil, err // not reached: Validate has said so
+		return nil, err // not reached: Validate has reported it
+	}
+	if isHandshake(r) { // the library answers everything else
+		allowed, err := o.origins()
+		if err == nil {
+			_, err = allowed.Check(r)
+		}
+		if err != nil {
+			http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+			return nil, fmt.Errorf("transport: %w", err)
+		}
 	}
 	ours := &hijackWriter{ResponseWriter: w, limits: lim}
 	if canHijack(w) {
@@ -92,8 +109,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       o.Subprotocols,
-		OriginPatterns:     o.OriginPatterns,
-		InsecureSkipVerify: o.AnyOrigin,
+		InsecureSkipVerify: true, // the origin has been checked
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
@@ -103,6 +119,18 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	c.socket.init(ws, &c.link, r.RemoteAddr)
 	c.socket.under = c
 	return &c.socket, nil
+}
+
+// isHandshake reports whether a request asks for a WebSocket.
+func isHandshake(r *http.Request) bool {
+	for _, line := range r.Header.Values("Upgrade") {
+		for token := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // canHijack looks for a Hijacker where http.ResponseController does.

@@ -153,15 +153,18 @@ const maxReasonBytes = 123
 // cutReason makes a reason fit for a close frame: valid UTF-8, cut on a rune
 // border.
 func cutReason(reason string) string {
-	reason = validText(reason)
-	if len(reason) <= maxReasonBytes {
-		return reason
+	return cutText(validText(reason), maxReasonBytes)
+}
+
+// cutText returns at most the first n bytes of valid UTF-8, cut on a rune border.
+func cutText(text string, n int) string {
+	if len(text) <= n {
+		return text
 	}
-	end := maxReasonBytes
-	for !utf8.RuneStart(reason[end]) {
-		end--
+	for !utf8.RuneStart(text[n]) {
+		n--
 	}
-	return reason[:end]
+	return text[:n]
 }
 
 // validText makes text from outside safe to hand on: what is not UTF-8 becomes

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func TestOrigin(t *testing.T) {
 	s := newServer(t, false, &transport.AcceptOptions{OriginPatterns: []string{"*.Example.com", "https://only.test"}})
 	for origin, allowed := range map[string]bool{
 		"": true, s.URL: true, "https://a.example.com": true, "https://only.test": true,
+		strings.Replace(s.URL, "http:", "https:", 1): true, "https://a.example.com:443": true,
 		"http://only.test": false, "https://example.com": false, "https://evil.test": false, "null": false, "::": false,
 	} {
 		header := http.Header{}
@@ -155,6 +157,92 @@ func TestRefusedHandshake(t *testing.T) {
 	at := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
 	if he := dial(at); he.RetryAfter < 50*time.Second || he.RetryAfter > time.Minute {
 		t.Errorf("%q: %v", at, he.RetryAfter)
+	}
+}
+
+// What a server answers instead of a WebSocket is in the error: the mark of a hub, and the first line of
+// the body.
+func TestHandshakeErrorCarriesTheAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		status                int
+		refused, body         string
+		wantRefused, wantText string
+	}{
+		"hub":                  {401, "unauthenticated", "", "unauthenticated", ""},
+		"hub forbids":          {403, "forbidden", "Forbidden\n", "forbidden", "Forbidden"},
+		"front":                {403, "", "\n  request blocked \x01by rule 7\r\nmore", "", "request blocked  by rule 7"},
+		"mark with no refusal": {503, "unauthenticated", "", "", ""},
+		"unknown mark":         {401, "maybe", "", "", ""},
+		"long":                 {502, "", strings.Repeat("é", 300), "", strings.Repeat("é", 100)},
+		"not text":             {500, "", "\xff\xfe", "", "\uFFFD"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if c.refused != "" {
+					w.Header().Set(transport.RefusedHeader, c.refused)
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer s.Close()
+			_, err := new(transport.WebSocketDialer).Dial(t.Context(), s.URL, nil)
+			he := wantStatus(t, err, c.status)
+			if he.Refused != c.wantRefused || he.Text != c.wantText {
+				t.Errorf("%q, %q", he.Refused, he.Text)
+			}
+			if c.wantText != "" && c.wantText != "Forbidden" && !errorHas(err, strconv.Quote(c.wantText)) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A redirect to another host drops the credentials: the error names that host.
+func TestRedirectThatDropsCredentials(t *testing.T) {
+	refuse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			w.Header().Set(transport.RefusedHeader, transport.RefusedUnauthenticated)
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer refuse.Close()
+	elsewhere := strings.Replace(refuse.URL, "127.0.0.1", "localhost", 1)
+	for _, to := range []string{elsewhere, ""} {
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/there" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			http.Redirect(w, r, to+"/there", http.StatusTemporaryRedirect)
+		}))
+		_, err := new(transport.WebSocketDialer).Dial(t.Context(), front.URL, http.Header{"Authorization": {"Bearer x"}})
+		he := wantStatus(t, err, http.StatusUnauthorized)
+		_, host, _ := strings.Cut(to, "://")
+		if he.Redirect != host || host != "" && !errorHas(err, host) {
+			t.Errorf("redirected to %q: %q, %v", host, he.Redirect, err)
+		}
+		front.Close()
+	}
+}
+
+// No error of a dial shows the password or the query of its URL.
+func TestDialHidesCredentials(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	_, host, _ := strings.Cut(closed.URL, "://")
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://user:secret@%zz/?secret")
+		w.WriteHeader(http.StatusFound)
+	}))
+	defer moved.Close()
+	for _, url := range []string{
+		"ws://user:secret@" + host, "ws://" + host + "/?token=secret", "ws://" + host + "/?a=\"secret", "ws://user:sec ret@" + host,
+		"ftp://user:secret@" + host, "ws://user:secret@", "ws://user:se/secret@" + host, moved.URL + "/?secret",
+	} {
+		_, err := new(transport.WebSocketDialer).Dial(t.Context(), url, nil)
+		if err == nil || errorHas(err, "secret") || errorHas(err, "sec ret") {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 

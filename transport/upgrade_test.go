@@ -1,7 +1,10 @@
 package transport_test
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -90,20 +94,96 @@ func tunnel(w http.ResponseWriter, r *http.Request) {
 	_ = in.Close()
 }
 
+// Through an HTTP proxy a handshake always uses CONNECT, with TLS and without, to both kinds of proxy.
 func TestDialThroughProxy(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(tunnel))
-	defer proxy.Close()
-	s := newServer(t, true, nil)
-	base, ok := s.Client().Transport.(*http.Transport)
-	if !ok {
-		t.Fatal("not an http.Transport")
+	for name, c := range map[string]struct{ secureProxy, secureHub bool }{
+		"ws": {false, false}, "wss": {false, true}, "ws, proxy with TLS": {true, false}, "wss, proxy with TLS": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := make(chan *http.Request, 4)
+			proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked <- r.Clone(context.Background())
+				tunnel(w, r)
+			}))
+			start := proxy.Start
+			if c.secureProxy {
+				start = proxy.StartTLS
+			}
+			start()
+			defer proxy.Close()
+			s := newServer(t, c.secureHub, nil)
+			base := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // two certificates of httptest
+			base.Proxy = func(*http.Request) (*url.URL, error) {
+				u, err := url.Parse(proxy.URL)
+				u.User = url.UserPassword("anna", "secret")
+				return u, err
+			}
+			client, err := (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(t.Context(), s.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, at, _ := strings.Cut(proxy.URL, "://")
+			if client.RemoteAddr() != at {
+				t.Errorf("remote address %s, want the proxy's, %s", client.RemoteAddr(), at)
+			}
+			_, hub, _ := strings.Cut(s.URL, "://")
+			if r := <-asked; r.Method != http.MethodConnect || r.Host != hub || r.Header.Get("Proxy-Authorization") != "Basic YW5uYTpzZWNyZXQ=" {
+				t.Errorf("the proxy was asked %s %s %v", r.Method, r.Host, r.Header)
+			}
+			echo(t, client, <-s.accepted)
+		})
 	}
-	base.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
-	client, server := s.pair(t, testLinger)
-	if want := strings.TrimPrefix(proxy.URL, "http://"); client.RemoteAddr() != want {
-		t.Errorf("remote address %s, want the proxy's, %s", client.RemoteAddr(), want)
+}
+
+// A proxy that refuses or breaks off is named, without its password, and is not the hub refusing.
+func TestProxyFails(t *testing.T) {
+	for name, answer := range map[string]string{
+		"407":     "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 9999\r\n\r\n",
+		"403":     "HTTP/1.1 403 Forbidden\r\n\r\n",
+		"CONNECT": "no HTTP at all\r\n\r\n",
+		"more":    "HTTP/1.1 200 OK\r\n\r\nsurprise",
+		"EOF":     "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = http.ReadRequest(bufio.NewReader(conn))
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}()
+			base := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String(), User: url.UserPassword("anna", "secret")})}
+			_, err = (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(t.Context(), "ws://hub.test/", nil)
+			if !errorHas(err, l.Addr().String()) || !errorHas(err, name) || errorHas(err, "secret") {
+				t.Error(err)
+			}
+			if _, ok := errors.AsType[*transport.HandshakeError](err); ok {
+				t.Errorf("taken for an answer of the hub: %v", err)
+			}
+		})
 	}
-	echo(t, client, server)
+}
+
+// The context ends also a wait for the proxy's answer.
+func TestProxyNeverAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	base := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(ctx, "ws://hub.test/", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
 }
 
 func TestDialKeepsUsersDialer(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 // both is what the two ends of a connection, hub and spoke, may import; never each other.
 var both = []string{
 	"transport", "call", "pending", "pubsub", "pubsub/wstarget",
-	"internal/session", "internal/peer", "internal/jsonscan",
+	"internal/session", "internal/peer", "internal/jsonscan", "internal/origin", "internal/redact",
 	uuidModule, zerologModule, syncModule,
 }
 
@@ -37,12 +37,14 @@ var allowed = map[string][]string{
 	"pubsub/redistarget": {
 		"pubsub", rueidisModule,
 	},
-	"transport":               {websocketModule, "internal/jsonscan"},
+	"transport":               {websocketModule, "internal/jsonscan", "internal/origin", "internal/redact"},
 	"transport/transporttest": {"transport"},
 	"internal/archtest":       {},
 	"internal/bubble":         {},
 	"internal/jsonscan":       {},
 	"internal/mutants":        {},
+	"internal/origin":         {},
+	"internal/redact":         {},
 	"internal/session":        {"transport", zerologModule},
 	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},
 	"internal/peer": {
@@ -51,7 +53,7 @@ var allowed = map[string][]string{
 	},
 	"hub":         both,
 	"spoke":       both,
-	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan"},
+	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin"},
 	"hub/redisbackplane": {
 		"hub", "call", "pubsub/redistarget", "transport", "internal/jsonscan", rueidisModule, uuidModule, zerologModule,
 	},
