@@ -61,7 +61,7 @@ func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelo
 // hub's own, or routes it.
 func (h *Hub) answer(req *call.Request, rd *reading) error {
 	if h.draining.Load() && req.ParentID == "" {
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
+		return draining()
 	}
 	if left := peer.Remaining(rd.Ctx, req); left < 0 {
 		return call.ContextError(rd.Ctx, false)
@@ -73,6 +73,11 @@ func (h *Hub) answer(req *call.Request, rd *reading) error {
 	}
 	if req.Timeout > 0 {
 		ctx, stop := context.WithTimeout(rd.Ctx, req.Timeout)
+		defer stop()
+		rd.Ctx = ctx
+	}
+	if req.Stream && req.ParentID == "" {
+		ctx, stop := h.untilStreamsEnd(rd.Ctx)
 		defer stop()
 		rd.Ctx = ctx
 	}
@@ -101,15 +106,10 @@ func asError(err error) *call.Error {
 	return e
 }
 
-// answerOwn runs a handler of the hub in the caller's goroutine.
+// answerOwn runs a handler of the hub.
 func (h *Hub) answerOwn(ctx context.Context, req *call.Request, op call.Operation, handler call.Handler, send func(call.Envelope) error) error {
 	if e := h.mayCall(req.Identity, op); e != nil {
 		return e
 	}
-	if left := peer.Remaining(ctx, req); left > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, left)
-		defer stop()
-	}
-	return peer.RunLocal(ctx, h.log, &h.counters, req, handler, send)
+	return h.local.Call(ctx, req, handler, send)
 }

@@ -132,7 +132,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, parent *peer.Inbound, 
 	return best, why
 }
 
-// suits says whether c can answer the request, its load aside. A spoke that drains answers only calls
+// suits says whether c can answer the request, its load aside. A spoke that leaves answers only calls
 // that are part of one that it waits for itself.
 func (h *Hub) suits(c *conn, req *call.Request, parent *peer.Inbound) verdict {
 	p, waiting := h.table.view(c)
@@ -142,7 +142,7 @@ func (h *Hub) suits(c *conn, req *call.Request, parent *peer.Inbound) verdict {
 		return lacking
 	case req.Identity != nil && !op.Access.Allows(req.Identity):
 		return forbidden
-	case c.draining.Load() && parent.IDAt(c.peer) == "":
+	case c.leaving.Load() && parent.IDAt(c.peer) == "":
 		return leaving
 	case waiting:
 		return lost

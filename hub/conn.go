@@ -51,6 +51,7 @@ type conn struct {
 	newer      *Record   // on another hub, known before this one had its generation; nil for none
 
 	draining atomic.Bool                // nothing new is routed to it
+	leaving  atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
 	pinged   atomic.Bool                // asked for a sign of life and not heard since
 	expired  atomic.Pointer[attachment] // closed since its credentials were over
 
@@ -231,6 +232,7 @@ func (c *conn) publish(ev pubsub.Event) *wstarget.Denial {
 func (c *conn) control(typ string, payload []byte) bool {
 	if typ == peer.TypeDrain {
 		c.draining.Store(true)
+		c.leaving.Store(true)
 		c.hub.table.changed()
 		return true
 	}
@@ -250,7 +252,7 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	// What the request says of itself is never believed; of its parent only what is in flight is left.
 	in.Request.Identity = c.who()
 	if c.hub.draining.Load() && in.Request.ParentID == "" {
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
+		return draining()
 	}
 	req := &in.Request
 	if req.To == "" {

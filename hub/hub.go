@@ -44,6 +44,7 @@ type Hub struct {
 	links          links
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
+	local          peer.Local // calls of the embedding program to the hub's own operations
 	turn           atomic.Uint64
 	refused        atomic.Uint64
 	published      atomic.Uint64
@@ -54,6 +55,9 @@ type Hub struct {
 	seats          seats
 	offers         peer.Offers
 	rateLimited    atomic.Uint64
+
+	reading    context.Context // ends, with a cause, when streams have had their time to end in a drain
+	endReading context.CancelCauseFunc
 
 	drained  chan struct{}  // closed when draining is set
 	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains
@@ -73,6 +77,7 @@ func New(o *Options) (*Hub, error) {
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.open, h.shut = context.WithCancel(h.ctx)
+	h.reading, h.endReading = context.WithCancelCause(context.Background())
 	h.handshake = handshakeOptions(&opts)
 	if b := opts.Backplane; b != nil {
 		h.core, h.directory = b.Events, b.Directory
@@ -84,6 +89,7 @@ func New(o *Options) (*Hub, error) {
 		h.directory = &MemoryDirectory{}
 	}
 	h.fanout.core = h.core
+	h.local.Log, h.local.Counters = h.log, &h.counters
 	h.eventsDue = h.flushers.add
 	if opts.Authorize != nil {
 		h.fanout.seen = h.seen

@@ -117,7 +117,7 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 		Remote: hubID, MadeFor: func(id string) (*peer.Inbound, bool) { return ls.madeFor(hubID, id) },
 	})
 	if w, ok := conn.(Watched); ok {
-		w.Watch(l.busy)
+		w.Watch(l.peer.Busy)
 	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -153,12 +153,6 @@ func (ls *links) madeFor(hubID, id string) (in *peer.Inbound, ok bool) {
 	return nil, false
 }
 
-// busy reports whether anything is in flight on the link, in either direction.
-func (l *link) busy() bool {
-	n, _ := l.peer.InFlight()
-	return n > 0 || l.peer.Serving() > 0
-}
-
 func (ls *links) run(l *link) {
 	err := l.peer.Run(l.conn)
 	ls.mu.Lock()
@@ -173,13 +167,17 @@ func (ls *links) run(l *link) {
 	ls.hub.log.Info().Err(err).Str("link", l.hubID).Msg("link ended")
 }
 
-// idle waits until nothing is in flight on any link, or ctx ends.
-func (ls *links) idle(ctx context.Context) {
+// everyone returns all links, in no order.
+func (ls *links) everyone() []*link {
 	ls.mu.Lock()
-	all := slices.Collect(maps.Keys(ls.all))
-	ls.mu.Unlock()
-	for _, l := range all {
-		_ = l.peer.Idle(ctx) // when ctx is over the rest is cut off
+	defer ls.mu.Unlock()
+	return slices.Collect(maps.Keys(ls.all))
+}
+
+// idle waits until nothing is in flight on any link and all is written, or ctx ends.
+func (ls *links) idle(ctx context.Context) {
+	for _, l := range ls.everyone() {
+		_ = l.peer.Idle(ctx) // when ctx ends the rest is cut off
 	}
 }
 
@@ -201,7 +199,7 @@ func (ls *links) close() {
 func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
 	req := &in.Request
 	if h.draining.Load() && req.ParentID == "" {
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the hub is draining"}
+		return draining()
 	}
 	if req.To == "" { // with it the request is somebody's call that was sent on, and no question of the hub's own
 		if _, handler, ok := h.linkOperations.Lookup(req.Operation); ok {

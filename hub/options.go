@@ -90,6 +90,10 @@ type Options struct {
 	HeartbeatTimeout time.Duration
 	// WriteTimeout is how long a write may make no progress; 0 is 30 s.
 	WriteTimeout time.Duration
+	// StreamGrace is how long streams continue after Shutdown has begun. Then they end with UNAVAILABLE, which
+	// wraps [ErrDraining], so that one without end does not hold up Shutdown; the cause of a handler's context wraps it too.
+	// Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
+	StreamGrace time.Duration
 	// DrainSpread is the time over which the spokes are asked to come back when
 	// the hub drains; 0 is 5 s.
 	DrainSpread time.Duration
@@ -154,6 +158,7 @@ func (o *Options) withDefaults() (Options, error) {
 	orDuration(&c.HeartbeatTimeout, 10*time.Second)
 	orDuration(&c.WriteTimeout, 30*time.Second)
 	orDuration(&c.DrainSpread, 5*time.Second)
+	orDuration(&c.StreamGrace, 5*time.Second)
 	if c.Logger == nil {
 		nop := zerolog.Nop()
 		c.Logger = &nop

@@ -93,6 +93,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	}
 	c.adopt(a)
 	c.draining.Store(false)
+	c.leaving.Store(false)
 	sess := c.peer.Session()
 	answer := h.registered(c, generation, c.sessionAnswer(true))
 	if err := peer.WriteRegistered(a.conn, a.requestID, answer); err != nil {

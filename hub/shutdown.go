@@ -3,11 +3,14 @@ package hub
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -15,24 +18,38 @@ import (
 // randomPrefix tells the request ids of hubs apart in logs.
 func randomPrefix() string { return uuid.NewString()[:8] + "-" }
 
-// Shutdown drains the hub: new connections and new calls are refused, every
-// spoke is told to come back elsewhere at a time of its own, calls in flight end, and
-// the connections are closed with 1012. When ctx ends first, what is left is cut off and
-// Shutdown returns the context's error. When it returns nil no goroutine of the hub is left. It
-// may be called from a handler, whose own call then holds it up until ctx ends.
+// ErrDraining is wrapped by the errors of calls that a hub refuses or ends because it drains.
+var ErrDraining = peer.ErrDraining
+
+func draining() *call.Error { return peer.Draining("the hub") }
+
+// Shutdown drains the hub. It refuses new connections and new calls, announces to every spoke when to come back,
+// waits for the calls in flight, and closes the connections with 1012. Streams are ended after
+// [Options.StreamGrace]. A hub that is alone keeps its connections until nothing is in flight on any of them, since a spoke that
+// leaves earlier has nowhere to go; where there are other hubs, a spoke leaves as soon as nothing is in flight on its own connection.
+//
+// When ctx ends first, Shutdown ends the calls and connections that are left and returns the context's error. When it returns
+// nil no goroutine of the hub is left. It may be called from a handler, whose own call then holds it up until ctx ends.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.startDrain()
+	if h.opts.StreamGrace >= 0 {
+		defer time.AfterFunc(h.opts.StreamGrace, h.endStreams).Stop()
+	}
+	last := h.lastOut(ctx)
 	conns := h.table.everyone()
 	var wg sync.WaitGroup
 	for _, c := range conns {
-		wg.Go(func() { c.drain(ctx) })
+		wg.Go(func() { c.drain(ctx, last) })
 	}
 	wg.Wait()
+	<-last
+	h.quiet(ctx)
 	h.links.idle(ctx)
 	over := ctx.Err() != nil // then something may have been cut off, whatever is gone by now
 	gone := make(chan struct{})
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
+		_ = h.local.Idle(context.Background()) // cannot fail
 		h.flushers.wg.Wait()
 		h.links.close()
 		h.leaveBackplane()
@@ -71,13 +88,72 @@ func (h *Hub) startDrain() {
 	h.shut()
 }
 
+// lastOut returns a channel that is closed when connections without calls may be closed.
+func (h *Hub) lastOut(ctx context.Context) <-chan struct{} {
+	last := make(chan struct{})
+	if hubs, _ := h.others(ctx); len(hubs) > 0 {
+		close(last)
+		return last
+	}
+	go func() { // ends with ctx at the latest; Shutdown waits for it
+		defer close(last)
+		h.quiet(ctx)
+	}()
+	return last
+}
+
+// quiet waits until nothing is in flight at the hub, or ctx ends.
+func (h *Hub) quiet(ctx context.Context) {
+	for h.busy() && ctx.Err() == nil {
+		for _, c := range h.table.everyone() {
+			_ = c.peer.Quiet(ctx) // the loop looks again
+		}
+		for _, l := range h.links.everyone() {
+			_ = l.peer.Quiet(ctx)
+		}
+		_ = h.local.Idle(ctx)
+	}
+}
+
+func (h *Hub) busy() bool {
+	return h.local.Busy() ||
+		slices.ContainsFunc(h.table.everyone(), func(c *conn) bool { return c.peer.Busy() }) ||
+		slices.ContainsFunc(h.links.everyone(), func(l *link) bool { return l.peer.Busy() })
+}
+
+// endStreams ends the streams that have had their time to end by themselves.
+func (h *Hub) endStreams() {
+	e := draining()
+	h.log.Info().Msg("streams ended; the hub is draining")
+	h.endReading(e)
+	h.local.CancelStreams(e)
+	for _, c := range h.table.everyone() {
+		c.peer.CancelStreams(e)
+	}
+	for _, l := range h.links.everyone() {
+		l.peer.CancelStreams(e)
+	}
+}
+
+// untilStreamsEnd returns a context for a stream that the embedding program reads.
+func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(h.reading, func() { cancel(context.Cause(h.reading)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 // drain asks the spoke to go, waits until nothing is in flight, and closes.
-func (c *conn) drain(ctx context.Context) {
+func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 	c.draining.Store(true)
 	ms := rand.Int64N(c.hub.opts.DrainSpread.Milliseconds() + 1)
 	_ = c.peer.Post(peer.TypeDrain, append(strconv.AppendInt([]byte(`{"retryAfter":`), ms, 10), '}'))
 	if c.peer.Session().Attached() { // one that waits could not come back
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
+		<-last
+		_ = c.peer.Idle(ctx)
 	}
 	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 }
@@ -92,6 +168,7 @@ func (h *Hub) leaveBackplane() {
 func (h *Hub) cut() {
 	h.cancel()
 	h.stopBeat()
+	h.local.CancelAll(draining())
 	for _, c := range h.table.everyone() {
 		c.peer.End(context.Canceled)
 		c.dismiss(transport.CloseServiceRestart, "the hub goes away")

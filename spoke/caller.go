@@ -70,6 +70,12 @@ func (s *Spoke) ask(req *call.Request, rd *peer.Reading) error {
 	if req.Operation == peer.OperationRegister {
 		return &call.Error{Code: call.CodeValidation, Message: "the spoke registers by itself; change its Operations instead"}
 	}
+	if req.Stream && req.ParentID == "" {
+		var stop func()
+		ctx, stop = s.untilStreamsEnd(ctx)
+		defer stop()
+		rd.Ctx = ctx
+	}
 	leg := *req
 	leg.Identity = nil // the hub says who this is
 	until := time.Now().Add(left)

@@ -139,7 +139,7 @@ func (l *link) control(typ string, payload []byte) bool {
 // serve answers a request, on a goroutine of its own.
 func (l *link) serve(_ context.Context, in *peer.Inbound) *call.Error {
 	if l.spoke.State() == Draining && in.Request.ParentID == "" {
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "the spoke is leaving"}
+		return draining()
 	}
 	_, h, ok := l.spoke.operations.Lookup(in.Request.Operation)
 	if !ok {

@@ -64,6 +64,11 @@ type Options struct {
 	// begin anew; 0 is 10 s.
 	BackoffReset time.Duration
 
+	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they end with
+	// UNAVAILABLE, which wraps [ErrDraining], so that one without end does not hold up Shutdown; the cause of a handler's context
+	// wraps it too. Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
+	StreamGrace time.Duration
+
 	// Interceptors go around every call that is made with the spoke, the first
 	// outermost. Those around handlers are set on Operations.
 	Interceptors []call.Interceptor
@@ -106,6 +111,7 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	orDefault(&c.MaxInFlight, peer.DefaultMaxInFlight)
 	orDefault(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	orDefault(&c.LogBytes, int(max(4<<20, 2*c.MaxMessageBytes)))
+	orDefault(&c.StreamGrace, 5*time.Second)
 	orDefault(&c.HandshakeTimeout, 10*time.Second)
 	orDefault(&c.HeartbeatTimeout, 10*time.Second)
 	orDefault(&c.BackoffMin, 200*time.Millisecond)

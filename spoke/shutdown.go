@@ -2,13 +2,20 @@ package spoke
 
 import (
 	"context"
+	"time"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
+// ErrDraining is wrapped by the errors of calls that a spoke, or a hub, refuses or ends because it drains.
+var ErrDraining = peer.ErrDraining
+
+func draining() *call.Error { return peer.Draining("the spoke") }
+
 // Shutdown leaves in order: it tells the hub, which sends nothing new, waits
-// until the calls in flight have ended, sends what is left, and closes with 1000; Run then returns
+// until the calls in flight have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 1000; Run then returns
 // nil. When ctx ends first, the connection is closed as it is and the context's error returned. It
 // may be called from a handler, whose own call then holds it up until ctx ends, and more than once.
 func (s *Spoke) Shutdown(ctx context.Context) error {
@@ -21,6 +28,9 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		s.state.set(Draining)
 	}
 	var err error
+	if s.opts.StreamGrace >= 0 {
+		defer time.AfterFunc(s.opts.StreamGrace, func() { s.endStreams(l) }).Stop()
+	}
 	if l != nil {
 		_ = l.peer.Post(peer.TypeDrain, nil) // fails only when the session has ended
 		err = l.peer.Idle(ctx)
@@ -46,4 +56,23 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// endStreams ends the streams that have had their time to end by themselves.
+func (s *Spoke) endStreams(l *link) {
+	s.log.Info().Msg("streams ended; the spoke is draining")
+	s.endReading(draining())
+	if l != nil {
+		l.peer.CancelStreams(draining())
+	}
+}
+
+// untilStreamsEnd returns a context for a stream that the program reads.
+func (s *Spoke) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.reading, func() { cancel(context.Cause(s.reading)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }

@@ -32,6 +32,8 @@ type Spoke struct {
 	instanceID string
 	quit       context.Context // ends when Shutdown wants Run to end
 	sayQuit    context.CancelFunc
+	reading    context.Context // ends, with a cause, when streams have had their time to end in a drain
+	endReading context.CancelCauseFunc
 
 	operations call.Registry
 	events     *events
@@ -63,6 +65,7 @@ func New(url string, o *Options) (*Spoke, error) {
 	s := &Spoke{opts: opts, id: opts.ID, instanceID: uuid.NewString(), changed: make(chan struct{}),
 		done: make(chan struct{})}
 	s.quit, s.sayQuit = context.WithCancel(context.Background())
+	s.reading, s.endReading = context.WithCancelCause(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
 	s.state.notify = opts.OnState
 	s.events = newEvents(s)

@@ -92,11 +92,14 @@ func (p *Peer) aborted(a answer) bool {
 	if in == nil {
 		return false
 	}
-	msg := "the caller cancelled"
+	msg, cause := "the caller cancelled", errCancelled
 	if a.reason != "" {
 		msg += ": " + a.reason
 	}
-	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: errCancelled})
+	if a.reason == reasonDraining {
+		cause = errors.Join(errCancelled, ErrDraining)
+	}
+	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: cause})
 	return true
 }
 

@@ -37,7 +37,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 		}
 		if err := in.pass(output); err != nil {
 			e := asError(err)
-			o.Abort(e.Message)
+			o.Abort(abortReason(e))
 			return e
 		}
 	}

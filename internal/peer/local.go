@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,44 +13,207 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
-// RunLocal runs a handler of this program for a caller of this program, as if a
-// connection were between them: a panic is EXECUTION_ERROR, the errors are those that a remote
-// caller would see, a unary call takes the first answer.
-func RunLocal(ctx context.Context, log zerolog.Logger, counters *Counters, req *call.Request, h call.Handler, send func(call.Envelope) error) (err error) {
-	r := *req
-	r.ID = uuid.NewString()
-	ctx = call.NewContext(ctx, &r)
-	answered := false
-	var refused error // by the reader, who is told nothing of it
-	defer func() {
-		if p := recover(); p != nil {
-			counters.Panics.Add(1)
-			log.Error().Str("operation", req.Operation).Str("panic", fmt.Sprint(p)).
-				Bytes("stack", debug.Stack()).Msg("handler panicked")
-			if err = refused; refused == nil && (!answered || req.Stream) {
-				err = &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
+// Local serves the calls that a program makes to handlers of its own, under the contract that holds over a
+// connection: a handler runs on a goroutine of its own, the call ends when its time is up or its caller leaves even if the
+// handler ignores its context, a panic and a Goexit answer EXECUTION_ERROR, and a unary call takes the first answer.
+type Local struct {
+	Log      zerolog.Logger
+	Counters *Counters
+
+	mu    sync.Mutex // guards the fields below
+	calls map[*localCall]struct{}
+	quiet chan struct{} // closed when no handler runs; nil while nothing waits for that
+}
+
+// localCall is one call. Its handler runs on one goroutine and its caller waits on another.
+type localCall struct {
+	in      Inbound // without a peer
+	answers chan call.Envelope
+	done    chan struct{} // closed when the handler has returned
+	err     error         // what it returned, for the caller; set before done is closed
+}
+
+// Call runs the handler and hands its answers to send, on the caller's goroutine. An error of send is returned as it is.
+func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, send func(call.Envelope) error) error {
+	left := Remaining(ctx, req)
+	if left < 0 {
+		return call.ContextError(ctx, false)
+	}
+	c := &localCall{answers: make(chan call.Envelope), done: make(chan struct{})}
+	c.in.Request = *req
+	c.in.Request.ID = uuid.NewString()
+	if c.in.Request.OriginID == "" {
+		c.in.Request.OriginID = c.in.Request.ID
+	}
+	c.in.ctx.parent, c.in.ctx.in = ctx, &c.in
+	c.in.setParent(InboundFrom(ctx))
+	if left > 0 {
+		c.in.ctx.deadline = time.Now().Add(left)
+	}
+	l.enter(c)
+	go l.run(c, h) // Idle waits for it
+	defer c.leave()
+	return c.wait(ctx, send)
+}
+
+// leave ends the context of a handler whose caller has gone without an answer.
+func (c *localCall) leave() {
+	if !c.in.ended.Swap(true) {
+		c.in.ctx.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller cancelled", Sent: true, Cause: errCancelled})
+	}
+}
+
+// wait hands on the answers until the call has ended.
+func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) error {
+	stream := c.in.Request.Stream
+	var silence <-chan time.Time
+	var timer *time.Timer
+	if idle := c.in.Request.IdleTimeout; stream && idle > 0 {
+		timer = time.NewTimer(idle)
+		defer timer.Stop()
+		silence = timer.C
+	}
+	for {
+		var e call.Envelope
+		select {
+		case e = <-c.answers:
+		case <-c.done:
+			if c.err != nil || stream {
+				return c.err
+			}
+			e = call.Local(c.in.Request.Operation, nil, time.Now())
+		case <-silence:
+			return &call.Error{Code: call.CodeTimeout, Sent: true, Message: "no response in the idle time", Cause: context.DeadlineExceeded}
+		case <-ctx.Done():
+			return call.ContextError(ctx, true)
+		case <-c.in.ctx.Done(): // also when the handler has returned
+			select {
+			case <-c.done:
+				continue
+			default:
+				return call.ContextError(&c.in.ctx, true)
 			}
 		}
-	}()
-	counters.Served.Add(1)
-	herr := h(ctx, &r, func(e call.Envelope) error {
-		if answered && !req.Stream || refused != nil {
-			return errOver
+		if !stream {
+			c.in.ended.Store(true) // the handler may go on; its context lives as long as its time
+			return send(e)
 		}
-		answered = true
-		if e.Meta == nil {
-			e = call.Local(req.Operation, e.Data, time.Now())
+		if err := send(e); err != nil {
+			return err
 		}
-		refused = send(e)
-		return refused
-	})
-	switch {
-	case refused != nil:
-		return refused
-	case answered && !req.Stream, herr == nil && req.Stream:
-		return nil
-	case herr == nil:
-		return send(call.Local(req.Operation, nil, time.Now()))
+		if timer != nil {
+			timer.Reset(c.in.Request.IdleTimeout)
+		}
 	}
-	return call.HandlerError(ctx, herr)
+}
+
+// run serves the call to its end.
+func (l *Local) run(c *localCall, h call.Handler) {
+	returned := false
+	defer func() {
+		if !returned {
+			c.err = l.panicked(c, recover())
+		}
+		close(c.done)
+		c.in.ctx.cancel(nil)
+		l.exit(c)
+	}()
+	l.Counters.Served.Add(1)
+	err := h(&c.in.ctx, &c.in.Request, c.send)
+	if e := call.HandlerError(&c.in.ctx, err); e != nil {
+		c.err = e
+	}
+	returned = true
+}
+
+func (l *Local) panicked(c *localCall, p any) error {
+	l.Counters.Panics.Add(1)
+	l.Log.Error().Str("operation", c.in.Request.Operation).Str("request", c.in.Request.OriginID).
+		Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("handler panicked")
+	return &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
+}
+
+// send hands one answer to the caller and waits until it is taken.
+func (c *localCall) send(e call.Envelope) error {
+	if !c.in.Request.Stream && c.in.ended.Load() {
+		return errOver
+	}
+	if e.Meta == nil {
+		e = call.Local(c.in.Request.Operation, e.Data, time.Now())
+	}
+	select {
+	case c.answers <- e:
+		if !c.in.Request.Stream {
+			c.in.ended.Store(true)
+		}
+		return nil
+	case <-c.in.ctx.Done():
+		return context.Cause(&c.in.ctx)
+	}
+}
+
+func (l *Local) enter(c *localCall) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls == nil {
+		l.calls = make(map[*localCall]struct{})
+	}
+	l.calls[c] = struct{}{}
+}
+
+func (l *Local) exit(c *localCall) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.calls, c)
+	if len(l.calls) == 0 && l.quiet != nil {
+		close(l.quiet)
+		l.quiet = nil
+	}
+}
+
+// Busy reports whether a handler runs.
+func (l *Local) Busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls) > 0
+}
+
+// Idle waits until no handler runs, also of a call whose caller has left, or ctx ends.
+func (l *Local) Idle(ctx context.Context) error {
+	l.mu.Lock()
+	if len(l.calls) == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.quiet == nil {
+		l.quiet = make(chan struct{})
+	}
+	quiet := l.quiet
+	l.mu.Unlock()
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CancelStreams does what [Peer.CancelStreams] does.
+func (l *Local) CancelStreams(cause *call.Error) { l.cancel(cause, (*Inbound).endsWithGrace) }
+
+// CancelAll ends the contexts of all handlers, and with them their calls.
+func (l *Local) CancelAll(cause error) { l.cancel(cause, func(*Inbound) bool { return true }) }
+
+func (l *Local) cancel(cause error, which func(*Inbound) bool) {
+	l.mu.Lock()
+	var all []*localCall
+	for c := range l.calls {
+		if which(&c.in) {
+			all = append(all, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range all {
+		c.in.ctx.cancel(cause)
+	}
 }

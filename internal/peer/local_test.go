@@ -12,7 +12,7 @@ import (
 )
 
 // A handler of this program answers as one behind a connection does.
-func TestRunLocal(t *testing.T) {
+func TestLocal(t *testing.T) {
 	readerLeft := errors.New("the reader left")
 	for name, c := range map[string]struct {
 		stream bool
@@ -36,7 +36,8 @@ func TestRunLocal(t *testing.T) {
 		var got []string
 		req := unary("x.y", "1")
 		req.Stream = c.stream
-		err := RunLocal(t.Context(), zerolog.Nop(), &Counters{}, req, c.h, func(e call.Envelope) error {
+		l := Local{Log: zerolog.Nop(), Counters: &Counters{}}
+		err := l.Call(t.Context(), req, c.h, func(e call.Envelope) error {
 			data := e.Data
 			if data == nil {
 				data = json.RawMessage("null")
@@ -48,6 +49,9 @@ func TestRunLocal(t *testing.T) {
 		})
 		if len(got) != len(c.got) || c.left != errors.Is(err, readerLeft) || !c.left && (c.code == "") != (err == nil) || c.code != "" && !errors.Is(err, c.code) {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if err := l.Idle(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }

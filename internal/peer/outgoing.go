@@ -149,7 +149,7 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 		return &call.Error{Code: call.CodeAborted, Sent: true, Message: "the call was left"}
 	default:
 		e := call.ContextError(ctx, false)
-		e.Sent = o.Abort(e.Message)
+		e.Sent = o.Abort(abortReason(e))
 		return e
 	}
 }

@@ -236,6 +236,14 @@ func (p *Peer) Post(typ string, payload []byte) error {
 // Idle waits until nothing is in flight in either direction and everything has
 // been written, the context ends or the session does.
 func (p *Peer) Idle(ctx context.Context) error {
+	if err := p.Quiet(ctx); err != nil {
+		return err
+	}
+	return p.sess.Flush(ctx)
+}
+
+// Quiet waits until nothing is in flight in either direction, the context ends or the session does.
+func (p *Peer) Quiet(ctx context.Context) error {
 	for {
 		for _, quiet := range []<-chan struct{}{p.pending.Empty(), p.served()} {
 			select {
@@ -246,10 +254,16 @@ func (p *Peer) Idle(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		if n, _ := p.InFlight(); n == 0 && p.Serving() == 0 {
-			return p.sess.Flush(ctx)
+		if !p.Busy() {
+			return nil
 		}
 	}
+}
+
+// Busy reports whether anything is in flight, in either direction, in a session that has not ended.
+func (p *Peer) Busy() bool {
+	n, _ := p.InFlight()
+	return (n > 0 || p.Serving() > 0) && p.sess.Cause() == nil
 }
 
 // served gives a channel that is closed when no request is being served.
