@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -17,6 +18,10 @@ type attachment struct {
 
 	reading    sync.WaitGroup // until the reader has ended and the session knows
 	superseded atomic.Bool    // by the spoke's own newer one, which is about to resume
+
+	// Of the goroutine of Hub.heartbeat.
+	pulse  *peer.Pulse // nil before the first look
+	pinged bool        // a WebSocket ping was sent, and nothing has been received since
 }
 
 // begin makes it that of conn, whose reader is about to start: who does not start it calls reading.Done.

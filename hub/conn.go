@@ -52,7 +52,6 @@ type conn struct {
 
 	draining atomic.Bool                // nothing new is routed to it
 	leaving  atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
-	pinged   atomic.Bool                // asked for a sign of life and not heard since
 	expired  atomic.Pointer[attachment] // closed since its credentials were over
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them

@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// heartbeat is the one wheel for all connections: whoever has been silent for
-// the interval is pinged, whoever still is after the time-out is dropped (protocol section 7). It
-// also closes those whose credentials have expired.
+// heartbeat looks after all connections: it sends signs of life and pings, drops those that are silent
+// (protocol section 7), and closes those whose credentials have expired.
 func (h *Hub) heartbeat(ctx context.Context) {
-	tick := time.NewTicker(beatPeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout))
+	tick := time.NewTicker(peer.PulsePeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout))
 	defer tick.Stop()
 	for {
 		select {
@@ -24,33 +24,35 @@ func (h *Hub) heartbeat(ctx context.Context) {
 	}
 }
 
-// beatPeriod is how often the wheel looks: fine enough for a tenth of either
-// time, at most once a second.
-func beatPeriod(interval, timeout time.Duration) time.Duration {
-	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
-}
-
 func (h *Hub) beatAll(now time.Time) {
 	for _, c := range h.table.everyone() {
-		a := c.now.Load()
-		if a == nil || !c.peer.Session().Attached() {
-			continue
+		if a := c.now.Load(); a != nil && c.peer.Session().Attached() {
+			c.closeExpired(a, now)
+			c.beat(a, now)
 		}
-		c.closeExpired(a, now)
-		silent := now.Sub(a.conn.LastReceived())
-		switch {
-		case silent < h.opts.HeartbeatInterval:
-			c.pinged.Store(false)
-		case silent >= h.opts.HeartbeatInterval+h.opts.HeartbeatTimeout:
-			c.log().Info().Dur("silent", silent).Msg("heartbeat missed")
-			if !c.peer.Session().Resumable() {
-				c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
-			}
-			a.conn.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
-		case !c.pinged.Swap(true):
-			if p, ok := a.conn.(transport.Pinger); ok {
-				_ = p.Ping() // one that cannot be sent is a missed one
-			}
+	}
+}
+
+// beat looks after one connection. It runs on the goroutine of heartbeat.
+func (c *conn) beat(a *attachment, now time.Time) {
+	o := &c.hub.opts
+	if a.pulse == nil {
+		a.pulse = c.peer.NewPulse(a.conn, peer.TypePong, o.HeartbeatInterval, now)
+	}
+	silent := a.pulse.Look(now)
+	switch {
+	case silent < o.HeartbeatInterval:
+		a.pinged = false
+	case silent >= o.HeartbeatInterval+o.HeartbeatTimeout:
+		c.log().Info().Dur("silent", silent).Msg("heartbeat missed")
+		if !c.peer.Session().Resumable() {
+			c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
+		}
+		a.conn.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
+	case !a.pinged:
+		a.pinged = true
+		if p, ok := a.conn.(transport.Pinger); ok {
+			_ = p.Ping() // one that cannot be sent is a missed one
 		}
 	}
 }

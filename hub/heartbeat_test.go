@@ -10,6 +10,8 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // later lets fake time pass.
@@ -67,6 +69,49 @@ func TestQuietConnectionIsKept(t *testing.T) {
 		later(3 * time.Hour)
 		if n := a.Wire.Dials(); n != 1 {
 			t.Errorf("%d dials", n)
+		}
+	})
+}
+
+// A hub that is gone after traffic is noticed like one that is gone after silence: the spoke waits for nothing that
+// only traffic would bring.
+func TestSilenceAfterTrafficIsNoticed(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		a := net.Spoke("a", nil, func(r *call.Registry) {
+			_ = call.Handle(r, "test.echo", func(_ context.Context, in int) (int, error) { return in, nil })
+		})
+		for i := range 40 {
+			later(time.Duration(i) * time.Second)
+			if _, err := call.Invoke[int](t.Context(), net.Hub, "test.echo", i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.Wire.Refuse(errors.New("no route"))
+		a.Wire.Stall(hubtest.ToHub)
+		a.Wire.Stall(hubtest.ToSpoke)
+		later(37 * time.Second)
+		if st := a.State(); st != spoke.BackingOff && st != spoke.Connecting {
+			t.Errorf("37 s later the spoke is %v", st)
+		}
+		a.Wire.Resume()
+		a.Wire.Refuse(nil)
+	})
+}
+
+// What an idle connection costs: per interval one frame each way, and nobody pings.
+func TestIdleConnectionSendsOneFrameEachWay(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h, s, _, end := slowSpoke(t, &hub.Options{}, &spoke.Options{}, transport.PipeOptions{}, func(*call.Registry) {})
+		defer end()
+		later(time.Minute)
+		frames, sent := h.Stats().Frames, s.Stats().Frames
+		later(100 * 25 * time.Second)
+		if n := h.Stats().Frames - frames; n < 95 || n > 106 {
+			t.Errorf("the hub received %d frames in 100 intervals", n)
+		}
+		if n := s.Stats().Frames - sent; n < 95 || n > 106 {
+			t.Errorf("the spoke received %d frames in 100 intervals", n)
 		}
 	})
 }

@@ -18,8 +18,10 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 const (
@@ -71,6 +73,9 @@ func (l smallListener) Accept() (net.Conn, error) {
 func stuckHub(t *testing.T, o *hub.Options) server {
 	t.Helper()
 	o.AllowAnonymous = true
+	// One that does not read is silent and takes no byte. It is not to be dropped for that before it is looked at,
+	// however busy the machine.
+	o.HeartbeatInterval, o.WriteTimeout = time.Hour, time.Hour
 	h, err := hub.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -242,21 +247,31 @@ func flood200(t *testing.T, h server, good *spoke.Spoke, topic func(int) string,
 	return calls, events
 }
 
-// wantGap reads to the first __gap. It acknowledges, as one with a session must; where there is none that is ignored.
+// wantGap reads to the first __gap. It acknowledges what is counted, as one with a session must; where there is none that
+// is ignored. A busy machine gives the hub time to send it what is not counted, such as __ack.
 func wantGap(t *testing.T, c *websocket.Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for received := 0; ; received++ {
+	for received := 1; ; { // __subscribed
 		_, data, err := c.Read(ctx)
 		if err != nil {
 			t.Errorf("no __gap after %d messages: %v", received, err)
 			return
 		}
-		if strings.HasPrefix(string(data), `{"type":"__gap"`) {
+		f, err := transport.ParseFrame(data)
+		if err != nil {
+			t.Error(err)
 			return
 		}
-		ack := fmt.Sprintf(`{"type":"__ack","payload":{"received":%d}}`, received+2) // and __subscribed
+		if f.Type == "__gap" {
+			return
+		}
+		if session.Uncounted(f.Type) {
+			continue
+		}
+		received++
+		ack := fmt.Sprintf(`{"type":"__ack","payload":{"received":%d}}`, received)
 		if err := c.Write(ctx, websocket.MessageText, []byte(ack)); err != nil {
 			t.Error(err)
 			return

@@ -91,6 +91,7 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool) end {
 	stop := context.AfterFunc(ctx, func() { a.conn.Close(transport.CloseNormal, "leaving") })
 	keepCtx, stopKeeping := context.WithCancel(context.Background())
 	l.wg.Go(func() { l.keep(keepCtx, a) })
+	l.wg.Go(func() { l.heartbeat(keepCtx, a) })
 	err := l.peer.Run(a.conn)
 	stop()
 	stopKeeping()

@@ -9,16 +9,8 @@ import (
 	"github.com/alkdev/hubspoke/internal/peer"
 )
 
-// keep tells the hub of changed operations and watches over the connection. It
-// ends with ctx, which is the connection's.
+// keep registers changed operations again. It ends with ctx, which is the connection's.
 func (l *link) keep(ctx context.Context, a *attachment) {
-	interval := time.Duration(a.registered.HeartbeatInterval) * time.Millisecond
-	if interval <= 0 {
-		interval = 25 * time.Second
-	}
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	asked := false
 	changed := a.changed
 	var again <-chan time.Time
 	for {
@@ -28,27 +20,8 @@ func (l *link) keep(ctx context.Context, a *attachment) {
 		case <-changed:
 			changed = l.spoke.operations.Changed()
 			again = l.registerAgain(ctx)
-			continue
 		case <-again:
 			again = l.registerAgain(ctx)
-			continue
-		case <-timer.C:
-		}
-		silent := time.Since(a.conn.LastReceived())
-		switch {
-		case silent < interval:
-			asked = false
-			timer.Reset(interval - silent)
-		case asked && silent >= interval+l.spoke.opts.HeartbeatTimeout:
-			l.spoke.log.Warn().Dur("silent", silent).Msg("heartbeat missed")
-			a.conn.Abort()
-			return
-		default:
-			if !asked {
-				_ = l.peer.Post(peer.TypePing, nil) // fails only when the session has ended
-			}
-			asked = true
-			timer.Reset(interval + l.spoke.opts.HeartbeatTimeout - silent)
 		}
 	}
 }

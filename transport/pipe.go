@@ -18,18 +18,22 @@ type PipeOptions struct {
 	MaxMessageBytes int64
 	// Linger is how long Close waits for the other end's answer. 0 means 1 s.
 	Linger time.Duration
+	// BytesPerSecondToA and BytesPerSecondToB are how fast bytes cross to either end, control frames
+	// included. They cross in fiftieths of a second, and a receiving end that does not read is sent
+	// no more than BufferBytes. 0 means immediately.
+	BytesPerSecondToA, BytesPerSecondToB int
 }
 
 // Pipe returns two Conns joined in memory; nil options are the zero value. Both
-// are Pingers. Nothing of it runs by itself but the linger timer, so it can be used inside a
-// synctest bubble. What was written before an Abort can still be read at the
-// other end. Negative options panic.
+// are Pingers. Nothing of it runs by itself but the linger timer and, with a limited rate, the
+// timer that moves the bytes, so it can be used inside a synctest bubble, where a slow link costs no
+// time. What was written before an Abort can still be read at the other end. Negative options panic.
 func Pipe(o *PipeOptions) (a, b Conn) {
 	if o == nil {
 		o = &PipeOptions{}
 	}
 	lim, err := newLimits(o.MaxMessageBytes, 0, o.Linger)
-	if err != nil || o.BufferBytes < 0 {
+	if err != nil || o.BufferBytes < 0 || o.BytesPerSecondToA < 0 || o.BytesPerSecondToB < 0 {
 		panic(fmt.Sprintf("transport.Pipe: bad options: %+v", *o))
 	}
 	buffer := o.BufferBytes
@@ -37,8 +41,8 @@ func Pipe(o *PipeOptions) (a, b Conn) {
 		buffer = 64 << 10
 	}
 	mu, now := new(sync.Mutex), time.Now()
-	x := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:b"}
-	y := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:a"}
+	x := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:b", rate: o.BytesPerSecondToA}
+	y := &pipeEnd{mu: mu, limits: lim, buffer: buffer, last: now, remote: "pipe:a", rate: o.BytesPerSecondToB}
 	for _, e := range []*pipeEnd{x, y} {
 		e.readable.L, e.room.L = mu, mu
 	}
@@ -64,15 +68,18 @@ type pipeEnd struct {
 	limits limits
 	buffer int
 	remote string
+	rate   int // bytes per second to this end; 0 is no limit
 
 	// mu guards the fields below.
-	in       []pipeItem // written by the peer, not yet read
-	inBytes  int
-	readable sync.Cond // in is not empty, or the end has come
-	room     sync.Cond // inBytes fell, or the end has come
-	pinged   bool      // a ping is in the queue
-	ponged   bool      // a pong is in the queue
-	held     *[]byte   // what Read returned last
+	in       []pipeItem // has arrived, not yet read
+	inBytes  int        // of the peer's buffer in use
+	transit  transit    // where the rate is limited: on its way
+	reading  bool       // a Read is in progress
+	readable sync.Cond  // in is not empty, or the end has come
+	room     sync.Cond  // inBytes fell, or the end has come
+	pinged   bool       // a ping is in the queue
+	ponged   bool       // a pong is in the queue
+	held     *[]byte    // what Read returned last
 	last     time.Time
 	closing  *CloseError // this end called Close
 	linger   *time.Timer // runs from Close to the end
@@ -84,9 +91,11 @@ func (e *pipeEnd) Read() ([]byte, error) {
 	defer e.mu.Unlock()
 	giveBack(e.held)
 	e.held = nil
+	e.startReading()
+	defer func() { e.reading = false }()
 	for e.end == nil {
 		if len(e.in) == 0 {
-			if e.peer.end != nil {
+			if e.peer.end != nil && len(e.transit.items) == 0 {
 				e.finish(lost(io.EOF))
 				break
 			}
@@ -112,8 +121,7 @@ func (e *pipeEnd) take() *[]byte {
 	e.last = time.Now()
 	switch item.kind {
 	case opText:
-		e.inBytes -= len(*item.data) + pipeOverhead
-		e.room.Broadcast()
+		e.taken(item)
 		if e.closing == nil && len(*item.data) > e.limits.maxMessage {
 			e.startClose(CloseMessageTooBig, "message too big")
 		}
@@ -143,6 +151,11 @@ func (e *pipeEnd) take() *[]byte {
 func (e *pipeEnd) put(item pipeItem) bool {
 	if e.end != nil {
 		return false
+	}
+	if e.rate > 0 {
+		e.transit.items = append(e.transit.items, item)
+		e.move()
+		return true
 	}
 	e.in = append(e.in, item)
 	e.readable.Signal()
@@ -239,6 +252,7 @@ func (e *pipeEnd) finish(err error) {
 		giveBack(item.data)
 	}
 	e.in = nil
+	e.transit.drop()
 	e.readable.Broadcast()
 	e.room.Broadcast()
 	e.peer.readable.Broadcast()

@@ -18,6 +18,66 @@ func TestPipe(t *testing.T) {
 	})
 }
 
+func TestPipeOfLimitedRate(t *testing.T) {
+	transporttest.TestConn(t, func(*testing.T) (client, server transport.Conn) {
+		return transport.Pipe(&transport.PipeOptions{Linger: 50 * time.Millisecond, BytesPerSecondToA: 200 << 20, BytesPerSecondToB: 200 << 20})
+	})
+}
+
+// A message on a slow link takes its time, shows as life while it arrives, and frees the sender's
+// buffer while it crosses.
+func TestPipeRate(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(&transport.PipeOptions{BytesPerSecondToB: 1000, BufferBytes: 5000})
+		start := time.Now()
+		done := make(chan time.Duration)
+		go func() {
+			if err := a.Write([][]byte{[]byte(strings.Repeat("x", 10_000-14))}); err != nil {
+				t.Error(err)
+			}
+			done <- time.Since(start)
+		}()
+		go func() {
+			<-time.After(4 * time.Second)
+			if silent := time.Since(b.LastReceived()); silent > 100*time.Millisecond {
+				t.Errorf("silent for %v in the middle of a message", silent)
+			}
+		}()
+		if data, err := b.Read(); err != nil || len(data) != 10_000-14 || time.Since(start) != 10*time.Second {
+			t.Errorf("%d bytes after %v, %v", len(data), time.Since(start), err)
+		}
+		if d := <-done; d != 5*time.Second {
+			t.Errorf("Write returned after %v", d)
+		}
+		// One that does not read is sent what its buffer takes, and Write waits then.
+		go func() {
+			for range 3 {
+				if err := a.Write([][]byte{[]byte(strings.Repeat("x", 5000-14))}); err != nil {
+					t.Error(err)
+				}
+			}
+			done <- time.Since(start)
+		}()
+		<-time.After(time.Hour)
+		if _, err := b.Read(); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-done; d < time.Hour {
+			t.Errorf("Write returned after %v", d)
+		}
+		a.Abort()
+		for range 2 { // what was written before is on its way
+			if data, err := b.Read(); err != nil || len(data) != 5000-14 {
+				t.Errorf("%d bytes, %v", len(data), err)
+			}
+		}
+		if _, err := b.Read(); !errors.Is(err, transport.ErrLost) {
+			t.Error(err)
+		}
+		b.Abort()
+	})
+}
+
 func TestPipeBoundsWhatWaits(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 100})

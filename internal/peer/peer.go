@@ -79,6 +79,7 @@ type Peer struct {
 	pending pending.Map
 	ctx     context.Context // whose values handlers see, and whose end ends theirs
 	wg      sync.WaitGroup
+	busy    atomic.Bool // Run handles a frame
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
@@ -121,10 +122,12 @@ func (p *Peer) Run(conn transport.Conn) error {
 	p.outbox.open(conn)
 	defer p.outbox.close(conn)
 	for {
+		p.busy.Store(false)
 		data, err := conn.Read()
 		if err != nil {
 			return err
 		}
+		p.busy.Store(true)
 		frame, err := transport.ParseFrameWithin(data, p.cfg.MaxDepth)
 		if err != nil {
 			p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")

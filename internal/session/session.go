@@ -193,6 +193,14 @@ func (s *Session) Attached() bool {
 	return s.conn != nil
 }
 
+// Sent returns how many frames have been handed to connections, and whether frames wait to be written or are
+// being written.
+func (s *Session) Sent() (n uint64, sending bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written, !s.flushedLocked()
+}
+
 // Stats gives the counts of this moment.
 func (s *Session) Stats() Stats {
 	s.mu.Lock()

@@ -1,0 +1,48 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// Pulse watches over one connection of a session (protocol section 7): it sends a sign of life when this side has
+// sent nothing for the interval, and measures how long the other side has been silent. One goroutine uses it.
+type Pulse struct {
+	peer     *Peer
+	conn     transport.Conn
+	sign     string // the type of the frame that this side sends
+	interval time.Duration
+
+	sent   uint64    // how many frames had been written at the last look
+	sentAt time.Time // when that was last seen to change
+	busyAt time.Time // when the reader was last seen to handle a frame
+}
+
+// NewPulse returns a Pulse for the connection, which has just been attached to the peer's session. Sign is
+// [TypePing] or [TypePong].
+func (p *Peer) NewPulse(conn transport.Conn, sign string, interval time.Duration, now time.Time) *Pulse {
+	return &Pulse{peer: p, conn: conn, sign: sign, interval: interval, sentAt: now, busyAt: now}
+}
+
+// PulsePeriod is how often to call [Pulse.Look]: fine enough for a tenth of either time, at most once per second.
+func PulsePeriod(interval, timeout time.Duration) time.Duration {
+	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
+}
+
+// Look sends what is due and returns for how long nothing has been received. While the reader handles a frame, it
+// does not receive, and the time does not count as silence.
+func (u *Pulse) Look(now time.Time) (silent time.Duration) {
+	switch n, sending := u.peer.sess.Sent(); {
+	case sending || n != u.sent:
+		u.sent, u.sentAt = n, now
+	case now.Sub(u.sentAt) >= u.interval:
+		u.sentAt = now
+		_ = u.peer.Post(u.sign, nil) // fails only when the session has ended
+	}
+	if u.peer.busy.Load() {
+		u.busyAt = now
+		return 0
+	}
+	return min(now.Sub(u.conn.LastReceived()), now.Sub(u.busyAt))
+}

@@ -1,0 +1,35 @@
+package spoke
+
+import (
+	"context"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/peer"
+)
+
+// heartbeat sends signs of life and drops the connection when the hub is silent (protocol section 7). It ends
+// with ctx, which is the connection's.
+func (l *link) heartbeat(ctx context.Context, a *attachment) {
+	interval := time.Duration(a.registered.HeartbeatInterval) * time.Millisecond
+	if interval <= 0 {
+		interval = 25 * time.Second
+	}
+	timeout := l.spoke.opts.HeartbeatTimeout
+	period := peer.PulsePeriod(interval, timeout)
+	// A little before the interval: the hub answers, and need not send by itself.
+	pulse := l.peer.NewPulse(a.conn, peer.TypePing, interval-period, time.Now())
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if silent := pulse.Look(time.Now()); silent >= interval+timeout {
+			l.spoke.log.Warn().Dur("silent", silent).Msg("heartbeat missed")
+			a.conn.Abort()
+			return
+		}
+	}
+}
