@@ -117,6 +117,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return errReplaced
 	}
 	h.provide(first)
+	h.warnOfVariants(c)
 	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer(false))); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
@@ -190,6 +191,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		}
 		c.hub.provide(first)
 		c.hub.withdraw(last)
+		c.hub.warnOfVariants(c)
 		if reg.MaxInFlight > 0 {
 			c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(reg))
 		}

@@ -115,6 +115,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	first, last, ok := h.table.restore(c, generation, profileOf(a.reg))
 	if ok {
 		h.provide(first)
+		h.warnOfVariants(c)
 		h.withdraw(last)
 	}
 	h.resumed.Add(1)

@@ -18,6 +18,7 @@ type table struct {
 	waiting  int              // how many of them have no connection
 	// providers holds, by operation, who serves it; what is in a slice is never changed in place, but it may grow.
 	providers map[string][]*conn
+	variants  map[string]struct{} // operations of which spokes gave different descriptions, until the last leaves
 	closed    bool
 	change    chan struct{} // closed at the next change; nil while nobody waits
 }
@@ -243,6 +244,7 @@ func (t *table) withdrawLocked(c *conn) (last []string) {
 		}
 		if len(list) == 1 {
 			delete(t.providers, op)
+			delete(t.variants, op)
 			last = append(last, op)
 			continue
 		}

@@ -1,0 +1,115 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
+)
+
+// logLines collects what a logger writes.
+type logLines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// take returns the lines with the text that came since the last time.
+func (l *logLines) take(text string) (out []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, text) {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	l.buf.Reset()
+	return out
+}
+
+func (l *logLines) logger(level zerolog.Level) *zerolog.Logger {
+	log := zerolog.New(l).Level(level)
+	return &log
+}
+
+// Workers that describe one operation differently are a mistake in a rollout: the hub logs it once.
+func TestOneOperationDescribedDifferently(t *testing.T) {
+	schema := func(in, out string) call.HandleOption {
+		return call.Schemas(json.RawMessage(in), json.RawMessage(out))
+	}
+	for name, c := range map[string]struct {
+		one, two []call.HandleOption
+		differs  string
+	}{
+		"same":           {nil, nil, ""},
+		"same schemas":   {[]call.HandleOption{schema(`{"type":"object","required":["a"]}`, `{}`)}, []call.HandleOption{schema(`{ "required": ["a"], "type": "object" }`, `{}`)}, ""},
+		"description":    {[]call.HandleOption{call.Describe("a")}, []call.HandleOption{call.Describe("b")}, ""},
+		"type":           {nil, []call.HandleOption{call.OfType(call.Mutation)}, "type"},
+		"input":          {[]call.HandleOption{schema(`{"type":"string"}`, ``)}, []call.HandleOption{schema(`{"type":"number"}`, ``)}, "inputSchema"},
+		"output missing": {[]call.HandleOption{schema(``, `{"type":"string"}`)}, nil, "outputSchema"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				var log logLines
+				net := hubtest.New(t, &hub.Options{AllowAnonymous: true, Logger: log.logger(zerolog.InfoLevel)})
+				serve := func(opts []call.HandleOption) func(*call.Registry) {
+					return func(r *call.Registry) {
+						must(t, call.Handle(r, "test.op", func(context.Context, any) (any, error) { return nil, nil }, opts...))
+					}
+				}
+				var all []*hubtest.Spoke
+				for i := range 6 {
+					opts := c.one
+					if i > 0 {
+						opts = c.two
+					}
+					all = append(all, net.Spoke(fmt.Sprint("s", i), nil, serve(opts)))
+				}
+				check := func(want int) {
+					t.Helper()
+					synctest.Wait()
+					lines := log.take("describe one operation differently")
+					if c.differs == "" {
+						want = 0
+					}
+					if len(lines) != want {
+						t.Errorf("%d warnings, want %d: %v", len(lines), want, lines)
+					}
+					for _, line := range lines {
+						if !strings.Contains(line, `"level":"warn"`) || !strings.Contains(line, `"operation":"test.op"`) ||
+							!strings.Contains(line, fmt.Sprintf("%q:%q", "differs", c.differs)) || !strings.Contains(line, `"spoke":"s`) || !strings.Contains(line, `"other":"s`) {
+							t.Error(line)
+						}
+					}
+				}
+				check(1)
+				all[5].Operations().Remove("test.op")
+				serve(c.two)(all[5].Operations())
+				check(0) // it is known
+				for _, s := range all {
+					s.Operations().Remove("test.op")
+				}
+				synctest.Wait()
+				serve(c.one)(all[0].Operations())
+				serve(c.two)(all[1].Operations())
+				check(1) // as for new ones
+			})
+		})
+	}
+}
