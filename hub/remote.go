@@ -99,6 +99,9 @@ func (h *Hub) taken(newer Record) {
 
 // replacedBy says how c is closed for a newer registration.
 func (c *conn) replacedBy(newer Record) (transport.CloseCode, string) {
+	if newer.SpokeID != "" && newer.IdentityID != c.who().ID {
+		return transport.CloseIDTaken, "the id is held by another identity"
+	}
 	if newer.SpokeID != "" && (c.instanceID == "" || c.instanceID != newer.InstanceID) {
 		return transport.CloseReplaced, "replaced by another instance"
 	}

@@ -67,8 +67,5 @@ func (c *caller) joined(s contender.Setup, run string) (*node, error) {
 
 // newBackplane has keys and channels that no other run has.
 func newBackplane(client rueidis.Client, run string) (*redisbackplane.Backplane, error) {
-	return redisbackplane.New(client, &redisbackplane.Options{
-		KeyPrefix:   "bench:" + run + ":hubs:",
-		EventPrefix: "bench:" + run + ":events:",
-	})
+	return redisbackplane.New(client, &redisbackplane.Options{Prefix: "bench:" + run + ":"})
 }

@@ -34,7 +34,7 @@ func parseHub(args []string, std streams) (*hubFlags, error) {
 	fs := newFlags("hub", std)
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks one")
 	fs.StringVar(&f.redis, "redis", "", "URL of the Redis that joins this hub to others, as redis://:password@host:6379")
-	fs.StringVar(&f.redisPrefix, "redis-prefix", redisbackplane.DefaultKeyPrefix, "what its keys in that Redis begin with; the same for all hubs")
+	fs.StringVar(&f.redisPrefix, "redis-prefix", redisbackplane.DefaultPrefix, "what its keys and channels in that Redis begin with; the same for all hubs")
 	fs.Var(&f.tokens, "token", "ID=SECRET[:scope,scope] that is let in; may be repeated; without any everyone is")
 	fs.Var(&f.origins, "origin", "host pattern that browsers may come from; may be repeated")
 	fs.Int64Var(&f.maxMessage, "max-message", maxMessageBytes, "bytes of the largest message that is taken")

@@ -19,7 +19,7 @@ func joinOthers(redis, prefix string, log *zerolog.Logger) (others *hub.Backplan
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: -redis: %w", errUsage, err)
 	}
-	b, err := redisbackplane.New(client, &redisbackplane.Options{KeyPrefix: prefix, Logger: log})
+	b, err := redisbackplane.New(client, &redisbackplane.Options{Prefix: prefix, Logger: log})
 	if err != nil {
 		client.Close()
 		return nil, nil, fmt.Errorf("%w: -redis: %w", errUsage, err)

@@ -46,7 +46,7 @@ func newSystem(hubs int, redis string, fail context.CancelCauseFunc) *system {
 
 // start starts all and returns when they are ready.
 func (s *system) start(ctx context.Context) error {
-	prefix := redisbackplane.DefaultKeyPrefix + "demo-" + rand.Text() + ":" // other hubs on that Redis are not ours
+	prefix := redisbackplane.DefaultPrefix + "demo-" + rand.Text() + ":" // other hubs on that Redis are not ours
 	err := atOnce(len(s.hubs), func(i int) error { return s.startHub(ctx, i, prefix) })
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/rs/zerolog"
@@ -24,6 +25,7 @@ type Backplane struct {
 	keys     keys
 	nonce    string // begins the tokens of claims
 	reach    reach
+	refresh  time.Duration // how often a hub writes all its keys again
 	events   *redistarget.Target
 	counters counters
 	wg       sync.WaitGroup // connections being made or closed, which nobody else can wait for
@@ -37,8 +39,9 @@ type Backplane struct {
 }
 
 // New makes a backplane on client, which stays the caller's and must outlive it. Nil options are the
-// defaults. It asks Redis for its version and subscribes, with a deadline; the error wraps
-// [ErrOptions] where a setting is wrong, and names it.
+// defaults. It asks Redis for its version, its database and the rights of the user, and subscribes, with a
+// deadline. The error wraps [ErrOptions] if a setting is wrong, and names it. A user without the rights to INFO and
+// CLIENT INFO is accepted: then version and database are not checked.
 func New(client rueidis.Client, o *Options) (*Backplane, error) {
 	if client == nil {
 		return nil, errors.New("redisbackplane: New needs a rueidis.Client")
@@ -47,20 +50,16 @@ func New(client rueidis.Client, o *Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{client: client, opts: opts, log: *opts.Logger, keys: keys{opts.KeyPrefix}, nonce: newIncarnation()[:8] + ".",
+	b := &Backplane{client: client, opts: opts, log: *opts.Logger, keys: keys{opts.directoryPrefix()}, nonce: newIncarnation()[:8] + ".",
 		cluster: client.Mode() == rueidis.ClientModeCluster, inboxes: make(map[string]*inbox)}
-	b.reach.timeout = opts.Timeout
+	b.reach.timeout, b.refresh = opts.Timeout, refreshPeriod
 	b.dir.b, b.links.b = b, b
 	ctx, cancel := context.WithTimeout(context.Background(), 5*opts.Timeout)
 	defer cancel()
-	info, err := client.Do(ctx, client.B().Info().Section("server").Build()).ToString()
-	if err != nil {
-		return nil, explain("the Redis of the client", err)
-	}
-	if err := checkVersion(info); err != nil {
+	if err := b.checkServer(ctx); err != nil {
 		return nil, err
 	}
-	b.events, err = redistarget.New(client, &redistarget.Options{Prefix: opts.EventPrefix, Mode: opts.EventMode,
+	b.events, err = redistarget.New(client, &redistarget.Options{Prefix: opts.EventPrefix, ProbePrefix: opts.probePrefix(), Mode: opts.EventMode,
 		OnError: func(err error) { b.log.Warn().Err(err).Msg("events") }})
 	if err != nil {
 		return nil, explain("the Redis of the client, for events,", err)

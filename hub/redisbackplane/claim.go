@@ -17,6 +17,8 @@ type claim struct {
 	given int64      // the generation that the hub goes by
 	token string     // tells this claim from other ones of the hub's for the spoke
 	said  bool       // it is in Redis
+	// asking is set while Claim waits for Redis: until it has the answer nobody else writes the claim.
+	asking bool
 	// overtaken is the newest record of another hub that came while this claim
 	// was not said: which is the higher one shows when it is.
 	overtaken hub.Record
@@ -29,13 +31,14 @@ func (d *directory) Claim(ctx context.Context, rec hub.Record) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c, given, floor, life, ready := m.remember(rec)
-	if ready != nil {
-		return given, ready
+	c, given, floor, life, down := m.remember(rec)
+	if down != nil {
+		return given, down
 	}
 	bounded, cancel := d.b.reach.bound(ctx)
 	defer cancel()
 	o, err := m.claim(bounded, c, floor, life)
+	m.answered(c)
 	if err != nil {
 		err = d.b.reach.judge(ctx, err)
 		m.cutOff(err)
@@ -54,8 +57,9 @@ func (d *directory) Claim(ctx context.Context, rec hub.Record) (int64, error) {
 	return o.generation, nil
 }
 
-// remember takes the claim down before anything is asked, and says whether Redis can be.
-func (m *membership) remember(rec hub.Record) (c *claim, given, floor int64, life string, ready error) {
+// remember records the claim before Redis is asked, and reports whether Redis is known to be down. A hub
+// that has more to write asks all the same: only Redis knows whether another identity holds the id.
+func (m *membership) remember(rec hub.Record) (c *claim, given, floor int64, life string, down error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.left {
@@ -71,13 +75,21 @@ func (m *membership) remember(rec hub.Record) (c *claim, given, floor int64, lif
 	given = max(floor, m.dir.clock.now())
 	rec.Generation = given
 	m.claimed++
-	c = &claim{rec: rec, given: given, token: m.dir.b.nonce + strconv.FormatUint(m.claimed, 36)}
+	down = m.dir.b.reach.check()
+	c = &claim{rec: rec, given: given, token: m.dir.b.nonce + strconv.FormatUint(m.claimed, 36), asking: down == nil}
 	m.claims[rec.SpokeID] = c
 	delete(m.released, rec.SpokeID)
-	if err := m.dir.b.reach.check(); err != nil {
-		m.cutOffLocked(err)
+	if down != nil {
+		m.cutOffLocked(down)
 	}
-	return c, given, floor, m.incarnation, m.why
+	return c, given, floor, m.incarnation, down
+}
+
+// answered notes that Claim has its answer.
+func (m *membership) answered(c *claim) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c.asking = false
 }
 
 func (m *membership) forget(c *claim) {
@@ -162,11 +174,16 @@ func (m *membership) granted(c *claim, generation int64, life string) {
 }
 
 // saidLocked notes that a claim is in Redis under a generation. If another hub's
-// newer one came meanwhile the hub is told now; if Redis has forgotten this life of the hub, it is said again.
+// newer one came meanwhile the hub is told now; if Redis has forgotten this life of the hub, the claim is
+// written again; if the hub has released the spoke meanwhile, the record is removed again.
 func (m *membership) saidLocked(c *claim, generation int64, life string) {
 	c.rec.Generation = generation
-	if m.claims[c.rec.SpokeID] != c {
-		return // released, or claimed again
+	if current := m.claims[c.rec.SpokeID]; current != c {
+		if current == nil {
+			m.releaseLaterLocked(c)
+			m.wake()
+		}
+		return
 	}
 	if c.overtaken.Generation > generation {
 		m.loseLocked(c, c.overtaken)

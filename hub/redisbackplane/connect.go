@@ -44,23 +44,3 @@ func explain(what string, err error) error {
 		return fmt.Errorf("%w: %s cannot be reached, check the Redis URL: %w", ErrOptions, what, err)
 	}
 }
-
-const neededVersion = 7
-
-// checkVersion finds the version in what INFO says. Without one, as from some
-// managed services, the Redis is taken to be new enough.
-func checkVersion(info string) error {
-	for line := range strings.Lines(info) {
-		version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:")
-		if !ok {
-			continue
-		}
-		first, _, _ := strings.Cut(version, ".")
-		major, err := strconv.Atoi(first)
-		if err == nil && major < neededVersion {
-			return fmt.Errorf("%w: the Redis of the Redis URL is version %s, %d or later is needed", ErrOptions, version, neededVersion)
-		}
-		return nil
-	}
-	return nil
-}

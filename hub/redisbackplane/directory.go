@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -50,14 +51,16 @@ func (d *directory) Spoke(ctx context.Context, spokeID string) (hub.Record, bool
 	bounded := b.reach.patient(ctx)
 	defer bounded.end()
 	key := b.keys.record(spokeID)
-	fields, err := b.client.DoCache(bounded, b.client.B().Hgetall().Key(key).Cache(), b.opts.Lease).AsStrMap()
+	fields, err := d.read(bounded, []string{key},
+		func(key string) rueidis.Cacheable { return b.client.B().Hgetall().Key(key).Cache() },
+		func(key string) rueidis.Completed { return b.client.B().Hgetall().Key(key).Build() })[0].AsStrMap()
 	if d.wrongType(&b.counters.recordOnce, key, err) {
 		return hub.Record{}, false, nil
 	}
 	if err != nil {
 		return hub.Record{}, false, b.reach.judge(ctx, err)
 	}
-	rec, ok, err := parseRecord(spokeID, fields)
+	rec, ok, err := parseRecord(spokeID, fields, d.clock.now())
 	if err != nil {
 		b.garbageKey(&b.counters.recordOnce, key, "fields that are no record")
 	}
@@ -77,38 +80,70 @@ func (d *directory) Spoke(ctx context.Context, spokeID string) (hub.Record, bool
 // wrongType counts a key that holds another kind of value.
 func (d *directory) wrongType(once *sync.Once, key string, err error) bool {
 	e, ok := rueidis.IsRedisErr(err)
-	if !ok || len(e.Error()) < 9 || e.Error()[:9] != "WRONGTYPE" {
+	if !ok || !strings.HasPrefix(e.Error(), "WRONGTYPE") {
 		return false
 	}
 	d.b.garbageKey(once, key, e.Error())
 	return true
 }
 
-// live says of each hub whether its lease lives, under the incarnation given.
+// live reports of each hub whether its lease lives, under the incarnation of the member.
 func (d *directory) live(ctx context.Context, hubs ...member) ([]bool, error) {
-	c, lease := d.b.client, d.b.opts.Lease
-	var answers []rueidis.RedisResult
-	if len(hubs) == 1 {
-		answers = []rueidis.RedisResult{c.DoCache(ctx, c.B().Get().Key(d.b.keys.lease(hubs[0].hubID)).Cache(), lease)}
-	} else if len(hubs) > 0 {
-		ask := make([]rueidis.CacheableTTL, len(hubs))
-		for i, h := range hubs {
-			ask[i] = rueidis.CT(c.B().Get().Key(d.b.keys.lease(h.hubID)).Cache(), lease)
-		}
-		answers = c.DoMultiCache(ctx, ask...)
+	c := d.b.client
+	keys := make([]string, len(hubs))
+	for i, h := range hubs {
+		keys[i] = d.b.keys.lease(h.hubID)
 	}
+	answers := d.read(ctx, keys,
+		func(key string) rueidis.Cacheable { return c.B().Get().Key(key).Cache() },
+		func(key string) rueidis.Completed { return c.B().Get().Key(key).Build() })
 	out := make([]bool, len(hubs))
 	for i, a := range answers {
 		value, err := a.ToString()
 		switch {
 		case err == nil:
 			out[i] = value == hubs[i].incarnation
-		case rueidis.IsRedisNil(err), d.wrongType(&d.b.counters.setOnce, d.b.keys.lease(hubs[i].hubID), err):
+		case rueidis.IsRedisNil(err), d.wrongType(&d.b.counters.setOnce, keys[i], err):
 		default:
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// read asks for keys through the client-side cache. rueidis fills the cache in a transaction, which a full
+// Redis aborts; then read asks without the cache.
+func (d *directory) read(ctx context.Context, keys []string, cached func(string) rueidis.Cacheable, plain func(string) rueidis.Completed) []rueidis.RedisResult {
+	c, lease := d.b.client, d.b.opts.Lease
+	var answers []rueidis.RedisResult
+	if len(keys) == 1 {
+		answers = []rueidis.RedisResult{c.DoCache(ctx, cached(keys[0]), lease)}
+	} else if len(keys) > 0 {
+		ask := make([]rueidis.CacheableTTL, len(keys))
+		for i, key := range keys {
+			ask[i] = rueidis.CT(cached(key), lease)
+		}
+		answers = c.DoMultiCache(ctx, ask...)
+	}
+	var again []rueidis.Completed
+	var at []int
+	for i, a := range answers {
+		if err := a.Error(); errors.Is(err, rueidis.ErrDoCacheAborted) || full(err) {
+			again, at = append(again, plain(keys[i])), append(at, i)
+		}
+	}
+	if len(again) > 0 {
+		for i, a := range c.DoMulti(ctx, again...) {
+			answers[at[i]] = a
+		}
+	}
+	return answers
+}
+
+// full reports whether Redis has refused a command since it has reached its maxmemory.
+func full(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(e.Error(), "OOM ")
 }
 
 // Providers implements [hub.Directory].
@@ -129,7 +164,9 @@ func (d *directory) set(ctx context.Context, key string) ([]string, error) {
 	}
 	bounded := b.reach.patient(ctx)
 	defer bounded.end()
-	texts, err := b.client.DoCache(bounded, b.client.B().Smembers().Key(key).Cache(), b.opts.Lease).AsStrSlice()
+	texts, err := d.read(bounded, []string{key},
+		func(key string) rueidis.Cacheable { return b.client.B().Smembers().Key(key).Cache() },
+		func(key string) rueidis.Completed { return b.client.B().Smembers().Key(key).Build() })[0].AsStrSlice()
 	if d.wrongType(&b.counters.setOnce, key, err) {
 		return nil, nil
 	}

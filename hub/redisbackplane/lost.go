@@ -1,6 +1,7 @@
 package redisbackplane
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,8 @@ func (m *membership) tellLosers(ctx context.Context, list []loser) {
 // mail takes a letter, from the inbox or the renewal. It does not wait.
 func (m *membership) mail(text string) {
 	var l letter
-	if err := json.Unmarshal([]byte(text), &l); err != nil || l.Spoke == "" || l.Hub == "" {
+	if err := json.Unmarshal([]byte(text), &l); err != nil || l.Spoke == "" || l.Hub == "" ||
+		l.Generation > m.dir.clock.now()+recordLife.Milliseconds() {
 		m.dir.b.garbageMessage(m.dir.b.keys.mail(m.hubID), errors.New("not a letter"))
 		return
 	}
@@ -120,7 +122,7 @@ func (m *membership) tell() {
 // what no letter told: a key that somebody deleted, a hub that died before it wrote.
 const checkAtMost = 32
 
-func (m *membership) checkSome(ctx context.Context) error {
+func (m *membership) checkSome(ctx context.Context) (first error) {
 	b := m.dir.b
 	m.mu.Lock()
 	var list []*claim
@@ -143,12 +145,16 @@ func (m *membership) checkSome(ctx context.Context) error {
 	for i, a := range b.client.DoMulti(ctx, ask...) {
 		fields, err := a.AsStrMap()
 		if err != nil && !m.dir.wrongType(&b.counters.recordOnce, b.keys.record(list[i].rec.SpokeID), err) {
-			return err
+			if !refused(err) {
+				return err
+			}
+			first = cmp.Or(first, err)
+			continue
 		}
-		rec, ok, _ := parseRecord(list[i].rec.SpokeID, fields)
+		rec, ok, _ := parseRecord(list[i].rec.SpokeID, fields, m.dir.clock.now())
 		m.compare(list[i], rec, ok)
 	}
-	return nil
+	return first
 }
 
 // compare looks at a record that should be c's.

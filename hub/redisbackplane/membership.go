@@ -45,8 +45,6 @@ type membership struct {
 // errUnsettled is what a hub gets that has been cut off from Redis.
 var errUnsettled = errors.New("redisbackplane: what the hub has said is not all in Redis yet")
 
-var errRefresh = errors.New("redisbackplane: it is time to write all keys again")
-
 // Join implements [hub.Directory]. Where the id is in use it waits one lease for
 // the one that has it.
 func (d *directory) Join(ctx context.Context, hubID string, lost func(hub.Record)) (func(context.Context), error) {
@@ -130,13 +128,15 @@ const (
 )
 
 func (b *Backplane) askLease(ctx context.Context, hubID, have, take string) (status int64, left time.Duration, err error) {
+	asked := time.Now()
 	list, err := joinScript.Exec(ctx, b.client, []string{b.keys.lease(hubID)}, []string{have, take, millis(b.opts.Lease)}).AsIntSlice()
 	if err != nil {
 		return 0, 0, err
 	}
-	if len(list) != 2 {
+	if len(list) != 3 {
 		return 0, 0, errNoRecord
 	}
+	b.dir.clock.set(list[2], asked)
 	return list[0], time.Duration(list[1]) * time.Millisecond, nil
 }
 
@@ -164,14 +164,15 @@ func (d *directory) leave(ctx context.Context, m *membership) {
 	}
 	d.mu.Unlock()
 	if d.b.reach.check() == nil {
-		d.giveLease(ctx, m.hubID, m.incarnation)
+		d.giveLease(ctx, m.hubID, m.life()) // run may still be under way, where ctx ended first
 		m.withdrawAll(ctx)
 	}
 	d.b.exit(m.inbox)
 	m.wg.Wait()
 }
 
-// retryPeriod is how often a hub that is cut off tries to reach Redis.
+// retryPeriod is how often a hub that is cut off tries to reach Redis. What Redis refuses is tried less and
+// less often, down to once in a renewal period.
 const retryPeriod = 200 * time.Millisecond
 
 // run renews the lease, and settles where that is needed, until the hub leaves.
@@ -182,6 +183,7 @@ func (m *membership) run() {
 	timer := time.NewTimer(period)
 	defer timer.Stop()
 	refreshed := time.Now()
+	retry := retryPeriod
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -189,28 +191,35 @@ func (m *membership) run() {
 		case <-m.woken:
 		case <-timer.C:
 		}
-		if time.Since(refreshed) > refreshPeriod {
+		if time.Since(refreshed) > b.refresh {
 			refreshed = time.Now()
-			m.cutOff(errRefresh)
+			m.refresh()
 		}
+		err := m.beat()
 		wait := period
-		if err := m.beat(); err != nil {
-			wait = min(period, retryPeriod)
+		if err != nil {
+			wait = min(period, retry)
+		}
+		if retry = retryPeriod; refused(err) {
+			retry = min(2*wait, period)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// beat renews or settles once.
+// beat renews the lease, and settles if that is needed. A hub that something is refused renews all the same:
+// its letters and its other records must not wait for that.
 func (m *membership) beat() error {
 	if err := m.dir.b.reach.check(); err != nil {
 		m.cutOff(err)
+	} else if m.renew() == nil {
+		if settled, more := m.state(); settled && !more {
+			return nil
+		}
 	}
-	if m.isSettled() && m.renew() == nil {
-		return nil
-	}
+	settled, _ := m.state()
 	err := m.settle()
-	if err == nil {
+	if err == nil && !settled {
 		m.dir.b.log.Info().Str("hub", m.hubID).Msg("the directory knows all of this hub again")
 	}
 	return err
@@ -221,6 +230,7 @@ func (m *membership) renew() error {
 	b := m.dir.b
 	ctx, cancel := b.reach.bound(m.ctx)
 	defer cancel()
+	asked := time.Now()
 	mail, err := renewScript.Exec(ctx, b.client, []string{b.keys.lease(m.hubID), b.keys.mail(m.hubID)},
 		[]string{m.life(), millis(b.opts.Lease)}).AsStrSlice()
 	if err == nil && len(mail) == 0 {
@@ -229,6 +239,9 @@ func (m *membership) renew() error {
 		return err
 	}
 	if err == nil {
+		if now, err := strconv.ParseInt(mail[0], 10, 64); err == nil {
+			m.dir.clock.set(now, asked)
+		}
 		for _, text := range mail[1:] {
 			m.mail(text)
 		}
@@ -247,15 +260,23 @@ func (m *membership) life() string {
 	return m.incarnation
 }
 
-func (m *membership) isSettled() bool {
+// state reports whether all that the hub has said is in Redis, and whether there is more to write nonetheless.
+func (m *membership) state() (settled, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.settled
+	return m.settled, m.full || len(m.unsaid) > 0 || len(m.released) > 0
 }
 
-// cutOff says that Redis may not have all that the hub has said. After a call that
-// ran out of time only what was not answered is said again, otherwise everything:
-// nobody knows what Redis still has.
+// refresh has everything written again, so that no key of a hub that lives expires. The hub stays settled.
+func (m *membership) refresh() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full = true
+}
+
+// cutOff notes that Redis may not have all that the hub has said. After a call that
+// ran out of time, or that Redis refused, only what was not confirmed is written again, otherwise everything:
+// then it is unknown what Redis still has.
 func (m *membership) cutOff(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -264,7 +285,7 @@ func (m *membership) cutOff(err error) {
 
 func (m *membership) cutOffLocked(err error) {
 	m.settled, m.why = false, err
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnsettled) {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnsettled) && !refused(err) {
 		m.full = true
 	}
 	m.wake()

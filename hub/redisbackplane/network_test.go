@@ -22,8 +22,8 @@ import (
 // node is a hub with a client and a backplane of its own, as in a process of its own.
 type node struct {
 	*hubtest.Network
-	bp     *redisbackplane.Backplane
-	client rueidis.Client
+	bp   *redisbackplane.Backplane
+	sent *counting
 }
 
 // startNodes starts hubs named hub-0, hub-1 … on one Redis; the address is a URL.
@@ -49,13 +49,14 @@ func startNode(t testing.TB, url, id string, o *redisbackplane.Options) *node {
 // startOn starts a hub on a client, with sessions that wait for the window.
 func startOn(t testing.TB, client rueidis.Client, id string, o *redisbackplane.Options, window time.Duration) *node {
 	t.Helper()
-	bp, err := redisbackplane.New(client, o)
+	sent := &counting{Client: client}
+	bp, err := redisbackplane.New(sent, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(bp.Close)
 	n := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: id, Backplane: bp.Backplane(), SessionWindow: window})
-	return &node{n, bp, client}
+	return &node{n, bp, sent}
 }
 
 // serve gives operations that tell who answers, that never answer, that count, and that echo.

@@ -34,7 +34,7 @@ func TestConnectNamesTheSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for _, o := range []*redisbackplane.Options{{Lease: 1}, {Timeout: -1}, {LinkBytes: -1}, {KeyPrefix: "alk:events:x"}, {KeyPrefix: "{x}"}} {
+	for _, o := range []*redisbackplane.Options{{Lease: 1}, {Timeout: -1}, {LinkBytes: -1}, {EventPrefix: "alk:hubspoke:x"}, {EventPrefix: "alk:"}, {EventPrefix: "alk:probe:"}, {Prefix: "{x}"}} {
 		if _, err := redisbackplane.New(client, o); !errors.Is(err, redisbackplane.ErrOptions) {
 			t.Errorf("%+v: %v", o, err)
 		}

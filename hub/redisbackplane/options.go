@@ -13,7 +13,7 @@ import (
 
 // The defaults of [Options].
 const (
-	DefaultKeyPrefix = "alk:hubspoke:"
+	DefaultPrefix    = "alk:"
 	DefaultLease     = 10 * time.Second
 	DefaultTimeout   = time.Second
 	DefaultLinkBytes = 64 << 20
@@ -21,16 +21,18 @@ const (
 
 // Options change how a [Backplane] works. The zero value is the default throughout.
 type Options struct {
-	// EventPrefix is put before a topic to make its channel; empty is
-	// [redistarget.DefaultPrefix], "alk:events:".
+	// Prefix begins all keys and channels: those of the directory and the links are Prefix + "hubspoke:" + …,
+	// those of the events Prefix + "events:" + topic, and those on which subscriptions are probed
+	// Prefix + "probe:" + …. Empty is [DefaultPrefix], "alk:". All hubs of an installation need the same one;
+	// two installations on one Redis need different ones, also where they use different databases, because
+	// pub/sub ignores the number of the database. A database other than 0 is refused with the default.
+	Prefix string
+	// EventPrefix is put before a topic to make its channel, where other programs expect another one than
+	// Prefix + "events:". Empty is Prefix + "events:".
 	EventPrefix string
 	// EventMode is the kind of pub/sub that carries events; zero is sharded on a
 	// Cluster and plain otherwise. Links use sharded pub/sub on every Cluster.
 	EventMode redistarget.Mode
-	// KeyPrefix begins the keys of the directory and the channels of the links;
-	// empty is [DefaultKeyPrefix]. All hubs need the same one, and it must not begin with
-	// the prefix of the events.
-	KeyPrefix string
 	// Lease is how long a hub that has died still counts; 0 is 10 s. It is renewed
 	// at a third. At least 300 ms.
 	Lease time.Duration
@@ -52,11 +54,11 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		c = *o
 	}
-	if c.EventPrefix == "" {
-		c.EventPrefix = redistarget.DefaultPrefix
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
 	}
-	if c.KeyPrefix == "" {
-		c.KeyPrefix = DefaultKeyPrefix
+	if c.EventPrefix == "" {
+		c.EventPrefix = c.Prefix + "events:"
 	}
 	if c.Lease == 0 {
 		c.Lease = DefaultLease
@@ -76,10 +78,19 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, fmt.Errorf("%w: Lease is %v, at least 300 ms", ErrOptions, c.Lease)
 	case c.Timeout < 0 || c.LinkBytes < 0:
 		return c, fmt.Errorf("%w: Timeout and LinkBytes must not be negative", ErrOptions)
-	case strings.HasPrefix(c.KeyPrefix, c.EventPrefix):
-		return c, fmt.Errorf("%w: KeyPrefix %q begins with EventPrefix %q", ErrOptions, c.KeyPrefix, c.EventPrefix)
-	case strings.ContainsAny(c.KeyPrefix, "{}"):
-		return c, fmt.Errorf("%w: KeyPrefix %q has a brace, which is for hash tags", ErrOptions, c.KeyPrefix)
+	case strings.ContainsAny(c.Prefix, "{}"):
+		return c, fmt.Errorf("%w: Prefix %q has a brace, which is for hash tags: choose one without", ErrOptions, c.Prefix)
+	case strings.HasPrefix(c.directoryPrefix(), c.EventPrefix) || strings.HasPrefix(c.EventPrefix, c.directoryPrefix()):
+		return c, fmt.Errorf("%w: EventPrefix %q overlaps with the keys and channels under %q: choose another one",
+			ErrOptions, c.EventPrefix, c.directoryPrefix())
+	case strings.HasPrefix(c.probePrefix(), c.EventPrefix) || strings.HasPrefix(c.EventPrefix, c.probePrefix()):
+		return c, fmt.Errorf("%w: EventPrefix %q overlaps with the probes' channels under %q: choose another one",
+			ErrOptions, c.EventPrefix, c.probePrefix())
 	}
 	return c, nil
 }
+
+// directoryPrefix begins the keys of the directory and the channels of the links.
+func (o *Options) directoryPrefix() string { return o.Prefix + "hubspoke:" }
+
+func (o *Options) probePrefix() string { return o.Prefix + "probe:" }

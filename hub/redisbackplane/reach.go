@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,18 +41,23 @@ func (r *reach) check() error {
 // judge looks at the error of a call under ctx, the caller's own context. What
 // Redis itself answered, and what the caller gave up, says nothing about the way to it.
 func (r *reach) judge(ctx context.Context, err error) error {
-	if err == nil || rueidis.IsRedisNil(err) || rueidis.IsParseErr(err) || errors.Is(err, errDown) || errors.Is(err, errNoRecord) {
+	if err == nil || errors.Is(err, errDown) || refused(err) {
 		return err
 	}
-	if e, ok := rueidis.IsRedisErr(err); ok {
-		if !e.IsClusterDown() && !e.IsLoading() && !e.IsTryAgain() {
-			return err
-		}
-	} else if ctx.Err() != nil {
+	if _, answered := errors.AsType[*rueidis.RedisError](err); !answered && ctx.Err() != nil {
 		return err
 	}
 	r.close(err)
 	return fmt.Errorf("%w: %w", errDown, err)
+}
+
+// refused reports whether Redis answered a call with an error that concerns this call alone: a full Redis, a
+// missing right, a value that is not what was expected. The error may be wrapped.
+func refused(err error) bool {
+	if e, ok := errors.AsType[*rueidis.RedisError](err); ok {
+		return !e.IsClusterDown() && !e.IsLoading() && !e.IsTryAgain() && !strings.HasPrefix(e.Error(), "READONLY")
+	}
+	return rueidis.IsParseErr(err) || errors.Is(err, errNoRecord)
 }
 
 // close says that Redis is down, and wakes who finds out when it is back.

@@ -26,14 +26,24 @@ type stored struct {
 
 var errNoRecord = errors.New("not a record")
 
-// parseRecord reads the hash; nothing at all is no record and no error.
-func parseRecord(spokeID string, m map[string]string) (rec stored, ok bool, err error) {
+// parseGeneration reads a generation. One that is no whole number, or more than a day ahead of Redis' clock,
+// is garbage: the next one would have to be higher still.
+func parseGeneration(text string, now int64) (int64, error) {
+	g, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || g < 0 || g > now+recordLife.Milliseconds() {
+		return 0, errNoRecord
+	}
+	return g, nil
+}
+
+// parseRecord reads the hash; nothing at all is no record and no error. now is Redis' clock.
+func parseRecord(spokeID string, m map[string]string, now int64) (rec stored, ok bool, err error) {
 	if len(m) == 0 || m["gone"] != "" && m["hub"] == "" {
 		return rec, false, nil
 	}
 	rec.SpokeID, rec.HubID, rec.incarnation = spokeID, m["hub"], m["inc"]
 	rec.IdentityID, rec.InstanceID = m["id"], m["inst"]
-	rec.Generation, err = strconv.ParseInt(m["gen"], 10, 64)
+	rec.Generation, err = parseGeneration(m["gen"], now)
 	if err != nil || rec.HubID == "" || rec.incarnation == "" {
 		return stored{}, false, errNoRecord
 	}
@@ -82,7 +92,7 @@ func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) 
 	}
 	o.generation, err = strconv.ParseInt(text[0], 10, 64)
 	if err != nil {
-		return o, err
+		return o, errNoRecord
 	}
 	attempt, _ := strconv.ParseInt(text[3], 10, 64)
 	o.other = stored{hub.Record{SpokeID: spokeID, HubID: text[4], Generation: o.generation, IdentityID: text[1],

@@ -1,8 +1,11 @@
 package redisbackplane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,7 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 )
 
-// chunk is how much is said to Redis in one go.
+// chunk is how many records one pipeline writes.
 const chunk = 256
 
 // settle makes Redis know what the hub knows: first the lease, then the rest. It
@@ -37,27 +40,44 @@ func (m *membership) drainWake() {
 }
 
 func (m *membership) settleAll() error {
-	if err := m.holdLease(); err != nil {
-		return err
-	}
 	for {
-		w := m.work()
-		if w.nothing() {
+		if err := m.holdLease(); err != nil {
+			return err
+		}
+		steps := m.work()
+		if len(steps) == 0 {
 			return nil
 		}
-		ctx, cancel := m.dir.b.reach.bound(m.ctx)
-		err := m.sayMembers(ctx, w)
-		if err == nil {
-			err = m.sayReleases(ctx, w.releases)
-		}
-		if err == nil {
-			err = m.sayClaims(ctx, w.claims, w.life)
-		}
-		cancel()
-		if err != nil {
+		if err := m.write(steps); err != nil {
 			return err
 		}
 	}
+}
+
+// write takes one step after the other, each with a deadline of its own, and renews the lease on the way. What
+// Redis refuses concerns one key: the rest is written nonetheless, and the first refusal is the error then.
+func (m *membership) write(steps []func(context.Context) error) error {
+	b := m.dir.b
+	var first error
+	held := time.Now()
+	for _, step := range steps {
+		if time.Since(held) > b.opts.Lease/3 {
+			if err := m.holdLease(); err != nil {
+				return err
+			}
+			held = time.Now()
+		}
+		ctx, cancel := b.reach.bound(m.ctx)
+		err := step(ctx)
+		cancel()
+		if err != nil && !refused(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // holdLease makes sure of the lease. One that was lost begins a new life: what
@@ -89,21 +109,8 @@ func (m *membership) holdLease() error {
 	return nil
 }
 
-// work is what is to be said in one go.
-type work struct {
-	life       string
-	list       bool // the hub itself
-	operations []string
-	claims     []*claim
-	releases   []*claim
-}
-
-func (w *work) nothing() bool {
-	return !w.list && len(w.operations) == 0 && len(w.claims) == 0 && len(w.releases) == 0
-}
-
-// work finds the next things to say. With nothing left the hub is settled.
-func (m *membership) work() *work {
+// work returns the steps that write all that is not in Redis. Without any the hub is settled.
+func (m *membership) work() (steps []func(context.Context) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.full {
@@ -115,55 +122,54 @@ func (m *membership) work() *work {
 			c.said = false
 		}
 	}
-	w := &work{life: m.incarnation, list: !m.listed}
+	life := m.incarnation
+	if !m.listed {
+		steps = append(steps, func(ctx context.Context) error { return m.sayListed(ctx, life) })
+	}
 	for op := range m.unsaid {
-		if len(w.operations) == chunk {
-			break
-		}
-		w.operations = append(w.operations, op)
+		steps = append(steps, func(ctx context.Context) error { return m.sayUnsaid(ctx, op) })
 	}
-	for _, c := range m.released {
-		if len(w.releases) == chunk {
-			break
-		}
-		w.releases = append(w.releases, c)
+	for list := range slices.Chunk(slices.Collect(maps.Values(m.released)), chunk) {
+		steps = append(steps, func(ctx context.Context) error { return m.sayReleases(ctx, list) })
 	}
+	var claims []*claim
 	for _, c := range m.claims {
-		if len(w.claims) == chunk {
-			break
-		}
-		if !c.said {
-			w.claims = append(w.claims, c)
+		if !c.said && !c.asking {
+			claims = append(claims, c)
 		}
 	}
-	if w.nothing() {
+	for list := range slices.Chunk(claims, chunk) {
+		steps = append(steps, func(ctx context.Context) error { return m.sayClaims(ctx, list, life) })
+	}
+	if len(steps) == 0 {
 		m.settled, m.why = true, nil
 	}
-	return w
+	return steps
 }
 
-// sayMembers says that the hub is there, and what it serves.
-func (m *membership) sayMembers(ctx context.Context, w *work) error {
-	if w.list {
-		if err := m.enter(ctx, m.dir.b.keys.hubs(), w.life); err != nil {
-			return err
-		}
-		m.mu.Lock()
-		m.listed = true
-		m.mu.Unlock()
+// sayListed writes that the hub is there.
+func (m *membership) sayListed(ctx context.Context, life string) error {
+	if err := m.enter(ctx, m.dir.b.keys.hubs(), life); err != nil {
+		return err
 	}
-	for _, op := range w.operations {
-		if err := m.sayOperation(ctx, op); err != nil {
-			return err
-		}
-		m.mu.Lock()
-		delete(m.unsaid, op)
-		m.mu.Unlock()
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listed = true
 	return nil
 }
 
-func (m *membership) sayReleases(ctx context.Context, list []*claim) error {
+// sayUnsaid writes whether the hub serves an operation.
+func (m *membership) sayUnsaid(ctx context.Context, operation string) error {
+	if err := m.sayOperation(ctx, operation); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.unsaid, operation)
+	return nil
+}
+
+func (m *membership) sayReleases(ctx context.Context, list []*claim) (first error) {
 	if len(list) == 0 {
 		return nil
 	}
@@ -173,7 +179,11 @@ func (m *membership) sayReleases(ctx context.Context, list []*claim) error {
 	}
 	for i, r := range releaseScript.ExecMulti(ctx, m.dir.b.client, execs...) {
 		if err := r.Error(); err != nil {
-			return err
+			if !refused(err) {
+				return err
+			}
+			first = cmp.Or(first, err)
+			continue
 		}
 		m.mu.Lock()
 		if id := list[i].rec.SpokeID; m.released[id] == list[i] {
@@ -181,14 +191,11 @@ func (m *membership) sayReleases(ctx context.Context, list []*claim) error {
 		}
 		m.mu.Unlock()
 	}
-	return nil
+	return first
 }
 
-// sayClaims settles claims: the higher generation wins.
-func (m *membership) sayClaims(ctx context.Context, list []*claim, life string) error {
-	if len(list) == 0 {
-		return nil
-	}
+// sayClaims settles claims: a live claim of another identity wins, otherwise the higher generation.
+func (m *membership) sayClaims(ctx context.Context, list []*claim, life string) (first error) {
 	execs := make([]rueidis.LuaExec, len(list))
 	for i, c := range list {
 		execs[i] = m.args(c, 0, life, "", "settle")
@@ -198,11 +205,15 @@ func (m *membership) sayClaims(ctx context.Context, list []*claim, life string) 
 	for i, r := range claimScript.ExecMulti(ctx, m.dir.b.client, execs...) {
 		c := list[i]
 		o, err := m.read(asked, execs[i], r)
-		if err != nil {
-			return err
+		if err == nil {
+			o, err = m.contest(ctx, c, o, life)
 		}
-		if o, err = m.contest(ctx, c, o, life); err != nil {
-			return err
+		if err != nil {
+			if !refused(err) {
+				return err
+			}
+			first = cmp.Or(first, err)
+			continue
 		}
 		m.dir.b.counters.settled.Add(1)
 		if o.status == claimDone {
@@ -210,7 +221,7 @@ func (m *membership) sayClaims(ctx context.Context, list []*claim, life string) 
 		}
 	}
 	m.tellLosers(ctx, losers)
-	return nil
+	return first
 }
 
 // contest looks at what a settled claim met.
@@ -222,7 +233,7 @@ func (m *membership) contest(ctx context.Context, c *claim, o outcome, life stri
 			m.saidLocked(c, o.generation, life)
 			m.mu.Unlock()
 			return o, nil
-		case claimElsewhere:
+		case claimElsewhere, claimHeld:
 			live, err := m.livesNow(ctx, o.other)
 			if err != nil {
 				return o, err

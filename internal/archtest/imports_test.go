@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"pubsub/pubsubtest": {"pubsub"},
 	"pubsub/wstarget":   {"pubsub", "internal/jsonscan"},
 	"pubsub/redistarget": {
-		"pubsub", rueidisModule,
+		"pubsub", "internal/redisserver", rueidisModule,
 	},
 	"transport":               {websocketModule, "internal/jsonscan", "internal/origin", "internal/redact"},
 	"transport/transporttest": {"transport"},
@@ -55,11 +55,12 @@ var allowed = map[string][]string{
 	"spoke":       both,
 	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin"},
 	"hub/redisbackplane": {
-		"hub", "call", "pubsub/redistarget", "transport", "internal/jsonscan", rueidisModule, uuidModule, zerologModule,
+		"hub", "call", "pubsub/redistarget", "transport", "internal/jsonscan", "internal/redisserver", rueidisModule, uuidModule, zerologModule,
 	},
-	"hub/directorytest":  {"hub"},
-	"internal/redistest": {rueidisModule},
-	"hub/hubtest":        {"hub", "spoke", "transport", "call"},
+	"hub/directorytest":    {"hub"},
+	"internal/redistest":   {rueidisModule},
+	"internal/redisserver": {rueidisModule},
+	"hub/hubtest":          {"hub", "spoke", "transport", "call"},
 }
 
 // Examples are programs of a user: they may import all of this module and what they hand to it.

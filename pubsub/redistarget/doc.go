@@ -43,9 +43,10 @@
 //
 // # Needs
 //
-// Redis 6 for [Plain], 7 for [Sharded], or a Valkey. With access lists the user needs the commands of
-// pub/sub, the channels of the prefix and those that begin with alk:probe:. CLUSTER SLOTS is asked in
-// a cluster, INFO where it is allowed.
+// Redis 6 for [Plain], 7 for [Sharded], or a Valkey. With access lists the user needs PUBLISH, SUBSCRIBE and
+// UNSUBSCRIBE (or SPUBLISH, SSUBSCRIBE and SUNSUBSCRIBE), what rueidis sends to connect (+@connection), and the channels
+// of Options.Prefix and Options.ProbePrefix; in a cluster CLUSTER SLOTS and CLUSTER SHARDS. INFO and CLIENT INFO are asked
+// where they are allowed. docs/operations.md has the exact list.
 //
 // # Usage
 //

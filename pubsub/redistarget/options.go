@@ -25,6 +25,7 @@ const (
 // The defaults of [Options].
 const (
 	DefaultPrefix        = "alk:events:"
+	DefaultProbePrefix   = "alk:probe:"
 	DefaultProbe         = 30 * time.Second
 	DefaultTimeout       = 3 * time.Second
 	DefaultMaxQueueBytes = 8 << 20
@@ -32,8 +33,14 @@ const (
 
 // Options change how a [Target] works. The zero value is the default throughout.
 type Options struct {
-	// Prefix is put before a topic to make the channel. Empty means [DefaultPrefix].
+	// Prefix is put before a topic to make the channel. Empty means [DefaultPrefix]. Two installations on one
+	// Redis need different ones, also where they use different databases: pub/sub ignores the number of the
+	// database. New refuses a database other than 0 with the default of this prefix or the next.
 	Prefix string
+
+	// ProbePrefix begins the channels on which the target checks that it hears. It must not overlap with Prefix.
+	// Empty means [DefaultProbePrefix].
+	ProbePrefix string
 
 	// Mode is the kind of pub/sub; zero is [Auto].
 	Mode Mode
@@ -74,6 +81,9 @@ func (o *Options) withDefaults() (Options, error) {
 	if opts.Prefix == "" {
 		opts.Prefix = DefaultPrefix
 	}
+	if opts.ProbePrefix == "" {
+		opts.ProbePrefix = DefaultProbePrefix
+	}
 	if opts.Serializer == nil {
 		opts.Serializer = JSON{}
 	}
@@ -91,8 +101,9 @@ func (o *Options) withDefaults() (Options, error) {
 		return opts, fmt.Errorf("redistarget: Options.Mode %d is none of Auto, Plain, Sharded", opts.Mode)
 	case opts.Probe < 0 || opts.Timeout < 0 || opts.MaxQueueBytes < 0:
 		return opts, errors.New("redistarget: Options.Probe, Timeout and MaxQueueBytes must not be negative")
-	case strings.HasPrefix(opts.Prefix, probePrefix) || strings.HasPrefix(probePrefix, opts.Prefix):
-		return opts, fmt.Errorf("redistarget: Options.Prefix %q collides with the probes' %q", opts.Prefix, probePrefix)
+	case strings.HasPrefix(opts.Prefix, opts.ProbePrefix) || strings.HasPrefix(opts.ProbePrefix, opts.Prefix):
+		return opts, fmt.Errorf("redistarget: Options.Prefix %q collides with Options.ProbePrefix %q: neither may begin with the other",
+			opts.Prefix, opts.ProbePrefix)
 	}
 	return opts, nil
 }

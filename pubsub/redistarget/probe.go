@@ -10,9 +10,6 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// probePrefix begins the channels on which a target listens to itself.
-const probePrefix = "alk:probe:"
-
 func newProbeID() string { return rand.Text()[:16] }
 
 // probeChannel is where the link listens to itself: outside of what a topic can be, and in a
@@ -21,7 +18,7 @@ func (l *link) probeChannel() (string, error) {
 	if l.t.router != nil {
 		return l.t.router.channelOn(l.addr)
 	}
-	return probePrefix + l.t.probeID, nil
+	return l.t.opts.ProbePrefix + l.t.probeID, nil
 }
 
 // listenToProbes subscribes to the connection's probe channel.

@@ -176,7 +176,7 @@ func (r *router) slot(channel string) uint16 {
 func (r *router) channelOn(addr string) (string, error) {
 	slots := r.table.Load()
 	for i := 0; slots.has(addr); i++ {
-		channel := fmt.Sprintf("%s%s:%d", probePrefix, r.t.probeID, i)
+		channel := fmt.Sprintf("%s%s:%d", r.t.opts.ProbePrefix, r.t.probeID, i)
 		if n := slots.find(r.slot(channel)); n != nil && n.addr == addr {
 			return channel, nil
 		}

@@ -51,7 +51,7 @@ var (
 // it, and it must outlive the target. It takes a connection of the client's blocking pool for
 // each link. o may be nil; it is not kept.
 //
-// New asks Redis for its version and makes the first link, within Options.Timeout
+// New asks Redis for its version and its database and makes the first link, within Options.Timeout
 // each. The error says what to change: an address that does not answer, a
 // password that is missing, a version that is too old for the mode.
 func New(client rueidis.Client, o *Options) (*Target, error) {
@@ -75,7 +75,7 @@ func New(client rueidis.Client, o *Options) (*Target, error) {
 	t.closing, t.cancel = context.WithCancel(context.Background())
 	t.deadline.length = opts.Timeout
 	t.inbox = newInbox(opts.MaxQueueBytes, &t.counters, t.deliver)
-	if err := t.checkVersion(); err != nil {
+	if err := t.checkServer(); err != nil {
 		t.cancel()
 		return nil, err
 	}

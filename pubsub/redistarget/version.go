@@ -2,11 +2,13 @@ package redistarget
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"github.com/alkdev/hubspoke/internal/redisserver"
 )
 
 // What the modes need at least: RESP3, and sharded pub/sub.
@@ -15,30 +17,35 @@ const (
 	shardedVersion = 7
 )
 
-// checkVersion asks Redis what it is. A Redis that may not say is taken as it
-// comes: a link that does not work will tell.
-func (t *Target) checkVersion() error {
-	ctx, cancel := context.WithTimeout(t.closing, t.opts.Timeout)
+// checkServer checks the version of Redis, and the database where the prefix may be another installation's too. A
+// Redis that does not let the user ask is taken as it comes: a link that does not work reports that.
+func (t *Target) checkServer() error {
+	ctx, cancel := context.WithTimeout(t.closing, 2*t.opts.Timeout)
 	defer cancel()
-	info, err := t.client.Do(ctx, t.client.B().Info().Section("server").Build()).ToString()
-	if err == nil {
-		return checkInfo(info, t.sharded)
+	version, major, err := redisserver.Version(ctx, t.client)
+	if err != nil {
+		return explain("ask for its version", err)
 	}
-	if e, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(e.Error(), "NOPERM") {
+	if err := checkVersion(version, major, t.sharded); err != nil {
+		return err
+	}
+	if t.opts.Prefix != DefaultPrefix && t.opts.ProbePrefix != DefaultProbePrefix {
 		return nil
 	}
-	return explain("ask for its version", err)
+	n, _, err := redisserver.Database(ctx, t.client)
+	switch {
+	case err != nil:
+		return explain("ask for its database", err)
+	case n != 0:
+		return fmt.Errorf("redistarget: %w", redisserver.DatabaseError(n, "Options.Prefix and Options.ProbePrefix"))
+	}
+	return nil
 }
 
-// checkInfo looks for the version in what INFO replies.
-func checkInfo(info string, sharded bool) error {
-	_, rest, found := strings.Cut(info, "redis_version:")
-	version, _, _ := strings.Cut(rest, "\n")
-	version = strings.TrimSpace(version)
-	text, _, _ := strings.Cut(version, ".")
-	major, err := strconv.Atoi(text)
+// checkVersion compares a version, which is empty where it is unknown, with what the mode needs.
+func checkVersion(version string, major int, sharded bool) error {
 	switch {
-	case !found || err != nil:
+	case version == "":
 		return nil
 	case major < plainVersion:
 		return fmt.Errorf("redistarget: Redis is version %s, %d or later is needed", version, plainVersion)
@@ -52,13 +59,13 @@ func checkInfo(info string, sharded bool) error {
 // explain says what to do about an error of New.
 func explain(what string, err error) error {
 	hint := "is it running, and is the client's address right?"
-	if e, ok := rueidis.IsRedisErr(err); ok {
+	if e, ok := errors.AsType[*rueidis.RedisError](err); ok {
 		code, _, _ := strings.Cut(e.Error(), " ")
 		switch code {
 		case "NOAUTH", "WRONGPASS":
 			hint = "set Username and Password in rueidis.ClientOption"
 		case "NOPERM":
-			hint = "the user needs the commands of pub/sub, and the channels of Options.Prefix and of " + probePrefix
+			hint = "the user needs the commands of pub/sub, and the channels of Options.Prefix and Options.ProbePrefix"
 		default:
 			hint = "Redis refused"
 		}

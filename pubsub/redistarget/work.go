@@ -131,7 +131,11 @@ func (l *link) settle(j *job, err error) error {
 		switch {
 		case in.link != l:
 		case !j.subscribe:
-			// An error too: then its slot is elsewhere, and Redis has ended the subscription.
+			// Where the slot is elsewhere, Redis has ended the subscription. Any other refusal leaves it, and what
+			// it hears has no listener; asking again would be refused again.
+			if refused && !elsewhere(refusal) {
+				t.report(fmt.Errorf("redistarget: unsubscribe from %q: %w", in.topic, err))
+			}
 			in.leaving, in.live = false, false
 			t.settleLocked(in)
 		case refused:
