@@ -24,7 +24,8 @@ type Result[Out any] struct {
 // Gather calls every spoke that serves the operation and lets this identity
 // call it, and yields each answer as it comes. Of the options Select, Timeout
 // (0 is 30 s) and FailFast apply, and Metadata and As. If the gather itself fails the
-// last element has that error and no spoke.
+// last element has that error and no spoke. So it has, with UNAVAILABLE, if the results of other hubs are missing;
+// the error's details then have the member "incomplete", a list of {hubId, code}.
 func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
 	return func(yield func(Result[Out]) bool) {
 		raw, err := encodeInput(operation, in)
@@ -70,18 +71,40 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 
 func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 	var r Result[Out]
-	var output, failure []byte
+	var output, failure, incomplete []byte
 	err := jsonscan.Decode(data,
 		jsonscan.StringField("spokeId", &r.SpokeID),
 		jsonscan.RawField("output", &output),
-		jsonscan.RawField("error", &failure))
+		jsonscan.RawField("error", &failure),
+		jsonscan.RawField("incomplete", &incomplete))
 	switch {
 	case err != nil:
 		r.Err = &Error{Code: CodeExecution, Sent: true, Cause: err, Message: "the hub's gather answered what is no result"}
+	case incomplete != nil:
+		r.Err = incompleteError(incomplete)
 	case failure != nil:
 		r.Err = ParseError(failure)
 	default:
 		r.Output, r.Err = decodeOutput[Out](operation, ParseEnvelope(output))
 	}
 	return r
+}
+
+// incompleteError makes the last element of a gather that lacks the results of some hubs.
+func incompleteError(list json.RawMessage) *Error {
+	msg := "the results are incomplete"
+	a := jsonscan.OpenArray(list)
+	for a.Next() {
+		var hubID, code string
+		if jsonscan.Decode(a.Value(), jsonscan.StringField("hubId", &hubID), jsonscan.StringField("code", &code)) != nil {
+			continue
+		}
+		if hubID == "" {
+			msg += "; the directory: " + code
+		} else {
+			msg += "; hub " + hubID + ": " + code
+		}
+	}
+	details := append(append([]byte(`{"incomplete":`), list...), '}')
+	return &Error{Code: CodeUnavailable, Retryable: true, Sent: true, Message: msg, Details: details}
 }

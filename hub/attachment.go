@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"math"
 	"sync"
@@ -40,6 +41,17 @@ type gate struct {
 func (g *gate) enter() {
 	g.once.Do(func() { g.full = make(chan struct{}, 1) })
 	g.full <- struct{}{}
+}
+
+// enterWithin enters unless ctx ends first.
+func (g *gate) enterWithin(ctx context.Context) error {
+	g.once.Do(func() { g.full = make(chan struct{}, 1) })
+	select {
+	case g.full <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return call.ContextError(ctx, false)
+	}
 }
 
 func (g *gate) leave() { <-g.full }

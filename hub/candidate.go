@@ -26,7 +26,7 @@ const (
 // errDetached is the cause of the error for a candidate that is detached: the call may wait for it.
 var errDetached = errors.New("detached")
 
-func isDetached(e *call.Error) bool { return e != nil && e.Cause == errDetached }
+func isDetached(e *call.Error) bool { return e != nil && errors.Is(e.Cause, errDetached) }
 
 // refusal makes the error of a request for which no spoke here was found. It is not called for calls that
 // succeed, and so may be slow.

@@ -72,8 +72,8 @@ func TestAcrossHubs(t *testing.T) {
 		if n := onB.Stats().Serving; n != 0 {
 			t.Errorf("%d handlers go on after their calls have ended", n)
 		}
-		spokes, err := call.Invoke[[]hub.SpokeInfo](t.Context(), a.Hub, "hub.spokes", nil)
-		if err != nil || len(spokes) != 2 || spokes[1].HubID != "hub-b" {
+		spokes, err := call.Invoke[hub.Page[hub.SpokeInfo]](t.Context(), a.Hub, "hub.spokes", nil)
+		if err != nil || len(spokes.Items) != 2 || spokes.Items[1].HubID != "hub-b" || spokes.Next != "" || spokes.Incomplete != nil {
 			t.Errorf("hub.spokes: %+v, %v", spokes, err)
 		}
 		got := map[string]int{}

@@ -62,6 +62,7 @@ type conn struct {
 	registering sync.Mutex // serialises registering again
 	registered  uint64     // the newest registration that was applied; guarded by registering
 
+	lists    gate                       // held while an answer to hub.spokes or hub.operations is made and queued
 	resuming gate                       // held while somebody resumes or ends the window: these wait for each other
 	window   atomic.Pointer[time.Timer] // until a session that waits ends
 	finish   sync.Once
@@ -258,6 +259,9 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 		if op, h, ok := c.hub.operations.Lookup(req.Operation); ok {
 			if e := c.hub.mayCall(c.who(), op); e != nil {
 				return e
+			}
+			if c.hub.isList(req.Operation) {
+				h = c.listing(h)
 			}
 			return in.Handle(h)
 		}

@@ -1,11 +1,12 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,12 +28,6 @@ const everywhereTimeout = 5 * time.Second
 // registerLinkOperations puts what other hubs may ask into its registry.
 func (h *Hub) registerLinkOperations() {
 	r := &h.linkOperations
-	must(call.Handle(r, linkSpokes, func(ctx context.Context, _ json.RawMessage) ([]SpokeInfo, error) {
-		return h.Spokes(call.IdentityFrom(ctx)), nil
-	}))
-	must(call.Handle(r, linkOperations, func(ctx context.Context, _ json.RawMessage) ([]OperationInfo, error) {
-		return h.spokeOperations(call.IdentityFrom(ctx)), nil
-	}))
 	must(call.Handle(r, linkDisconnect, func(_ context.Context, in Presence) (bool, error) {
 		return h.disconnectHere(in.SpokeID, in.Reason), nil
 	}))
@@ -45,30 +40,33 @@ func must(err error) {
 	}
 }
 
-// others gives the ids of the other hubs.
-func (h *Hub) others(ctx context.Context) ([]string, error) {
-	if h.alone() {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
+// others returns the ids of the other hubs, or that the directory did not name them.
+func (h *Hub) others(ctx context.Context) ([]string, []Incomplete) {
+	ctx, cancel := context.WithTimeout(ctx, min(directoryTimeout, max(answerTime(ctx), 0)))
 	defer cancel()
 	hubs, err := h.directory.Hubs(ctx)
-	return slices.DeleteFunc(hubs, func(id string) bool { return id == h.opts.ID }), err
+	hubs = slices.DeleteFunc(hubs, func(id string) bool { return id == h.opts.ID })
+	if err != nil {
+		h.log.Warn().Err(err).Msg("the directory does not name the hubs")
+		return hubs, []Incomplete{{Code: call.CodeUnavailable}}
+	}
+	return hubs, nil
 }
 
-// askOthers asks every other hub at once and hands each answer to take, one at a
-// time. A hub that does not answer is left out and logged.
-func (h *Hub) askOthers(ctx context.Context, req *call.Request, take func(json.RawMessage) error) {
-	hubs, err := h.others(ctx)
-	if err != nil {
-		h.log.Warn().Err(err).Msg("the directory does not say which hubs there are")
-	}
-	ctx, cancel := context.WithTimeout(ctx, everywhereTimeout)
+// hubsAtOnce bounds the hubs that one question waits for at the same time.
+const hubsAtOnce = 8
+
+// askOthers asks other hubs and hands each answer to take, one at a time. It returns the hubs that did not answer.
+func (h *Hub) askOthers(ctx context.Context, hubs []string, req *call.Request, take func(json.RawMessage) error) (missing []Incomplete) {
+	ctx, cancel := context.WithTimeout(ctx, max(answerTime(ctx), 0))
 	defer cancel()
 	var wg sync.WaitGroup
 	var mu sync.Mutex // held while take runs
+	slots := make(chan struct{}, hubsAtOnce)
 	for _, id := range hubs {
 		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			data, err := h.askHub(ctx, id, req)
 			mu.Lock()
 			defer mu.Unlock()
@@ -76,11 +74,26 @@ func (h *Hub) askOthers(ctx context.Context, req *call.Request, take func(json.R
 				err = take(data)
 			}
 			if err != nil {
-				h.log.Warn().Err(err).Str("link", id).Str("operation", req.Operation).Msg("another hub was left out")
+				missing = append(missing, Incomplete{id, incompleteCode(err)})
+				h.log.Warn().Err(err).Str("link", id).Str("operation", req.Operation).Msg("another hub did not answer")
 			}
 		})
 	}
 	wg.Wait()
+	slices.SortFunc(missing, func(a, b Incomplete) int { return strings.Compare(a.HubID, b.HubID) })
+	return missing
+}
+
+// incompleteCode is why a hub did not answer.
+func incompleteCode(err error) call.Code {
+	e, ok := errors.AsType[*call.Error](err)
+	switch {
+	case ok:
+		return e.Code
+	case errors.Is(err, context.DeadlineExceeded):
+		return call.CodeTimeout
+	}
+	return call.CodeUnavailable
 }
 
 func (h *Hub) askHub(ctx context.Context, hubID string, req *call.Request) (json.RawMessage, error) {
@@ -93,36 +106,6 @@ func (h *Hub) askHub(ctx context.Context, hubID string, req *call.Request) (json
 		return nil, err
 	}
 	return call.ParseEnvelope(output).Data, nil
-}
-
-// AllSpokes lists the spokes of all hubs, sorted by id, as far as the identity may
-// see them; nil sees all. A hub that does not answer within ctx, at most 5 s, is left out.
-func (h *Hub) AllSpokes(ctx context.Context, id *call.Identity) []SpokeInfo {
-	out := h.Spokes(id)
-	h.askOthers(ctx, &call.Request{Operation: linkSpokes, Identity: id}, func(data json.RawMessage) error {
-		var more []SpokeInfo
-		err := json.Unmarshal(data, &more)
-		out = append(out, more...)
-		return err
-	})
-	slices.SortFunc(out, func(a, b SpokeInfo) int {
-		return cmp.Or(cmp.Compare(a.SpokeID, b.SpokeID), cmp.Compare(b.Generation, a.Generation))
-	})
-	// Two hubs may both name a spoke that has just moved: the newer registration counts.
-	return slices.CompactFunc(out, func(a, b SpokeInfo) bool { return a.SpokeID == b.SpokeID })
-}
-
-// AllOperations lists what can be called on all hubs, this hub's own operations
-// included; see [Hub.AllSpokes].
-func (h *Hub) AllOperations(ctx context.Context, id *call.Identity) []OperationInfo {
-	out := h.ListOperations(id)
-	h.askOthers(ctx, &call.Request{Operation: linkOperations, Identity: id}, func(data json.RawMessage) error {
-		var more []OperationInfo
-		err := json.Unmarshal(data, &more)
-		out = append(out, more...)
-		return err
-	})
-	return mergeOperations(out)
 }
 
 // Disconnect closes a spoke's connection, on whichever hub it is, with 4503: it

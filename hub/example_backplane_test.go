@@ -28,10 +28,11 @@ func ExampleNewMemoryBackplane() {
 	defer stop()
 
 	fmt.Println(call.Invoke[string](ctx, second, "node.name", nil))
-	for _, info := range second.AllSpokes(ctx, nil) {
-		fmt.Println(info.SpokeID, info.HubID)
+	spokes, err := second.AllSpokes(ctx, nil, nil)
+	for _, info := range spokes {
+		fmt.Println(info.SpokeID, info.HubID, err)
 	}
 	// Output:
 	// worker-7 <nil>
-	// worker-7 hub-1
+	// worker-7 hub-1 <nil>
 }

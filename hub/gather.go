@@ -88,79 +88,132 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	}
 	ctx, stop := context.WithTimeout(ctx, g.timeout)
 	defer stop()
-	results := make(chan json.RawMessage)
-	var held atomic.Int64 // bytes of answers that the reader has not taken
-	var wg sync.WaitGroup
+	run := &gathering{hub: h, req: req, results: make(chan json.RawMessage)}
 	made := peer.InboundFrom(ctx)
 	for _, c := range h.table.serving(g.operation) {
-		if v := h.suits(c, req, made); v == suitable || v == lost { // one that is lost may come back in time
-			wg.Go(func() { results <- h.gatherOne(ctx, c, req, &held) })
+		switch h.suits(c, req, made) {
+		case suitable, lost: // one that is lost may come back in time
+			run.wg.Go(func() { run.spoke(ctx, c) })
+		case leaving:
+			run.wg.Go(func() {
+				run.failed(c.id, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "spoke " + c.id + " is draining and takes nothing new"})
+			})
 		}
 	}
 	if everywhere {
-		h.gatherElsewhere(ctx, g.elsewhere(), req, &wg, func(r json.RawMessage) {
-			held.Add(int64(len(r)))
-			results <- r
-		})
+		run.elsewhere(ctx, g.elsewhere())
 	}
-	go func() { wg.Wait(); close(results) }() // ends with the calls, which end with ctx; results is read to its end below
+	go func() { run.wg.Wait(); close(run.results) }() // ends with the calls, which end with ctx; results is read to its end below
 	var failed error
-	for r := range results {
-		held.Add(-int64(len(r)))
+	for r := range run.results {
+		run.held.Add(-int64(len(r)))
 		if failed == nil {
 			if failed = send(r); failed != nil {
 				stop()
 			}
 		}
 	}
+	if failed == nil && len(run.incomplete) > 0 {
+		return send(append(append([]byte{'{'}, incompleteMember(run.incomplete)...), '}'))
+	}
 	return failed
 }
 
-// gatherElsewhere asks the other hubs for what their spokes answer. A hub that
-// cannot be asked is left out and logged: nobody knows which spokes it has.
-func (h *Hub) gatherElsewhere(ctx context.Context, in json.RawMessage, req *call.Request, wg *sync.WaitGroup, give func(json.RawMessage)) {
+// gathering is one gather under way.
+type gathering struct {
+	hub     *Hub
+	req     *call.Request
+	results chan json.RawMessage
+	wg      sync.WaitGroup // who may send a result
+	held    atomic.Int64   // bytes of results that the reader has not taken
+
+	mu         sync.Mutex
+	incomplete []Incomplete // guarded by mu
+}
+
+// gatherBytes is how many bytes of results one gather holds for a slow reader; an answer that comes beyond
+// it is SLOW_CONSUMER.
+const gatherBytes = 4 << 20
+
+// gatherCredit is how many results of another hub may be on their way: the other hub holds the rest, within its own bound.
+const gatherCredit = 4
+
+// spoke calls one spoke.
+func (g *gathering) spoke(ctx context.Context, c *conn) {
+	output, err := g.hub.gatherCall(ctx, c, g.req)
+	if err != nil {
+		g.failed(c.id, asError(err))
+		return
+	}
+	g.answered(c.id, len(output), func() json.RawMessage {
+		b := append(jsonscan.AppendString([]byte(`{"spokeId":`), c.id), `,"output":`...)
+		if b = append(b, output...); len(output) == 0 {
+			b = append(b, "null"...)
+		}
+		return append(b, '}')
+	})
+}
+
+// answered hands on an answer of about size bytes, if there is room for it.
+func (g *gathering) answered(spokeID string, size int, result func() json.RawMessage) {
+	if g.held.Add(int64(size)) > gatherBytes { // counted first: many answers may come at the same moment
+		g.held.Add(-int64(size))
+		g.failed(spokeID, &call.Error{Code: call.CodeSlowConsumer, Sent: true,
+			Message: fmt.Sprintf("the results of the gather are not read: %d bytes wait", gatherBytes)})
+		return
+	}
+	b := result()
+	g.held.Add(int64(len(b) - size))
+	g.results <- b
+}
+
+// failed hands on why a spoke has no answer.
+func (g *gathering) failed(spokeID string, e *call.Error) {
+	b := append(jsonscan.AppendString([]byte(`{"spokeId":`), spokeID), `,"error":{`...)
+	b = append(call.AppendErrorMembers(b, e), "}}"...)
+	g.held.Add(int64(len(b)))
+	g.results <- b
+}
+
+// elsewhere asks the other hubs for what their spokes answer. A hub that cannot be asked, or whose results end
+// early, is noted: nobody knows which spokes it has.
+func (g *gathering) elsewhere(ctx context.Context, in json.RawMessage) {
+	h := g.hub
 	if h.alone() {
 		return
 	}
-	hubs, e := h.hubsFor(ctx, req)
+	hubs, e := h.hubsFor(ctx, g.req)
 	if e != nil {
-		h.log.Warn().Err(e).Msg("gather: the directory does not say who serves the operation elsewhere")
+		g.lacks("", e)
 	}
 	for _, id := range hubs {
-		wg.Go(func() {
-			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true,
-				Identity: req.Identity, Metadata: req.Metadata, OriginID: req.OriginID}
-			e := h.tryHub(ctx, id, ask, &reading{Reading: peer.Reading{Ctx: ctx, Send: func(env call.Envelope) error { give(env.Data); return nil }}})
+		g.wg.Go(func() {
+			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true, Credit: gatherCredit,
+				Identity: g.req.Identity, Metadata: g.req.Metadata, OriginID: g.req.OriginID}
+			e := h.tryHub(ctx, id, ask, &reading{Reading: peer.Reading{Ctx: ctx, Send: g.relayed}})
 			if e != nil {
-				h.log.Warn().Err(e).Str("link", id).Msg("gather: the answers of another hub are not complete")
+				g.lacks(id, e)
 			}
 		})
 	}
 }
 
-// gatherBytes is how many bytes of answers one gather holds for a reader who is slow; what comes beyond
-// it is SLOW_CONSUMER.
-const gatherBytes = 4 << 20
+// relayed hands on a result of another hub.
+func (g *gathering) relayed(env call.Envelope) error {
+	var spokeID string
+	if err := jsonscan.Decode(env.Data, jsonscan.StringField("spokeId", &spokeID)); err != nil {
+		return err
+	}
+	g.answered(spokeID, len(env.Data), func() json.RawMessage { return env.Data })
+	return nil
+}
 
-func (h *Hub) gatherOne(ctx context.Context, c *conn, req *call.Request, held *atomic.Int64) json.RawMessage {
-	output, err := h.gatherCall(ctx, c, req)
-	if held.Load()+int64(len(output)) > gatherBytes && err == nil {
-		err = &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "the answers are not read"}
-	}
-	b := jsonscan.AppendString([]byte(`{"spokeId":`), c.id)
-	if err != nil {
-		b = append(b, `,"error":{`...)
-		b = append(call.AppendErrorMembers(b, asError(err)), "}}"...)
-		held.Add(int64(len(b)))
-		return b
-	}
-	b = append(append(b, `,"output":`...), output...)
-	if len(output) == 0 {
-		b = append(b, "null"...)
-	}
-	b = append(b, '}')
-	held.Add(int64(len(b)))
-	return b
+// lacks notes that the results of a hub are missing, or those of all other hubs.
+func (g *gathering) lacks(hubID string, e *call.Error) {
+	g.hub.log.Warn().Err(e).Str("link", hubID).Msg("the results of a gather are incomplete")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.incomplete = append(g.incomplete, Incomplete{hubID, e.Code})
 }
 
 // gatherCall makes one call of a gather. The error of a spoke that is detached says so.

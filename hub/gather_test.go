@@ -2,8 +2,12 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -51,4 +55,71 @@ func TestGatherWithPartialResults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The bound on what a gather holds for a slow reader counts answers that come at the same moment, of this hub and of others.
+func TestGatherHoldsItsBoundAtOneMoment(t *testing.T) {
+	const size = 900 << 10
+	big := strings.Repeat("x", size)
+	// A hub hands one result on; of another hub's, 4 are on their way, and either hub holds one.
+	for name, beyond := range map[string]int{"one hub": 1, "another hub": 6} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				a, b := twoHubs(t)
+				net := a
+				if name != "one hub" {
+					net = b
+				}
+				release := make(chan struct{})
+				for i := range 24 {
+					net.Spoke(fmt.Sprint("w", i), nil, func(r *call.Registry) {
+						_ = call.Handle(r, "test.big", func(context.Context, json.RawMessage) (string, error) {
+							<-release
+							return big, nil
+						})
+					})
+				}
+				time.AfterFunc(time.Second, func() { close(release) })
+				held, refused, n := 0, 0, 0
+				for r := range call.Gather[string](t.Context(), a.Hub, "test.big", nil) {
+					if n++; n == 1 {
+						later(time.Second) // all others answer meanwhile
+						continue
+					}
+					if e, _ := errors.AsType[*call.Error](r.Err); e != nil {
+						if e.Code != call.CodeSlowConsumer || !e.Sent {
+							t.Error(e)
+						}
+						refused++
+					}
+					held += len(r.Output)
+				}
+				if n != 24 || held > 4<<20+beyond*size || refused == 0 {
+					t.Errorf("%d results, %d bytes were held, %d refused", n, held, refused)
+				}
+			})
+		})
+	}
+}
+
+// A spoke that drains takes no part in a gather, and the gather says so.
+func TestGatherNamesDrainingSpokes(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		net.Spoke("up", nil, serveWho("up"))
+		w := net.Spoke("w", nil, serveWho("w"))
+		go func() {
+			_, _ = call.Invoke[string](t.Context(), net.Hub, "test.wait", nil, call.To("w"), call.Timeout(time.Minute))
+		}()
+		synctest.Wait()
+		go func() { _ = w.Shutdown(t.Context()) }()
+		synctest.Wait()
+		got := map[string]error{}
+		for r := range call.Gather[string](t.Context(), net.Hub, "test.who", nil) {
+			got[r.SpokeID] = r.Err
+		}
+		if len(got) != 2 || got["up"] != nil || !errors.Is(got["w"], call.CodeUnavailable) {
+			t.Errorf("%v", got)
+		}
+	})
 }

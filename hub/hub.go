@@ -46,6 +46,7 @@ type Hub struct {
 	counters       peer.Counters
 	local          peer.Local // calls of the embedding program to the hub's own operations
 	turn           atomic.Uint64
+	building       chan struct{} // holds one for each page of a list that is being built
 	refused        atomic.Uint64
 	published      atomic.Uint64
 	draining       atomic.Bool // set under mu
@@ -72,7 +73,7 @@ func New(o *Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix(), drained: make(chan struct{})}
+	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix(), drained: make(chan struct{}), building: make(chan struct{}, listsAtOnce)}
 	h.waitingBytes.Limit = opts.MaxWaitingBytes
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -14,13 +14,17 @@ import (
 type table struct {
 	mu       sync.RWMutex // guards the fields below, and what conn says that it guards
 	spokes   map[string]*conn
+	byID     []*conn          // the same, sorted by id
 	sessions map[string]*conn // by session id, those that can be resumed
 	waiting  int              // how many of them have no connection
 	// providers holds, by operation, who serves it; what is in a slice is never changed in place, but it may grow.
 	providers map[string][]*conn
 	variants  map[string]struct{} // operations of which spokes gave different descriptions, until the last leaves
-	closed    bool
-	change    chan struct{} // closed at the next change; nil while nobody waits
+	names     []string            // of the operations in providers, sorted; nil: to be made
+	// namesVersion rises when an operation has its first provider or loses its last.
+	namesVersion uint64
+	closed       bool
+	change       chan struct{} // closed at the next change; nil while nobody waits
 }
 
 // claim is what became of an attempt to hold an id.
@@ -62,6 +66,7 @@ func (t *table) claim(c *conn) claim {
 		old.retired = out.reason
 	}
 	t.spokes[c.id] = c
+	t.byID = slices.Insert(t.byID, t.placeLocked(c.id), c)
 	if c.sessionID != "" {
 		t.sessions[c.sessionID] = c
 	}
@@ -213,6 +218,8 @@ func (t *table) removeLocked(c *conn) {
 		return
 	}
 	delete(t.spokes, c.id)
+	i := t.placeLocked(c.id)
+	t.byID = slices.Delete(t.byID, i, i+1)
 	if t.sessions[c.sessionID] == c {
 		delete(t.sessions, c.sessionID)
 	}
@@ -229,6 +236,7 @@ func (t *table) provideLocked(c *conn) (first []string) {
 		list := t.providers[op]
 		if len(list) == 0 {
 			first = append(first, op)
+			t.renamedLocked()
 		}
 		t.providers[op] = append(list, c) // whoever has the shorter one does not see it
 	}
@@ -245,12 +253,19 @@ func (t *table) withdrawLocked(c *conn) (last []string) {
 		if len(list) == 1 {
 			delete(t.providers, op)
 			delete(t.variants, op)
+			t.renamedLocked()
 			last = append(last, op)
 			continue
 		}
 		t.providers[op] = slices.Delete(slices.Clone(list), i, i+1)
 	}
 	return last
+}
+
+// renamedLocked notes that the set of operations has changed.
+func (t *table) renamedLocked() {
+	t.names = nil
+	t.namesVersion++
 }
 
 // close refuses every later claim.

@@ -80,13 +80,57 @@ func (t *table) generationOf(c *conn) int64 {
 func (t *table) all() []*conn {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	out := make([]*conn, 0, len(t.spokes))
-	for _, c := range slices.SortedFunc(maps.Values(t.spokes), func(a, b *conn) int { return strings.Compare(a.id, b.id) }) {
+	out := make([]*conn, 0, len(t.byID))
+	for _, c := range t.byID {
 		if c.generation != 0 {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// placeLocked is where the spoke with the id is in byID, or would be.
+func (t *table) placeLocked(id string) int {
+	i, _ := slices.BinarySearchFunc(t.byID, id, func(c *conn, id string) int { return strings.Compare(c.id, id) })
+	return i
+}
+
+// behind returns the next spokes, sorted by id, whose ids begin with prefix and are behind after. None is the end.
+func (t *table) behind(after, prefix string) []*conn {
+	const most = 256 // the lock is held for them
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []*conn
+	for _, c := range t.byID[t.placeLocked(max(after, prefix)):] {
+		if len(out) == most || !strings.HasPrefix(c.id, prefix) {
+			break
+		}
+		if c.generation != 0 && (c.id > after || after == "") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// operationNames returns the names of what spokes serve, sorted; the slice must not be changed.
+func (t *table) operationNames() []string {
+	t.mu.RLock()
+	names, version := t.names, t.namesVersion
+	stale := names == nil
+	if stale {
+		names = slices.Collect(maps.Keys(t.providers))
+	}
+	t.mu.RUnlock()
+	if !stale {
+		return names
+	}
+	slices.Sort(names)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.namesVersion == version {
+		t.names = names
+	}
+	return names
 }
 
 // everyone gives all connections that hold an id, in no order.

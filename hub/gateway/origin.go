@@ -26,7 +26,7 @@ func (g *Handler) admitOrigin(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("origin %q is not allowed for host %q", origin, r.Host)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+	w.Header().Set("Access-Control-Expose-Headers", "Link, Retry-After, "+incompleteHeader)
 	return nil
 }
 

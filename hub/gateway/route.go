@@ -60,6 +60,8 @@ func (g *Handler) findFixed(name string) (route, bool) {
 	switch name {
 	case "spokes":
 		to.serve = g.spokes
+	case "operations":
+		to.serve = g.operations
 	case "stats":
 		to.serve = g.stats
 	case "healthz":

@@ -7,11 +7,6 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 )
 
-// spokes lists what hub.spokes lists.
-func (g *Handler) spokes(w http.ResponseWriter, r *http.Request, id *call.Identity) {
-	answerValue(w, http.StatusOK, g.hub.AllSpokes(r.Context(), id))
-}
-
 func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, _ *call.Identity) {
 	answerValue(w, http.StatusOK, g.hub.Stats())
 }

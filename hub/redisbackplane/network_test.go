@@ -144,13 +144,13 @@ func TestAcrossHubs(t *testing.T) {
 	if out, err := call.Invoke[json.RawMessage](t.Context(), a.Hub, "test.echo", big); err != nil || len(out) != len(big) {
 		t.Errorf("a large call: %d bytes, %v", len(out), err)
 	}
-	spokes, err := call.Invoke[[]hub.SpokeInfo](t.Context(), a.Hub, "hub.spokes", nil)
-	if err != nil || len(spokes) != 2 || spokes[1].HubID != "hub-1" {
+	spokes, err := call.Invoke[hub.Page[hub.SpokeInfo]](t.Context(), a.Hub, "hub.spokes", nil)
+	if err != nil || len(spokes.Items) != 2 || spokes.Items[1].HubID != "hub-1" || spokes.Incomplete != nil {
 		t.Errorf("hub.spokes: %+v, %v", spokes, err)
 	}
-	ops := a.Hub.AllOperations(t.Context(), nil)
-	if !slices.ContainsFunc(ops, func(o hub.OperationInfo) bool { return o.Name == "test.who.on-b" }) {
-		t.Errorf("the operations of the other hub are missing: %+v", ops)
+	ops, err := a.Hub.AllOperations(t.Context(), nil)
+	if err != nil || !slices.ContainsFunc(ops, func(o hub.OperationInfo) bool { return o.Name == "test.who.on-b" }) {
+		t.Errorf("the operations of the other hub are missing: %+v, %v", ops, err)
 	}
 	gatherAndPrefer(t, a)
 	if done, err := a.Hub.Disconnect(t.Context(), "on-b", "test"); !done || err != nil {

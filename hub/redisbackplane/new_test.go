@@ -114,8 +114,8 @@ func TestCluster(t *testing.T) {
 	works("on a cluster")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if n := len(nodes[0].Hub.AllSpokes(ctx, nil)); n != 3 {
-		t.Errorf("%d spokes on all hubs", n)
+	if all, err := nodes[0].Hub.AllSpokes(ctx, nil, nil); err != nil || len(all) != 3 {
+		t.Errorf("%d spokes on all hubs, %v", len(all), err)
 	}
 	cluster.Nodes()[0].Kill()
 	cluster.Nodes()[0].Restart()

@@ -1,0 +1,207 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+)
+
+// OperationInfo describes an operation that can be called.
+type OperationInfo struct {
+	call.Operation
+	// Spokes is how many spokes serve it; 0 for one of the hub's own.
+	Spokes int `json:"spokes"`
+	// Truncated reports that the item was too large for a page of a list and has only its name and type.
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// operationList is hub.operations.
+var operationList = listKind{
+	operation: linkOperations, key: "name",
+	always:  []string{"name", "spokes"},
+	short:   []string{"name", "type", "spokes"},
+	members: members("name", "type", "description", "inputSchema", "outputSchema", "errorCodes", "accessControl", "spokes"),
+	here:    operationsHere, merge: addUpOperations,
+}
+
+func members(names ...string) map[string]struct{} {
+	m := make(map[string]struct{}, len(names))
+	for _, n := range names {
+		m[n] = struct{}{}
+	}
+	return m
+}
+
+func operationsHere(ctx context.Context, k *listKind, h *Hub, id *call.Identity, q *ListQuery, own bool, b *pageBuilder) error {
+	served := h.table.operationNames()
+	names := served
+	var mine map[string]call.Operation
+	if own && len(q.Selector) == 0 {
+		mine = make(map[string]call.Operation)
+		names = slices.Clone(served)
+		for _, op := range h.operations.Operations() {
+			mine[op.Name] = op
+			names = append(names, op.Name)
+		}
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	sees := h.sight(id, q)
+	for _, name := range within(names, q) {
+		if ctx.Err() != nil {
+			return call.ContextError(ctx, false)
+		}
+		info, ok := h.operationInfo(id, name, mine, sees)
+		if !ok {
+			continue
+		}
+		if more, err := k.put(b, name, info, q); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// within returns those of the sorted names that the query selects.
+func within(names []string, q *ListQuery) []string {
+	i, found := slices.BinarySearch(names, max(q.After, q.Prefix))
+	if found && q.After >= q.Prefix && q.After != "" {
+		i++
+	}
+	names = names[i:]
+	end := 0
+	for end < len(names) && strings.HasPrefix(names[end], q.Prefix) {
+		end++
+	}
+	names = names[:end]
+	if q.Operation != "" {
+		i, found := slices.BinarySearch(names, q.Operation)
+		if !found {
+			return nil
+		}
+		return names[i : i+1]
+	}
+	return names
+}
+
+// sight returns whether the identity may see a spoke with the labels that the query asks for. A spoke is looked at once,
+// since it may serve many operations.
+func (h *Hub) sight(id *call.Identity, q *ListQuery) func(*conn) bool {
+	if (id == nil || h.opts.Authorize == nil) && len(q.Selector) == 0 {
+		return func(*conn) bool { return true }
+	}
+	known := make(map[*conn]bool)
+	return func(c *conn) bool {
+		may, ok := known[c]
+		if !ok {
+			may = h.listed(id, &ListQuery{Selector: q.Selector}, c)
+			known[c] = may
+		}
+		return may
+	}
+}
+
+// operationInfo describes an operation; it returns false if the identity sees nobody who serves it, or may not call it.
+func (h *Hub) operationInfo(id *call.Identity, name string, mine map[string]call.Operation, sees func(*conn) bool) (OperationInfo, bool) {
+	var info OperationInfo
+	if h.allow(id, Call, name) != nil {
+		return info, false
+	}
+	op, found := mine[name]
+	if found = found && (id == nil || op.Access.Allows(id)); found {
+		info.Operation = op
+	}
+	for _, c := range h.table.serving(name) {
+		op, ok := h.table.profileOf(c).operations[name]
+		if !ok || !sees(c) || id != nil && !op.Access.Allows(id) {
+			continue
+		}
+		if !found {
+			info.Operation, found = op, true
+		}
+		info.Spokes++
+	}
+	return info, found
+}
+
+// addUpOperations makes one item of those of one name, with the number of spokes in all.
+func addUpOperations(items []listItem) []listItem {
+	out := items[:0]
+	for _, it := range items {
+		n := len(out) - 1
+		if n < 0 || out[n].key != it.key {
+			out = append(out, it)
+			continue
+		}
+		out[n].n += it.n
+		out[n].raw = withSpokes(out[n].raw, out[n].n)
+	}
+	return out
+}
+
+// withSpokes replaces the number of spokes.
+func withSpokes(raw json.RawMessage, n int64) json.RawMessage {
+	out := []byte{'{'}
+	o := jsonscan.OpenValid(raw)
+	for o.Next() {
+		if string(o.Name()) == "spokes" {
+			continue
+		}
+		out = append(jsonscan.AppendString(out, string(o.Name())), ':')
+		out = append(append(out, o.Value()...), ',')
+	}
+	return append(strconv.AppendInt(append(out, `"spokes":`...), n, 10), '}')
+}
+
+// AllOperations lists what the identity may call on all hubs, this hub's own operations included, sorted by name; see
+// [Hub.AllSpokes].
+func (h *Hub) AllOperations(ctx context.Context, id *call.Identity) ([]OperationInfo, error) {
+	return everything[OperationInfo](ctx, h, &operationList, id, &ListQuery{})
+}
+
+// ListOperations lists what can be called on this hub, its own operations
+// included, sorted by name, as far as the identity may call it; nil sees all.
+func (h *Hub) ListOperations(id *call.Identity) []OperationInfo {
+	var out []OperationInfo
+	for _, op := range h.operations.Operations() {
+		if h.mayCall(id, op) == nil {
+			out = append(out, OperationInfo{Operation: op})
+		}
+	}
+	return mergeOperations(append(out, h.spokeOperations(id)...))
+}
+
+// spokeOperations lists what the spokes of this hub serve.
+func (h *Hub) spokeOperations(id *call.Identity) []OperationInfo {
+	out := []OperationInfo{}
+	for _, c := range h.table.all() {
+		if h.allow(id, List, c.id) != nil {
+			continue
+		}
+		for _, op := range h.table.profileOf(c).operations {
+			if h.mayCall(id, op) == nil {
+				out = append(out, OperationInfo{Operation: op, Spokes: 1})
+			}
+		}
+	}
+	return mergeOperations(out)
+}
+
+// mergeOperations sorts by name and adds up who serves the same.
+func mergeOperations(list []OperationInfo) []OperationInfo {
+	slices.SortStableFunc(list, func(a, b OperationInfo) int { return strings.Compare(a.Name, b.Name) })
+	out := list[:0]
+	for _, o := range list {
+		if n := len(out); n > 0 && out[n-1].Name == o.Name {
+			out[n-1].Spokes += o.Spokes
+			continue
+		}
+		out = append(out, o)
+	}
+	return out
+}
