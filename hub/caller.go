@@ -60,6 +60,14 @@ func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelo
 // answer answers a request of the embedding program with an operation of the
 // hub's own, or routes it.
 func (h *Hub) answer(req *call.Request, rd *reading) error {
+	err := h.answerFrom(req, rd)
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		peer.LogFailed(&h.log, req, e)
+	}
+	return err
+}
+
+func (h *Hub) answerFrom(req *call.Request, rd *reading) error {
 	if h.draining.Load() && req.ParentID == "" {
 		return draining()
 	}

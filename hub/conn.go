@@ -114,7 +114,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Total:     &h.waitingBytes,
 			Log:       log,
 		}),
-		Log: log, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
+		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, Control: c.control,
 		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters,
 	})
@@ -123,6 +123,9 @@ func (h *Hub) newConn(a *arrival) *conn {
 	c.adopt(a)
 	return c
 }
+
+// ends names the two sides of the connection for errors.
+func (c *conn) ends() (this, other string) { return "hub " + c.hub.opts.ID, "spoke " + c.id }
 
 // adopt takes over what each registration says anew.
 func (c *conn) adopt(a *arrival) {

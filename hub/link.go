@@ -114,6 +114,7 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 	l.peer = peer.New(h.ctx, peer.Config{
 		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: randomPrefix(), Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
 		MaxInFlight: linkInFlight, Counters: &h.counters,
+		Ends:   func() (this, other string) { return "hub " + h.opts.ID, "hub " + hubID },
 		Remote: hubID, MadeFor: func(id string) (*peer.Inbound, bool) { return ls.madeFor(hubID, id) },
 	})
 	if w, ok := conn.(Watched); ok {

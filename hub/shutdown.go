@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -164,13 +165,16 @@ func (h *Hub) leaveBackplane() {
 	h.leaveDirectory(ctx)
 }
 
+// errCut is why calls end for which Shutdown had no time.
+var errCut = errors.New("the hub shut down before the call ended")
+
 // cut ends everything that is left.
 func (h *Hub) cut() {
 	h.cancel()
 	h.stopBeat()
 	h.local.CancelAll(draining())
 	for _, c := range h.table.everyone() {
-		c.peer.End(context.Canceled)
+		c.peer.End(errCut)
 		c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 	}
 }

@@ -60,8 +60,16 @@ func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Enve
 	}, s.opts.Interceptors...)(ctx, req, send)
 }
 
-// ask makes the call on the connection of the moment, or on the next.
+// ask makes the call on the current connection, or on the next.
 func (s *Spoke) ask(req *call.Request, rd *peer.Reading) error {
+	err := s.askHub(req, rd)
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		peer.LogFailed(&s.log, req, e)
+	}
+	return err
+}
+
+func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
 	ctx := rd.Ctx
 	left := peer.Remaining(ctx, req)
 	if left < 0 {

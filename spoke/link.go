@@ -60,7 +60,7 @@ func (s *Spoke) newLink(a *attachment, sessionID string) *link {
 		OnSlow: func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
-		Session: sess, Log: logger, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
+		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
 		Event: l.target.Event, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Counters: &s.counters,
 	})
 	l.adopt(a)

@@ -85,5 +85,5 @@ func asError(err error) *call.Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &call.Error{Code: call.CodeAborted, Message: err.Error(), Sent: true, Cause: err}
 	}
-	return disconnected(err, true)
+	return &call.Error{Code: call.CodeDisconnected, Sent: true, Retryable: true, Cause: err, Message: "the connection was lost"}
 }

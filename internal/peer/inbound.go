@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 )
@@ -87,6 +89,7 @@ func (in *Inbound) run() {
 	switch {
 	case in.ended.Load():
 	case err != nil:
+		LogFailed(in.peer.cfg.Log(), &in.Request, err)
 		in.fail(err)
 	case in.Request.Stream:
 		b := session.NewBuffer()
@@ -175,6 +178,22 @@ func (in *Inbound) addCredit(n int) {
 	if hook != nil {
 		hook(n)
 	}
+}
+
+// LogFailed writes how a call ended, at level debug: at its caller, at each hub on its way, and where its handler ran.
+func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
+	ev := log.Debug()
+	if ev == nil {
+		return
+	}
+	if req.To != "" {
+		ev.Str("to", req.To)
+	}
+	if req.Identity != nil {
+		ev.Str("caller", req.Identity.ID)
+	}
+	ev.Str("operation", req.Operation).Str("request", req.OriginID).Str("code", string(e.Code)).
+		Bool("sent", e.Sent).Str("error", e.Message).Msg("call failed")
 }
 
 // Context is the request's context.

@@ -9,6 +9,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pending"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // Outgoing is a request that was sent from here.
@@ -88,24 +89,34 @@ func (p *Peer) refused(err error) error {
 	case errors.Is(err, pending.ErrFull):
 		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
 	default:
-		return disconnected(err, false)
+		return p.disconnected(err, false)
 	}
 }
 
 func (p *Peer) notSent(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, session.ErrNoRoom):
-		return &call.Error{Code: call.CodeTimeout, Message: "the connection took no more in the call's time", Cause: context.DeadlineExceeded}
+		return &call.Error{Code: call.CodeTimeout, Message: p.from("took no request within the call's time"), Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return call.ContextError(ctx, false)
 	default:
-		return disconnected(err, false)
+		return p.disconnected(err, false)
 	}
 }
 
-func disconnected(cause error, sent bool) *call.Error {
-	return &call.Error{Code: call.CodeDisconnected, Sent: sent, Retryable: true, Cause: cause,
-		Message: "the connection was lost"}
+func (p *Peer) disconnected(cause error, sent bool) *call.Error {
+	this, other := p.cfg.Ends()
+	msg := "the connection between " + this + " and " + other + " was lost"
+	if !errors.Is(cause, transport.ErrLost) { // which has addresses in it that a far caller must not see
+		msg += ": " + cause.Error()
+	}
+	return &call.Error{Code: call.CodeDisconnected, Sent: sent, Retryable: true, Cause: cause, Message: msg}
+}
+
+// from makes a message about what the other side did, or did not do, to this side.
+func (p *Peer) from(what string) string {
+	this, other := p.cfg.Ends()
+	return this + ": " + other + " " + what
 }
 
 // Next gives the next output and waits for it: [io.EOF] when the call is
@@ -136,15 +147,15 @@ func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
 func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 	switch {
 	case isEnded(err):
-		return disconnected(err, o.peer.sess.Written(o.pos))
+		return o.peer.disconnected(err, o.peer.sess.Written(o.pos))
 	case errors.Is(err, pending.ErrOverrun):
 		return &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "more responses came than the reader takes"}
 	case errors.Is(err, pending.ErrTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("the call's time was up"),
-			Message: "the call's time was up", Cause: context.DeadlineExceeded}
+			Message: o.peer.from("did not answer within the call's time"), Cause: context.DeadlineExceeded}
 	case errors.Is(err, pending.ErrIdleTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("no response in the idle time"),
-			Message: "no response in the idle time", Cause: context.DeadlineExceeded}
+			Message: o.peer.from("sent no response within the call's idle time"), Cause: context.DeadlineExceeded}
 	case errors.Is(err, pending.ErrClosed):
 		return &call.Error{Code: call.CodeAborted, Sent: true, Message: "the call was left"}
 	default:

@@ -46,6 +46,8 @@ type Config struct {
 	MaxInFlight int
 	// MaxDepth bounds the nesting of JSON in what arrives; 0 is 10,000 levels.
 	MaxDepth int
+	// Ends names this side and the other for errors: "hub h1", "spoke w1".
+	Ends func() (this, other string)
 	// Remote, if not empty, names the program at the other end, which may have more than one connection to
 	// this one and knows a request by its id whichever it came on: a hub at the other end of a link.
 	Remote string
@@ -105,6 +107,9 @@ func New(ctx context.Context, cfg Config) *Peer {
 	}
 	if cfg.Log == nil {
 		cfg.Log = session.NoLog
+	}
+	if cfg.Ends == nil {
+		cfg.Ends = func() (this, other string) { return "this side", "the other side" }
 	}
 	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
 }
@@ -297,7 +302,7 @@ func (p *Peer) newID() string {
 // endedError is what waiting requests get when the session ends.
 type endedError struct{ cause error }
 
-func (e endedError) Error() string { return "the connection was lost: " + e.cause.Error() }
+func (e endedError) Error() string { return e.cause.Error() }
 func (e endedError) Unwrap() error { return e.cause }
 
 func isEnded(err error) bool {

@@ -139,7 +139,10 @@ func (in *Inbound) answer(output []byte, o *outbox) {
 func (in *Inbound) Refuse(e *call.Error) { in.refuse(e) }
 
 // refuse ends a relayed request with an error, without waiting.
-func (in *Inbound) refuse(e *call.Error) { in.finishSoon(in.errorFrame(e), nil) }
+func (in *Inbound) refuse(e *call.Error) {
+	LogFailed(in.peer.cfg.Log(), &in.Request, e)
+	in.finishSoon(in.errorFrame(e), nil)
+}
 
 // finishSoon is finish without waiting: where there is no room a goroutine does that. It ends what admit
 // has counted.
