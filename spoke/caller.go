@@ -164,6 +164,10 @@ func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.T
 		if e.Code == call.CodeAborted {
 			e.Message = "the caller's context was cancelled while there was no connection to a hub"
 		}
+		if last := s.LastError(); last != nil {
+			e.Message += ": " + last.Error()
+		}
+		e.Cause = err
 		return nil, e
 	}
 }

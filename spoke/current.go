@@ -9,7 +9,8 @@ func (s *Spoke) current() *link {
 	return s.link
 }
 
-// await waits for a session. It fails with the context's cause or [ErrStopped].
+// await waits for a session. Its error wraps the context's cause or [ErrStopped], and why there is no
+// session.
 func (s *Spoke) await(ctx context.Context) (*link, error) {
 	for {
 		s.mu.Lock()
@@ -19,12 +20,12 @@ func (s *Spoke) await(ctx context.Context) (*link, error) {
 		case l != nil:
 			return l, nil
 		case stopping:
-			return nil, ErrStopped
+			return nil, s.errStopped()
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, s.unregistered(context.Cause(ctx))
 		}
 	}
 }

@@ -95,7 +95,9 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 		err = sub.err
 		e.mu.Unlock()
 	case <-ctx.Done():
-		err = context.Cause(ctx)
+		if err = context.Cause(ctx); e.spoke.current() == nil {
+			err = e.spoke.unregistered(err)
+		}
 	}
 	if err != nil {
 		stop()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -60,6 +59,9 @@ type Options struct {
 	// to BackoffMax, 0 is 20 s. Each delay is chosen between 0 and that.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
+	// RetryAfterMax is the longest Retry-After that the spoke follows; 0 is 2 min. A hub that answers with one is left
+	// alone for that time, while the others (URLs) are dialed.
+	RetryAfterMax time.Duration
 	// BackoffReset is how long the spoke must have been registered for the delays to
 	// begin anew; 0 is 10 s.
 	BackoffReset time.Duration
@@ -96,16 +98,20 @@ func (o *Options) withDefaults(first string) (Options, error) {
 		c = *o
 	}
 	c.URLs = append([]string{first}, slices.Clone(c.URLs)...)
-	for _, u := range c.URLs {
-		if err := checkURL(u); err != nil {
-			return c, err
+	for i, u := range c.URLs {
+		err := transport.ValidURL(u)
+		switch {
+		case err != nil && i == 0:
+			return c, fmt.Errorf("%w: %w", ErrOptions, err)
+		case err != nil:
+			return c, fmt.Errorf("%w: URLs[%d]: %w", ErrOptions, i-1, err)
 		}
 	}
 	if len(c.ID) > peer.MaxSpokeIDBytes {
 		return c, fmt.Errorf("%w: the id is longer than %d bytes", ErrOptions, peer.MaxSpokeIDBytes)
 	}
 	if c.MaxInFlight < 0 || c.MaxMessageBytes < 0 || c.LogBytes < 0 || c.HandshakeTimeout < 0 || c.HeartbeatTimeout < 0 ||
-		c.BackoffMin < 0 || c.BackoffMax < 0 || c.BackoffReset < 0 {
+		c.RetryAfterMax < 0 || c.BackoffMin < 0 || c.BackoffMax < 0 || c.BackoffReset < 0 {
 		return c, fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
 	}
 	orDefault(&c.MaxInFlight, peer.DefaultMaxInFlight)
@@ -117,6 +123,7 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	orDefault(&c.BackoffMin, 200*time.Millisecond)
 	orDefault(&c.BackoffMax, 20*time.Second)
 	orDefault(&c.BackoffReset, 10*time.Second)
+	orDefault(&c.RetryAfterMax, 2*time.Minute)
 	c.BackoffMax = max(c.BackoffMax, c.BackoffMin)
 	if c.Logger == nil {
 		nop := zerolog.Nop()
@@ -127,22 +134,6 @@ func (o *Options) withDefaults(first string) (Options, error) {
 			MaxMessageBytes: c.MaxMessageBytes}
 	}
 	return c, nil
-}
-
-func checkURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return fmt.Errorf("%w: URL: %w", ErrOptions, err)
-	}
-	switch u.Scheme {
-	case "ws", "wss", "http", "https":
-	default:
-		return fmt.Errorf("%w: URL %q: the scheme must be ws, wss, http or https", ErrOptions, u.Redacted())
-	}
-	if u.Host == "" {
-		return fmt.Errorf("%w: URL %q names no host", ErrOptions, u.Redacted())
-	}
-	return nil
 }
 
 func orDefault[T int | int64 | time.Duration](p *T, d T) {

@@ -5,20 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/redact"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 // Run dials, registers, serves and reconnects until
 //
-//   - ctx ends: it leaves at once, with the context's error;
+//   - ctx ends: it leaves immediately, with the context's error, which wraps [Spoke.LastError] too if
+//     the spoke is not registered;
 //   - Shutdown has drained it: nil;
-//   - a hub says stop (HTTP 401 or 403, or a close code from 4500 to 4999): an error that
-//     has the [*transport.HandshakeError] or [*transport.CloseError], and the [*call.Error] of a refused
-//     registration, in its chain.
+//   - a hub refuses the spoke (the header Hubspoke-Refused, or a close code from 4500 to 4999): an error
+//     that has the [*transport.HandshakeError] or [*transport.CloseError], and the [*call.Error] of a refused
+//     registration, in its chain. A 401 or 403 without the header comes from something on the way
+//     to the hub, and the spoke comes back. If the hub does not accept the token, the spoke calls Options.Token again: Run
+//     returns when it has only tokens that were refused (the same one again, or three different ones over
+//     30 s), or, if the spoke had been registered with the token, after 30 s.
 //
 // It may be called once. When it returns nothing that it started is left.
 func (s *Spoke) Run(ctx context.Context) error {
@@ -36,8 +40,9 @@ func (s *Spoke) Run(ctx context.Context) error {
 		return nil
 	}
 	err := s.loop(ctx)
+	s.ended.Store(&err)
 	if err != nil && ctx.Err() == nil {
-		s.log.Error().Err(err).Msg("the hub says stop")
+		s.log.Error().Err(err).Msg("refused by the hub, stopped")
 	}
 	return err
 }
@@ -58,6 +63,8 @@ func (s *Spoke) stopped() {
 // end is how a connection, or the attempt to make one, ended.
 type end struct {
 	err        error
+	final      bool          // the spoke stops
+	answered   bool          // the registration was
 	registered time.Duration // how long it was
 	retryAfter time.Duration // the hub asks for at least this
 }
@@ -65,19 +72,23 @@ type end struct {
 func (s *Spoke) loop(ctx context.Context) error {
 	b := backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}
 	defer func() { s.drop(ErrStopped) }()
-	turn := 0
+	to := rotation{urls: s.opts.URLs}
+	var tokens refusals
 	waited := false // for a session to go on
 	for {
 		s.state.set(Connecting)
-		e := s.connect(ctx, s.opts.URLs[turn%len(s.opts.URLs)])
+		e := s.connect(ctx, &to, &tokens)
 		switch {
 		case s.quit.Err() != nil, s.isStopping() && !s.held.alive():
 			return nil
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && e.answered:
 			return context.Cause(ctx)
-		case terminal(e.err):
+		case ctx.Err() != nil:
+			return s.unregistered(context.Cause(ctx))
+		case e.final:
 			return e.err
 		}
+		s.last.Store(&e.err)
 		if e.registered >= s.opts.BackoffReset || waited && !s.held.alive() {
 			b.reset() // the tries for a session that is given up say nothing of the next hub
 		}
@@ -86,16 +97,20 @@ func (s *Spoke) loop(ctx context.Context) error {
 		if waited { // its hub has it, for a while
 			delay = min(delay, s.held.window/3)
 		}
-		if !waited || errors.Is(e.err, syscall.ECONNREFUSED) { // where nobody listens there is no session either
-			turn++
+		if !waited || isConnectionRefused(e.err) { // where nobody listens there is no session either
+			to.advance()
 		}
-		delay = max(delay, e.retryAfter)
+		patience := time.Duration(0)
+		if waited { // for the hub that has the session
+			patience = s.held.window / 3
+		}
+		delay = to.settle(max(delay, e.retryAfter), patience)
 		s.log.Info().Err(e.err).Dur("delay", delay).Msg("disconnected; coming back")
 		if !s.pause(ctx, delay) {
 			if s.quit.Err() != nil {
 				return nil
 			}
-			return context.Cause(ctx)
+			return s.unregistered(context.Cause(ctx))
 		}
 	}
 }
@@ -114,30 +129,34 @@ func (s *Spoke) pause(ctx context.Context, delay time.Duration) bool {
 	return false
 }
 
-// terminal says after which ends a spoke stays away (protocol sections 1 and 7).
-func terminal(err error) bool {
-	if ce, ok := errors.AsType[*transport.CloseError](err); ok && ce.Remote {
-		return ce.Code.Terminal()
-	}
-	if he, ok := errors.AsType[*transport.HandshakeError](err); ok {
-		return he.Status == http.StatusUnauthorized || he.Status == http.StatusForbidden
-	}
-	return false
-}
-
 // connect makes one connection and stays with it to its end.
-func (s *Spoke) connect(ctx context.Context, url string) end {
+func (s *Spoke) connect(ctx context.Context, to *rotation, tokens *refusals) (e end) {
+	url := to.url()
 	dialCtx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.quit, cancel)()
-	s.attempts.Add(1)
-	conn, err := s.dial(dialCtx, url)
-	if err != nil {
-		e := end{err: fmt.Errorf("dial %s: %w", url, err)}
-		if he, ok := errors.AsType[*transport.HandshakeError](err); ok {
-			e.retryAfter = he.RetryAfter
+	token := ""
+	defer func() {
+		if !e.answered && tokens.note(token, e.err, time.Now()) || terminal(e.err) {
+			e.final = true
 		}
-		return e
+	}()
+	if s.opts.Token != nil {
+		var err error
+		if token, err = s.opts.Token(dialCtx); err != nil {
+			return end{err: fmt.Errorf("token: %w", redact.Error(err))}
+		}
+	}
+	if refusal := tokens.repeated(token, time.Now()); refusal != nil {
+		return end{err: refusal, final: true}
+	}
+	s.attempts.Add(1)
+	conn, err := s.opts.Dialer.Dial(dialCtx, url, s.header(token))
+	if err != nil {
+		if he, ok := errors.AsType[*transport.HandshakeError](err); ok && he.RetryAfter > 0 {
+			to.hold(url, min(he.RetryAfter, s.opts.RetryAfterMax))
+		}
+		return end{err: fmt.Errorf("dial %s: %w", redact.URL(url), redact.Error(err))}
 	}
 	defer conn.Abort()
 	stop := context.AfterFunc(dialCtx, conn.Abort)
@@ -152,24 +171,24 @@ func (s *Spoke) connect(ctx context.Context, url string) end {
 		s.drop(err)
 	}
 	if err != nil {
-		return end{err: fmt.Errorf("register at %s: %w", url, err)}
+		return end{err: fmt.Errorf("register at %s: %w", redact.URL(url), redact.Error(err))}
 	}
-	return s.stay(ctx, l, resumed)
+	tokens.admitted(token)
+	e = s.stay(ctx, l, resumed)
+	e.answered = true
+	return e
 }
 
-func (s *Spoke) dial(ctx context.Context, url string) (transport.Conn, error) {
+// header returns what is sent along with the handshake.
+func (s *Spoke) header(token string) http.Header {
 	header := s.opts.Header.Clone()
 	if s.opts.Token != nil {
-		token, err := s.opts.Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
 		if header == nil {
 			header = http.Header{}
 		}
 		header.Set("Authorization", "Bearer "+token)
 	}
-	return s.opts.Dialer.Dial(ctx, url, header)
+	return header
 }
 
 // withClose reads on after a refusal to the close code, which says whether to

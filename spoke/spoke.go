@@ -42,8 +42,10 @@ type Spoke struct {
 	connects   atomic.Uint64
 	resumed    atomic.Uint64
 	attempts   atomic.Int64
-	held       *link          // the session that the loop has in hand; Run's goroutine's
-	handlers   sync.WaitGroup // those of sessions that have ended; Run joins them
+	held       *link                 // the session that the loop has in hand; Run's goroutine's
+	last       atomic.Pointer[error] // how the last dial or connection ended
+	ended      atomic.Pointer[error] // what Run returned
+	handlers   sync.WaitGroup        // those of sessions that have ended; Run joins them
 
 	mu       sync.Mutex // guards the fields below
 	running  bool

@@ -100,8 +100,9 @@ func (s *Spoke) States(ctx context.Context) iter.Seq[State] {
 	}
 }
 
-// Ready waits until the spoke is registered. It fails with the context's error,
-// or with [ErrStopped] when the spoke has stopped or is about to.
+// Ready waits until the spoke is registered. Its error wraps the context's error, or
+// [ErrStopped] when the spoke has stopped or is about to, and, in both cases, why the spoke is not registered: the
+// last failed dial with its status, or the close code and reason.
 func (s *Spoke) Ready(ctx context.Context) error {
 	for {
 		st, changed := s.state.get()
@@ -109,12 +110,12 @@ func (s *Spoke) Ready(ctx context.Context) error {
 		case Registered:
 			return nil
 		case Draining, Stopped:
-			return ErrStopped
+			return s.errStopped()
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return s.unregistered(context.Cause(ctx))
 		}
 	}
 }

@@ -3,7 +3,6 @@ package spoke_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -16,20 +15,6 @@ import (
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
-
-func TestTerminalStatusStops(t *testing.T) {
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
-		bubble.Test(t, func(t *testing.T) {
-			net := hubtest.New(t, nil)
-			wire := net.Dialer(nil)
-			wire.Refuse(&transport.HandshakeError{Status: status})
-			err := net.Start("a", &spoke.Options{Dialer: wire}, nil).Wait()
-			if he, ok := errors.AsType[*transport.HandshakeError](err); !ok || he.Status != status || wire.Dials() != 1 {
-				t.Errorf("%v after %d dials", err, wire.Dials())
-			}
-		})
-	}
-}
 
 func TestReplacedStops(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

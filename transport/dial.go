@@ -55,7 +55,7 @@ func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Head
 		return nil, err
 	}
 	if err := ValidURL(url); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: %w", err)
 	}
 	lim, err := newLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger)
 	if err != nil {
@@ -88,11 +88,11 @@ func ValidURL(raw string) error {
 	u, err := neturl.Parse(raw)
 	switch {
 	case err != nil:
-		return errors.New("transport: not a valid URL (it is not shown, since it may contain a password)")
+		return errors.New("not a valid URL (it is not shown, since it may contain a password)")
 	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("transport: URL %q: the scheme must be ws, wss, http or https", redact.URL(raw))
+		return fmt.Errorf("URL %q: the scheme must be ws, wss, http or https", redact.URL(raw))
 	case u.Hostname() == "":
-		return fmt.Errorf("transport: URL %q names no host", redact.URL(raw))
+		return fmt.Errorf("URL %q names no host", redact.URL(raw))
 	}
 	return nil
 }

@@ -1,0 +1,12 @@
+package spoke
+
+import (
+	"errors"
+	"syscall"
+)
+
+// wsaeConnRefused is what Windows reports; syscall.ECONNREFUSED is a number that Go made up there.
+const wsaeConnRefused = syscall.Errno(10061)
+
+// isConnectionRefused reports whether nothing listens at the address of a failed dial.
+func isConnectionRefused(err error) bool { return errors.Is(err, wsaeConnRefused) }
