@@ -91,10 +91,13 @@ class FakeConnection {
     this.headers = request.headers;
     this.#socket = socket;
     socket.on('data', (chunk) => this.#read(chunk));
-    socket.on('close', () => this.#closes.put({ code: 1006, reason: '' }));
+    socket.on('close', () => {
+      this.#closes.put({ code: 1006, reason: '' });
+      this.#frames.put({ type: 'closed' }); // so that a reader does not wait for ever
+    });
   }
 
-  /** The next frame of the spoke: `{type, payload}`. */
+  /** The next frame of the spoke: `{type, payload}`. After the last one its type is `closed`. */
   next() {
     return this.#frames.take();
   }

@@ -15,10 +15,19 @@ const SEND_PAUSE = 1 * MIB; // waiting on the socket: streams pause here
 const SEND_LIMIT = 8 * MIB; // and here new calls and events are refused
 const CALL_TIMEOUT = 30_000;
 const STREAM_CREDIT = 16;
+const LEFT = 4008; // the close code of a spoke that leaves for good: no proxy sends it
 const DIAL_TIMEOUT = 10_000; // for the connection and the registration together
 const CLOSE_TIMEOUT = 3_000;
 const STEADY = 10_000; // registered this long, the next loss starts its backoff anew
 const HEARTBEAT = { interval: 25_000, timeout: 10_000 };
+const LOOK = 1_000; // how often to look whether the platform writes
+const SLOWEST = 16; // bytes per ms at which the largest message must arrive where its bytes cannot be seen
+const MAX_DEPTH = 256; // of a value, unless a side announces another limit
+const DEEPEST = 9_900; // what can be announced
+const FRAME_DEPTH = 10_000; // a frame that is deeper closes the connection
+const MAX_RETRY_AFTER = 120_000;
+const REFUSED_TOKENS = 3; // this many different tokens refused,
+const REFUSED_TIME = 30_000; // the first of them this long ago, make a refusal final
 const BACKOFF = { min: 200, max: 20_000 };
 const RETRYABLE = new Set(['OPERATION_NOT_FOUND', 'SPOKE_NOT_FOUND', 'OVERLOADED', 'UNAVAILABLE', 'DISCONNECTED']);
 
@@ -29,20 +38,33 @@ const isCount = (value) => Number.isInteger(value) && value >= 0;
 // Timers take at most 2^31 - 1 ms; what is longer would fire at once.
 const after = (ms, fn) => setTimeout(fn, Math.min(Math.max(ms, 0), 2 ** 31 - 1));
 
+// Returns true for a value that is nested deeper than the limit. A scalar has depth 0, [] and {} have depth 1.
+function isDeeper(value, limit) {
+  let level = [value];
+  for (let depth = 0; depth <= limit; depth++) {
+    const open = level.map((v) => (typeof v?.toJSON === 'function' ? v.toJSON() : v)).filter((v) => typeof v === 'object' && v !== null);
+    if (open.length === 0) return false;
+    level = open.flatMap((v) => Object.values(v));
+  }
+  return true;
+}
+
+// Cuts a text for people and says so.
+function cut(text, limit) {
+  return text.length > limit ? `${text.slice(0, limit)}… (cut, ${byteLength(text)} bytes in all)` : text;
+}
+
 // ---- Errors ------------------------------------------------------------------------------------
 
-/** An error of the call protocol. `sent` says whether the handler's own code can have run. */
+/** An error of the call protocol. `sent` is false if the handler's own code cannot have run. */
 export class CallError extends Error {
-  constructor(code, message, { retryable = RETRYABLE.has(code), details = {}, cause } = {}) {
+  constructor(code, message, { retryable = RETRYABLE.has(code), details = {}, sent = true, cause } = {}) {
     super(message || code, cause === undefined ? undefined : { cause });
     this.name = 'CallError';
     this.code = code;
     this.retryable = retryable;
     this.details = details;
-  }
-
-  get sent() {
-    return this.details.sent !== false;
+    this.sent = sent;
   }
 }
 
@@ -63,7 +85,7 @@ export class Envelope {
   }
 }
 
-const failure = (code, message, sent, cause) => new CallError(code, message, { details: { sent }, cause });
+const failure = (code, message, sent, cause) => new CallError(code, message, { sent, cause });
 
 // What is wrong with the bytes of the other side, and the close code for it.
 class ProtocolError extends Error {
@@ -75,8 +97,13 @@ class ProtocolError extends Error {
 
 // ---- Frames ------------------------------------------------------------------------------------
 
-function isTopic(type) {
+function isType(type) {
   return typeof type === 'string' && type !== '' && byteLength(type) <= 256 && !/\p{Cc}/u.test(type);
+}
+
+// There are no wildcards: no segment of a topic is exactly * or >.
+function isTopic(type) {
+  return isType(type) && !type.split(/[.:]/).some((segment) => segment === '*' || segment === '>');
 }
 
 // Reads one message. `twice` says that the payload names a member twice, which JSON.parse hides.
@@ -87,7 +114,7 @@ function decodeFrame(text) {
   } catch {
     throw new ProtocolError(1007, 'not JSON');
   }
-  if (!isObject(frame) || !isTopic(frame.type)) throw new ProtocolError(1007, 'not a frame');
+  if (!isObject(frame) || !isType(frame.type)) throw new ProtocolError(1007, 'not a frame');
   const twice = findTwice(text);
   if (twice.frame) throw new ProtocolError(1007, 'a member is named twice');
   return { type: frame.type, payload: frame.payload ?? null, twice: twice.payload };
@@ -115,6 +142,7 @@ function findTwice(text) {
       i = end;
     } else if (c === '{' || c === '[') {
       open.push(c);
+      if (open.length > FRAME_DEPTH) throw new ProtocolError(1007, 'nested too deeply');
       atName = c === '{';
     } else if (c === '}' || c === ']') {
       open.pop();
@@ -173,29 +201,37 @@ function wrapOutput(value, operationId) {
 
 const isCode = (code) => typeof code === 'string' && /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/.test(code);
 
-function readError({ code, message, retryable, details }) {
+// `sent` belongs to the protocol and is not shown among the details.
+function readError({ code, message, retryable, details }, maxDepth = DEEPEST) {
+  const { sent, ...rest } = isObject(details) ? details : {};
+  if (isDeeper(details, maxDepth)) return failure('EXECUTION_ERROR', depthText('details of the error', maxDepth), sent !== false);
   return new CallError(isCode(code) ? code : 'EXECUTION_ERROR', typeof message === 'string' ? message : '', {
     retryable: retryable === true,
-    details: isObject(details) ? details : {},
+    details: rest,
+    sent: sent !== false,
   });
 }
 
-// What goes over the wire for whatever a handler threw, or for a refusal before it ran. The stack stays here.
+const depthText = (what, limit) => `the ${what} is nested deeper than ${limit} levels`;
+
+// The payload for an error that a handler threw, or for a refusal before it ran. The stack stays here.
 function writeError(error, sent) {
   const own = error instanceof CallError && isCode(error.code);
   return {
     code: own ? error.code : 'EXECUTION_ERROR',
-    message: String(error?.message ?? error).slice(0, KIB),
+    message: cut(String(error?.message ?? error), KIB),
     retryable: own && error.retryable,
     details: own ? { ...error.details, sent } : { sent },
   };
 }
 
 // ---- Sockets -----------------------------------------------------------------------------------
-// Both kinds take `events` {open, message, activity, close} and have send, close, destroy and waiting.
+// Both kinds take `events` {open, message, activity, close} and have send, close, destroy, waiting (the bytes that wait
+// to be written) and isBlind (true if the bytes of an unfinished message cannot be seen).
 
 // The WebSocket of the platform, which cannot set headers and may close with few codes only.
 class PlatformSocket {
+  isBlind = true;
   #ws;
 
   constructor(WebSocket, url, { protocols, events }) {
@@ -207,7 +243,7 @@ class PlatformSocket {
       events.open();
     };
     this.#ws.onmessage = ({ data }) => events.message(data);
-    // A close with its code follows, but not on every platform, so nobody waits for it forever.
+    // A close with its code follows, but not on every platform, so the wait for it is bounded.
     this.#ws.onerror = () => {
       after(opened ? CLOSE_TIMEOUT : 0, () => events.close({ code: 1006, reason: opened ? '' : 'no connection' }));
     };
@@ -238,6 +274,7 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 // A WebSocket client for Node, where the platform has none (RFC 6455, no extensions).
 class NodeSocket {
+  isBlind = false;
   #node;
   #events;
   #limit;
@@ -306,8 +343,11 @@ class NodeSocket {
   #refused(response) {
     response.resume();
     this.#request.destroy();
-    const retryAfter = readRetryAfter(response.headers['retry-after']);
-    this.#finish({ code: 1006, reason: `HTTP ${response.statusCode}`, status: response.statusCode, retryAfter });
+    const { 'retry-after': later, 'hubspoke-refused': refused } = response.headers;
+    this.#finish({
+      code: 1006, reason: `HTTP ${response.statusCode}`, status: response.statusCode,
+      retryAfter: readRetryAfter(later), refused: [401, 403].includes(response.statusCode) ? refused : undefined,
+    });
   }
 
   #upgraded(response, socket, head, key, protocols) {
@@ -539,10 +579,17 @@ class Outgoing {
 
   #aborted = () => this.cancel(failure('ABORTED', 'the caller cancelled', true, this.#signal.reason));
 
-  response(output) {
+  response(data) {
     if (this.#ended) return;
-    this.#receiver.response(openEnvelope(output));
+    this.#receiver.response(data);
     if (this.unary) this.end(null);
+  }
+
+  // Ends the call for an answer that cannot be taken. A stream would send more.
+  reject(message) {
+    const error = failure('EXECUTION_ERROR', message, true);
+    if (this.unary) this.end(error);
+    else this.cancel(error);
   }
 
   end(error) {
@@ -656,9 +703,11 @@ class Connection {
   #out = new Map();
   #idPrefix = `${randomHex(4)}-`;
   #lastId = 0;
-  #hubLimit = MIB; // until the hub says another
+  #hubLimit = MIB; // until the hub announces another
+  #hubDepth = MAX_DEPTH;
   #heard = 0;
-  #pinged = -1;
+  #sent = 0;
+  #waited = 0; // how many bytes waited to be written when the heartbeat last looked
   #timers = { dial: undefined, beat: undefined, close: undefined };
   #registeredAt = Infinity;
   #refusal; // the call.error that came before a close
@@ -673,24 +722,22 @@ class Connection {
   }
 
   /** Dials, serves, and says how it ended. It never fails. */
-  run(url) {
-    this.#timers.dial = after(DIAL_TIMEOUT, () => this.close(3000, 'no registration in time'));
-    this.#dial(url).catch((error) => this.#finish({ code: 1006, reason: error.message }));
+  run(url, token) {
+    this.#timers.dial = after(DIAL_TIMEOUT, () => this.close(4000, 'no registration in time'));
+    this.#dial(url, token).catch((error) => this.#finish({ code: 1006, reason: error.message }));
     return new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  async #dial(url) {
-    const { token, maxMessageBytes, WebSocket } = this.#host.options;
+  async #dial(url, token) {
+    const { maxMessageBytes, WebSocket } = this.#host.options;
     const events = {
       open: () => this.#opened(),
       activity: () => (this.#heard = performance.now()),
       message: (data) => this.#message(data),
       close: (end) => this.#finish(end),
     };
-    // Asked for on every dial, so that expired credentials are replaced.
-    const secret = typeof token === 'function' ? await token() : token;
     if (this.#ended) return;
-    this.#socket = await openSocket(url, { token: secret, limit: maxMessageBytes + SIZE_MARGIN, events, WebSocket });
+    this.#socket = await openSocket(url, { token, limit: maxMessageBytes + SIZE_MARGIN, events, WebSocket });
     if (this.#ended) this.#socket.destroy();
   }
 
@@ -725,8 +772,11 @@ class Connection {
     clearTimeout(this.#timers.dial);
     this.#registeredAt = performance.now();
     if (isCount(info.maxMessageBytes) && info.maxMessageBytes > 0) this.#hubLimit = info.maxMessageBytes;
+    if (isCount(info.maxDepth) && info.maxDepth > 0) this.#hubDepth = info.maxDepth;
     this.#host.registered(this, info);
-    this.#beat(heartbeat(this.#host.options.heartbeat, info.heartbeatInterval));
+    const { interval, timeout } = heartbeat(this.#host.options.heartbeat, info.heartbeatInterval);
+    const blind = this.#socket.isBlind ? this.#host.options.maxMessageBytes / SLOWEST : 0;
+    if (interval > 0) this.#beat({ interval, silence: interval + timeout + blind });
   }
 
   get registered() {
@@ -754,8 +804,14 @@ class Connection {
     if (type.startsWith('call.')) return this.#call(type, payload, twice);
     // The answer to the registration comes first; what comes before it is nobody's.
     if (!this.registered) return this.#count('stray');
-    if (!type.startsWith('__')) return this.#host.event(type, payload);
+    if (!type.startsWith('__')) return this.#event(type, payload);
     return twice ? this.#count('invalid') : this.#control(type, payload);
+  }
+
+  #event(topic, payload) {
+    if (!isDeeper(payload, this.#host.options.maxDepth)) return this.#host.event(topic, payload);
+    this.#count('invalid');
+    return this.#host.control('__gap', { topic, dropped: 1 });
   }
 
   #control(type, payload) {
@@ -791,7 +847,7 @@ class Connection {
     }
     const outgoing = this.#out.get(payload.requestId);
     if (!outgoing) return this.#count('stray');
-    if (twice) return outgoing.end(failure('VALIDATION_ERROR', 'the answer names a member twice', true));
+    if (twice) return outgoing.reject('the answer names a member twice');
     return this.#answer(type, outgoing, payload);
   }
 
@@ -802,12 +858,15 @@ class Connection {
 
   #answer(type, outgoing, payload) {
     switch (type) {
-      case 'call.responded':
-        return outgoing.response(payload.output ?? null);
+      case 'call.responded': {
+        const data = openEnvelope(payload.output ?? null);
+        const { maxDepth } = this.#host.options;
+        return isDeeper(data, maxDepth) ? outgoing.reject(depthText('output', maxDepth)) : outgoing.response(data);
+      }
       case 'call.completed':
         return outgoing.end(null);
       case 'call.error':
-        return outgoing.end(readError(payload));
+        return outgoing.end(readError(payload, this.#host.options.maxDepth));
       default: // an older peer's answer to an abort
         return outgoing.end(failure('ABORTED', 'the handler was aborted', true));
     }
@@ -820,9 +879,13 @@ class Connection {
     const refuse = (code, message) => this.#fail(request.requestId, failure(code, message, false), false);
     const wrong = twice ? 'a member is named twice' : wrongMember(request);
     if (wrong) return refuse('VALIDATION_ERROR', `the request is malformed: ${wrong}`);
+    for (const member of ['input', 'metadata']) {
+      if (isDeeper(request[member], options.maxDepth)) return refuse('VALIDATION_ERROR', depthText(member, options.maxDepth));
+    }
     const operation = operations.get(request.operationId);
     if (!operation) return refuse('OPERATION_NOT_FOUND', `${request.operationId} is not served here`);
-    if (this.#host.stopping) return refuse('UNAVAILABLE', 'the spoke is leaving');
+    // A spoke that leaves still answers the calls that its own calls in flight make.
+    if (this.#host.stopping && !this.#out.has(request.parentRequestId)) return refuse('UNAVAILABLE', 'the spoke is leaving');
     if (this.#in.size >= options.maxInFlight) return refuse('OVERLOADED', `${options.maxInFlight} calls are in flight`);
     if (timeLeft(request) <= 0) return refuse('TIMEOUT', 'the time was up on arrival');
     const incoming = new Incoming(request, operation);
@@ -867,7 +930,7 @@ class Connection {
     return this.send('call.completed', { requestId: incoming.id });
   }
 
-  // What a handler is given besides its input. Its nested calls end with the call that they serve.
+  // The second argument of a handler. Its nested calls end with the call that they serve.
   #context(incoming, request) {
     const { originId, identity, metadata, operationId } = request;
     const nest = (options = {}, timeout) => ({
@@ -887,20 +950,28 @@ class Connection {
 
   #respond(incoming, value) {
     const { id, operation } = incoming;
-    const frame = encode('call.responded', { requestId: id, output: wrapOutput(value, operation.spec.name) });
+    const output = wrapOutput(value, operation.spec.name);
+    const frame = encode('call.responded', { requestId: id, output });
+    if (isDeeper(output.data, this.#hubDepth)) throw failure('EXECUTION_ERROR', depthText('output', this.#hubDepth), true);
     if (byteLength(frame) > this.#hubLimit) throw failure('MESSAGE_TOO_LARGE', 'the output is over the hub\'s limit', true);
     this.#write(frame);
   }
 
   #fail(requestId, error, sent) {
-    const payload = { requestId, ...writeError(error, sent) };
-    let frame;
+    const { code, message, ...rest } = writeError(error, sent);
+    let frame = '';
     try {
-      frame = encode('call.error', payload);
+      frame = encode('call.error', { requestId, code, message, ...rest });
+      if (isDeeper(rest.details, this.#hubDepth)) {
+        const text = `${code}: ${message} (${depthText('details', this.#hubDepth)} and left out)`;
+        frame = encode('call.error', { requestId, code: 'EXECUTION_ERROR', message: text, retryable: false, details: { sent } });
+      }
     } catch {
-      frame = ''; // details that JSON cannot hold
+      // details that JSON cannot hold
     }
-    if (frame === '' || byteLength(frame) > this.#hubLimit) frame = encode('call.error', { ...payload, details: { sent } });
+    if (frame === '' || byteLength(frame) > this.#hubLimit) {
+      frame = encode('call.error', { requestId, code, message: `${message} (details left out)`, ...rest, details: { sent } });
+    }
     this.#write(frame);
   }
 
@@ -942,7 +1013,7 @@ class Connection {
       idleTimeout: idleTimeout < Infinity ? idleTimeout : undefined,
       failFast, parentRequestId, metadata,
     });
-    this.#admit(frame);
+    this.#admit(frame, { input, metadata });
     const outgoing = new Outgoing(this, requestId, !stream, receiver);
     this.#out.set(requestId, outgoing);
     this.#write(frame);
@@ -957,14 +1028,17 @@ class Connection {
 
   publish(topic, payload) {
     const frame = encode(topic, payload);
-    this.#admit(frame);
+    this.#admit(frame, { payload });
     this.#write(frame);
   }
 
   // -- what goes out
 
-  #admit(frame) {
+  #admit(frame, values) {
     if (this.#ended || this.#closing) throw failure('UNAVAILABLE', 'not connected', false);
+    for (const [name, value] of Object.entries(values)) {
+      if (isDeeper(value, this.#hubDepth)) throw failure('VALIDATION_ERROR', depthText(name, this.#hubDepth), false);
+    }
     if (byteLength(frame) > this.#hubLimit) throw failure('MESSAGE_TOO_LARGE', 'over the hub\'s limit', false);
     if (this.#socket.waiting > SEND_LIMIT) throw failure('OVERLOADED', 'the connection is full', false);
   }
@@ -975,7 +1049,9 @@ class Connection {
   }
 
   #write(frame) {
-    if (!this.#ended && !this.#closing) this.#socket.send(frame);
+    if (this.#ended || this.#closing) return;
+    this.#sent = performance.now();
+    this.#socket.send(frame);
   }
 
   // Waits until the socket has taken most of what we wrote. Browsers have no event for it, so we look.
@@ -987,29 +1063,33 @@ class Connection {
 
   // -- the end
 
-  // A browser cannot send a WebSocket ping, so a spoke asks with a frame when it has heard nothing.
-  #beat({ interval, timeout }) {
-    if (this.#ended || interval <= 0) return;
+  // Sends __ping when this side has sent nothing for the interval, and drops the connection when nothing has been
+  // received for `silence`. A busy program may have kept the event loop from what has arrived, so the second look decides.
+  #beat({ interval, silence }, second = false) {
+    if (this.#ended) return;
     const now = performance.now();
-    let next = interval - (now - this.#heard);
-    if (this.#pinged > this.#heard) {
-      next = timeout - (now - this.#pinged);
-      if (next <= 0) return this.#lose(4001, 'heartbeat missed');
-    } else if (next <= 0) {
-      this.send('__ping');
-      this.#pinged = now;
-      next = timeout;
+    const { waiting, isBlind } = this.#socket;
+    if (waiting > 0) this.#sent = now;
+    if (isBlind && waiting < this.#waited) this.#heard = now;
+    this.#waited = waiting;
+    let next = this.#heard + silence - now;
+    if (next <= 0) {
+      if (second) return this.#lose(4001, 'heartbeat missed');
+      this.#timers.beat = after(1, () => this.#beat({ interval, silence }, true));
+      return;
     }
-    this.#timers.beat = after(next, () => this.#beat({ interval, timeout }));
+    if (now - this.#sent >= interval) this.send('__ping');
+    next = Math.min(next, this.#sent + interval - now, waiting > 0 && isBlind ? LOOK : Infinity);
+    this.#timers.beat = after(Math.max(next, 1), () => this.#beat({ interval, silence }));
   }
 
-  // A dead connection answers no close frame, so nobody waits for it.
+  // A dead connection answers no close frame, so none is sent.
   #lose(code, reason) {
-    this.#socket.close(code, reason);
+    this.#socket.destroy();
     this.#finish({ code, reason });
   }
 
-  /** Tells the hub, lets what is in flight end within `timeout`, and closes for good. */
+  /** Announces that the spoke leaves, lets the calls in flight end within `timeout`, and closes with 4008. */
   async leave(timeout) {
     this.send('__drain', {});
     const isIdle = () => this.#in.size === 0 && ![...this.#out.values()].some((call) => call.unary);
@@ -1022,7 +1102,7 @@ class Connection {
       };
       this.#onIdle();
     });
-    this.close(1000, 'the spoke left');
+    this.close(LEFT, 'the spoke left');
   }
 
   close(code, reason) {
@@ -1042,18 +1122,26 @@ class Connection {
     const steady = performance.now() - this.#registeredAt >= STEADY;
     this.#ended = true;
     Object.values(this.#timers).forEach(clearTimeout);
-    // Without a session nobody can tell how far they came.
+    // Without a session it is unknown how far they came.
     for (const incoming of this.#in.values()) incoming.stop(failure('DISCONNECTED', 'the connection was lost', true));
     for (const outgoing of [...this.#out.values()]) outgoing.end(failure('DISCONNECTED', 'the connection was lost', true));
     this.#onIdle();
     const hinted = this.#refusal?.details.retryAfter;
-    const retryAfter = Math.max(this.#retryAfter, end.retryAfter ?? 0, isCount(hinted) ? hinted : 0);
-    this.#resolve({ ...end, steady, retryAfter, refusal: this.#refusal });
+    // What the hub says holds for the next dial; a Retry-After of HTTP holds for its URL.
+    const pause = Math.max(this.#retryAfter, isCount(hinted) ? hinted : 0);
+    this.#resolve({ ...end, steady, pause, refused: refusalOf(end), refusal: this.#refusal });
   }
 
   #count(name) {
     this.#host.stats[name]++;
   }
+}
+
+// Returns `unauthenticated`, `forbidden`, or undefined if the hub did not refuse. A 401 or 403 without the hub's header comes from
+// something else on the way.
+function refusalOf({ code, reason, refused }) {
+  if (code === 4500) return reason.startsWith('unauthenticated') ? 'unauthenticated' : 'forbidden';
+  return ['unauthenticated', 'forbidden'].includes(refused) ? refused : undefined;
 }
 
 function encode(type, payload) {
@@ -1075,18 +1163,22 @@ function heartbeat(option, fromHub) {
 
 // ---- The spoke ---------------------------------------------------------------------------------
 
-const DEFAULTS = { maxInFlight: 64, maxMessageBytes: MIB, labels: {}, token: '' };
+const DEFAULTS = {
+  maxInFlight: 64, maxMessageBytes: MIB, maxDepth: MAX_DEPTH, maxRetryAfter: MAX_RETRY_AFTER, labels: {}, token: '',
+};
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
  * A worker that stays connected to a hub. `urls` is one URL or several, tried in turn. Options:
  *
  * - `id`: the spoke id; left out, the hub assigns one
- * - `token`: a string, or a function (also async) that is asked on every dial
+ * - `token`: a string, or a function (also async) that is called before every dial. A hub that does not accept the token is
+ *   final when the function returns the same one again, or after 3 different ones over 30 s
  * - `instanceId`, `name`, `version`, `labels`: what the registration says of it
- * - `maxInFlight` (64), `maxMessageBytes` (1 MiB): what it takes
+ * - `maxInFlight` (64), `maxMessageBytes` (1 MiB), `maxDepth` (256 levels of a value): what it takes
  * - `heartbeat`: milliseconds, or `{interval, timeout}`; left out, as the hub says; 0 is none
  * - `backoff`: `{min, max}`, 200 ms and 20 s
+ * - `maxRetryAfter`: the longest pause that a hub can ask for, in milliseconds (2 minutes)
  * - `logger`: has debug, info, warn and error; silent without
  * - `WebSocket`: a class to use in place of the platform's
  */
@@ -1100,6 +1192,9 @@ export class Spoke {
   #state = 'idle';
   #info = null;
   #attempt = 0;
+  #turn = 0; // of the URLs
+  #notBefore = new Map(); // URL → when it may be dialed again
+  #tokens = { used: undefined, registered: undefined, refused: new Set(), since: 0, last: undefined };
   #connection = null;
   #stopping = false;
   #ended = null; // resolves when run() has ended
@@ -1115,6 +1210,8 @@ export class Spoke {
     for (const url of this.#urls) {
       if (!/^wss?:$/.test(new URL(url).protocol)) throw new TypeError(`not a WebSocket URL: ${url}`);
     }
+    const { maxDepth = MAX_DEPTH } = options;
+    if (!isCount(maxDepth) || maxDepth < 1 || maxDepth > DEEPEST) throw new TypeError(`maxDepth ${maxDepth} is not 1 to ${DEEPEST}`);
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     this.#options = { ...DEFAULTS, instanceId: randomHex(16), ...given, backoff: { ...BACKOFF, ...options.backoff } };
     this.#log = { ...SILENT, ...bindLogger(options.logger) };
@@ -1239,31 +1336,93 @@ export class Spoke {
     for (let losses = 0; !this.#stopping; losses++) {
       const end = await this.#connectOnce();
       if (this.#stopping) return;
-      const refused = end.status === 401 || end.status === 403;
-      if (refused || (end.code >= 4500 && end.code <= 4999)) {
-        throw new StoppedError(refused ? end.status : end.code, end.reason, end.refusal);
-      }
+      this.#judge(end);
       if (end.steady) losses = 0;
-      // Full jitter on top of what the hub asked for, so that those who were told the same do not come together.
-      const delay = end.retryAfter + Math.random() * Math.min(max, min * 2 ** losses);
+      // Full jitter on top of what the hub asked for, so that spokes that got the same answer do not come together.
+      const delay = this.#pause(end.pause) + Math.random() * Math.min(max, min * 2 ** losses);
       this.#log.info(`connection ended (${end.code} ${end.reason}), next in ${Math.round(delay)} ms`);
       this.#setState('waiting');
       await this.#sleep(delay);
     }
   }
 
+  // Throws if the spoke must not come back.
+  #judge(end) {
+    const { url, code, reason, status, refused, retryAfter = 0, refusal } = end;
+    this.#notBefore.set(url, Date.now() + Math.min(retryAfter, this.#options.maxRetryAfter));
+    const stopped = () => new StoppedError(refused && code !== 4500 ? status : code, reason, refusal);
+    if (refused !== 'unauthenticated') {
+      if (refused || (code >= 4500 && code <= 4999)) throw stopped();
+      return;
+    }
+    const tokens = this.#tokens;
+    if (tokens.refused.size === 0) tokens.since = Date.now();
+    tokens.refused.add(tokens.used);
+    tokens.last = { token: tokens.used, stopped };
+    if (tokens.refused.size >= REFUSED_TOKENS && Date.now() - tokens.since >= REFUSED_TIME) throw stopped();
+  }
+
+  // Returns the token of the next dial. Called before every dial, so that expired credentials are replaced.
+  async #token() {
+    const { token } = this.#options;
+    const tokens = this.#tokens;
+    const next = typeof token === 'function' ? await this.#ask(token) : token;
+    if (tokens.last?.token === next) {
+      // A token that was accepted before has probably expired, and its source may lag behind the hub's clock.
+      const lags = next === tokens.registered && Date.now() - tokens.since < REFUSED_TIME;
+      if (!lags) throw tokens.last.stopped();
+    }
+    return (tokens.used = next);
+  }
+
+  // Calls the token function, and waits neither longer than for a dial nor after stop().
+  async #ask(source) {
+    const late = this.#sleep(DIAL_TIMEOUT).then(() => {
+      throw new Error('the token function did not return in time');
+    });
+    late.catch(() => {});
+    try {
+      return await Promise.race([source(), late]);
+    } finally {
+      this.#wake();
+    }
+  }
+
+  // How long to wait for the next dial: as the hub asked, or until the first URL may be dialed again.
+  #pause(asked) {
+    const waits = this.#urls.map((url) => (this.#notBefore.get(url) ?? 0) - Date.now());
+    return Math.max(0, Math.min(asked, this.#options.maxRetryAfter), Math.min(...waits));
+  }
+
+  // The next URL in turn that may be dialed now.
+  #nextURL() {
+    for (let i = 0; i < this.#urls.length; i++) {
+      const url = this.#urls[this.#turn++ % this.#urls.length];
+      if ((this.#notBefore.get(url) ?? 0) <= Date.now()) return url;
+    }
+    return this.#urls[this.#turn++ % this.#urls.length];
+  }
+
   async #connectOnce() {
-    const url = this.#urls[this.#attempt % this.#urls.length];
-    this.#attempt++;
     this.#setState('connecting');
+    let token;
+    try {
+      token = await this.#token();
+    } catch (error) {
+      if (error instanceof StoppedError) throw error;
+      return { url: '', code: 1006, reason: `no token: ${error.message}`, pause: 0 };
+    }
+    if (this.#stopping) return null;
+    const url = this.#nextURL();
+    this.#attempt++;
     this.#connection = new Connection(this.#host());
-    const end = await this.#connection.run(url);
+    const end = await this.#connection.run(url, token);
     this.#connection = null;
     for (const entry of this.#topics.values()) {
       entry.broken ||= entry.live;
       entry.live = false;
     }
-    return end;
+    return { ...end, url };
   }
 
   async #sleep(ms) {
@@ -1284,7 +1443,7 @@ export class Spoke {
       this.#setState('draining');
       await this.#connection.leave(timeout);
     } else {
-      this.#connection?.close(1000, 'the spoke left');
+      this.#connection?.close(LEFT, 'the spoke left');
     }
     await this.#ended;
   }
@@ -1309,16 +1468,18 @@ export class Spoke {
   }
 
   #registration() {
-    const { id, instanceId, name, version, labels, maxInFlight, maxMessageBytes } = this.#options;
+    const { id, instanceId, name, version, labels, maxInFlight, maxMessageBytes, maxDepth } = this.#options;
     const operations = [...this.#operations.values()].map(({ spec }) => spec);
     return {
       spokeId: id, instanceId, attempt: this.#attempt, name, version, labels, operations, maxInFlight, maxMessageBytes,
+      maxDepth,
     };
   }
 
   #registered(connection, info) {
     this.#info = info;
     this.stats.registrations++;
+    this.#tokens = { ...this.#tokens, registered: this.#tokens.used, refused: new Set(), last: undefined };
     for (const topic of this.#topics.keys()) connection.send('__subscribe', { topic });
     this.#setState('registered');
   }
