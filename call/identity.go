@@ -19,6 +19,25 @@ type Identity struct {
 	// Expires is when the credentials that it was taken from are over; zero is
 	// never. An authenticator sets it; it is not passed on with calls.
 	Expires time.Time `json:"-"`
+	// Revoked, if it is not nil, is closed when the credentials end before their time. An
+	// authenticator sets it, and closes it; it is not passed on with calls.
+	Revoked <-chan struct{} `json:"-"`
+}
+
+// Ended reports whether the credentials that the identity was taken from have expired or been revoked.
+func (id *Identity) Ended(now time.Time) bool {
+	if !id.Expires.IsZero() && !now.Before(id.Expires) {
+		return true
+	}
+	if id.Revoked == nil {
+		return false
+	}
+	select {
+	case <-id.Revoked:
+		return true
+	default:
+		return false
+	}
 }
 
 // Anonymous is the id of the one identity that everybody has where everybody is let in.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/alkdev/hubspoke/call"
+	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -17,82 +18,83 @@ import (
 const Subprotocol = "hubspoke.v1"
 
 // ServeHTTP takes the connection of a spoke: it authenticates, upgrades, and
-// returns when the spoke has registered; the connection lives on.
+// returns when the spoke has registered; the connection lives on. Which answer a client gets that is not let in is
+// in section 1 of the protocol.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.enter() {
-		h.comeBack(w, http.StatusServiceUnavailable, "the hub is draining")
+	a, busy := h.enterConnection()
+	if busy != nil {
+		h.comeBack(w, busy.status, busy.reason)
 		return
 	}
-	handed, seated := false, false
-	var id *call.Identity
+	handed := false
 	defer func() {
-		if seated && !handed {
-			h.seats.leave(id.ID)
-		}
 		if !handed {
-			h.exit()
+			a.leave()
 		}
 	}()
-	if h.opts.MaxConnections > 0 && int(h.connections.Load()) > h.opts.MaxConnections {
-		h.refused.Add(1)
-		h.comeBack(w, http.StatusServiceUnavailable, "the hub is full")
-		return
-	}
-	var err error
-	if id, err = h.opts.Authenticate(r); err != nil || id == nil {
+	if _, err := h.origins.Check(r); err != nil {
 		h.refuse(w, r, err)
 		return
 	}
-	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
-		h.refused.Add(1)
-		h.log.Warn().Str("identity", id.ID).Str("remote", r.RemoteAddr).Msg("the identity has as many connections as may be")
-		h.comeBack(w, http.StatusTooManyRequests, "the identity has as many connections as may be")
+	id, err := h.opts.Authenticate.Identify(r)
+	if err != nil {
+		h.refuse(w, r, err)
 		return
 	}
-	seated = true
+	if busy := a.seat(id, r.RemoteAddr); busy != nil {
+		h.comeBack(w, busy.status, busy.reason)
+		return
+	}
 	t, err := h.upgrade(w, r)
 	if err != nil {
 		h.refused.Add(1)
 		h.log.Info().Err(err).Str("remote", r.RemoteAddr).Msg("handshake refused")
 		return // upgrade has answered
 	}
-	handed = h.accept(t, id)
+	handed = h.accept(t, id, a)
 }
 
-// Accept takes a connection that somebody else has made and authenticated, for
+// Accept takes a connection that the caller has made and authenticated, for
 // example one end of [transport.Pipe], and returns when the spoke has registered or has been
-// refused. It reports whether it registered; the Hub owns the connection in any case.
+// refused. It reports whether it registered; the Hub owns the connection in any case. The limits of the options
+// hold as for ServeHTTP: over them, and while the hub drains, the connection is closed with 1013. A nil identity is closed
+// with 4500.
 func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
-	if id == nil || !h.enter() {
-		t.Close(transport.CloseTryAgainLater, "the hub takes no connection")
-		t.Abort()
+	a, busy := h.enterConnection()
+	if busy == nil && id == nil {
+		h.refused.Add(1)
+		t.Close(transport.CloseNotAuthenticated, transport.RefusedUnauthenticated+": no identity")
+		readOut(t)
+		a.leave()
 		return false
 	}
-	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
-		h.exit()
-		h.refused.Add(1)
-		t.Close(transport.CloseTryAgainLater, "the identity has as many connections as may be")
+	if busy == nil {
+		if busy = a.seat(id, t.RemoteAddr()); busy != nil {
+			defer a.leave()
+		}
+	}
+	if busy != nil {
+		t.Close(transport.CloseTryAgainLater, busy.reason)
 		readOut(t)
 		return false
 	}
-	ok := h.accept(t, id)
-	if !ok {
-		h.seats.leave(id.ID)
-		h.exit()
+	if !h.accept(t, id, a) {
+		a.leave()
+		return false
 	}
-	return ok
+	return true
 }
 
 // accept registers the spoke and starts its reader. If it returns true the
-// reader's end will call exit.
-func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
+// reader's end will give up the admission.
+func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
 	t = h.guard(t)
 	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
 	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
-	if expired(id, time.Now()) {
+	if id.Ended(time.Now()) {
 		t.Close(transport.CloseCredentialsExpired, "credentials expired")
 	}
 	c, err := h.register(&arrival{conn: t, from: from})
@@ -104,7 +106,7 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity) bool {
 		readOut(t)
 		return false
 	}
-	go c.run(c.now.Load(), id) // counted by enter; Shutdown waits for it
+	go c.run(c.now.Load(), a) // counted by enterConnection; Shutdown waits for it
 	return true
 }
 
@@ -118,52 +120,86 @@ func readOut(t transport.Conn) {
 	}
 }
 
+// upgrade makes a WebSocket of a request whose origin has been checked.
 func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request) (transport.Conn, error) {
 	return transport.Accept(w, r, &h.handshake)
 }
 
 func handshakeOptions(o *Options) transport.AcceptOptions {
-	t := transport.AcceptOptions{
+	return transport.AcceptOptions{
 		Subprotocols:    []string{Subprotocol},
+		AnyOrigin:       true,
 		MaxMessageBytes: o.MaxMessageBytes,
 		WriteTimeout:    o.WriteTimeout,
 	}
-	for _, p := range o.Origins {
-		if p == "*" {
-			t.AnyOrigin = true
-			continue
-		}
-		t.OriginPatterns = append(t.OriginPatterns, p)
-	}
-	return t
 }
 
-// refuse answers failed credentials: with a status, or, to a browser, which
-// cannot see one, with an accepted connection that is closed with 4500.
+// refuse answers a request that is not let in because of its origin or its credentials, or because these
+// could not be checked.
 func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	h.refused.Add(1)
-	h.log.Info().Err(err).Str("remote", r.RemoteAddr).Msg("not authenticated")
-	if r.Header.Get("Origin") != "" {
-		t, err := h.upgrade(w, r)
-		if err != nil {
+	status, word := http.StatusServiceUnavailable, ""
+	log := h.log.Info()
+	switch {
+	case errors.Is(err, weborigin.ErrNotAllowed):
+		status, word = http.StatusForbidden, "origin not allowed"
+	case errors.Is(err, ErrForbidden):
+		status, word = http.StatusForbidden, transport.RefusedForbidden
+	case errors.Is(err, ErrUnauthenticated):
+		status, word = http.StatusUnauthorized, transport.RefusedUnauthenticated
+	default:
+		log = h.log.Error()
+	}
+	log.Err(err).Str("remote", r.RemoteAddr).Int("status", status).Msg("connection refused")
+	switch {
+	case seesStatus(r):
+		if word != "" {
+			Refuse(w, status)
 			return
 		}
-		t.Close(transport.CloseNotAuthenticated, "not authenticated")
-		for err == nil {
-			_, err = t.Read()
-		}
-		return
+		h.comeBack(w, status, "the hub cannot check credentials now")
+	case word != "":
+		h.refuseByClose(w, r, transport.CloseNotAuthenticated, word)
+	default:
+		h.refuseByClose(w, r, transport.CloseTryAgainLater, "the hub cannot check credentials now")
 	}
-	status := http.StatusUnauthorized
-	if errors.Is(err, ErrForbidden) {
-		status = http.StatusForbidden
-	} else {
+}
+
+// refuseByClose accepts the connection in order to close it.
+func (h *Hub) refuseByClose(w http.ResponseWriter, r *http.Request, code transport.CloseCode, reason string) {
+	t, err := h.upgrade(w, r)
+	if err != nil {
+		return // upgrade has answered
+	}
+	t.Close(code, reason)
+	readOut(t)
+}
+
+// seesStatus reports whether the client of a handshake can see the status of the answer: the WebSocket of a
+// platform cannot, and sends an Origin or, since it cannot set a header, its token as a subprotocol.
+func seesStatus(r *http.Request) bool {
+	if !transport.IsHandshake(r) {
+		return true
+	}
+	return r.Header.Get("Origin") == "" && !offersBearer(r)
+}
+
+// Refuse answers a handshake as the hub does when it refuses a client: with the status, 401 or 403, and the
+// header that makes it final. Middleware in front of the hub uses it for clients that must not come back;
+// after a 401 or 403 without that header a spoke comes back. Any other status is written without the header. A client on
+// a platform WebSocket, such as a browser, cannot see the status: it comes back in any case.
+func Refuse(w http.ResponseWriter, status int) {
+	switch status {
+	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set(transport.RefusedHeader, transport.RefusedUnauthenticated)
+	case http.StatusForbidden:
+		w.Header().Set(transport.RefusedHeader, transport.RefusedForbidden)
 	}
 	http.Error(w, http.StatusText(status), status)
 }
 
-func (h *Hub) comeBack(w http.ResponseWriter, status int, why string) {
+func (h *Hub) comeBack(w http.ResponseWriter, status int, reason string) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(max(1, h.opts.DrainSpread/time.Second))))
-	http.Error(w, why, status)
+	http.Error(w, reason, status)
 }

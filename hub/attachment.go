@@ -60,10 +60,9 @@ func (g *gate) leave() { <-g.full }
 var errWindow = errors.New("the connection was lost and did not come back in time")
 
 // run reads until the connection ends. It runs on a goroutine of its own, so that
-// the stack of the HTTP handler goes. The connection is counted for id until then.
-func (c *conn) run(a *attachment, id *call.Identity) {
-	defer c.hub.exit()
-	defer c.hub.seats.leave(id.ID)
+// the stack of the HTTP handler goes. The connection keeps its place until then.
+func (c *conn) run(a *attachment, place *admission) {
+	defer place.leave()
 	err := c.peer.Run(a.conn)
 	if !c.detach(a, err) {
 		c.end(err)

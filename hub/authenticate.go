@@ -1,84 +1,100 @@
 package hub
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"iter"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 )
 
-// Authenticator says who makes a request: a spoke that dials, or a client of the
+// Authenticator returns who makes a request: a spoke that dials, or a client of the
 // gateway. It may block, for example to ask a database; the request's context bounds
-// it. An error is answered with 401, one that wraps [ErrForbidden] with 403; its
-// text is logged and not sent. An identity with Expires is asked for anew when that has
-// passed: its connection is closed with 4005, and the spoke comes back into its session with other credentials.
+// it. It is asked once, when the connection is made.
+//
+// An error that wraps [ErrUnauthenticated] or [ErrForbidden] refuses the client, which then stops or looks
+// for other credentials (protocol section 1). Every other error means that the credentials could not be checked: it is answered
+// with 503, and the client comes back. So is a panic, and neither an identity nor an error. The text of
+// an error is logged and not sent.
+//
+// When the identity's Expires has passed or its Revoked is closed, the connection is closed with 4005 within a
+// second, and the spoke comes back into its session with other credentials.
 type Authenticator func(r *http.Request) (*call.Identity, error)
 
-// What an [Authenticator] answers with.
+// What the error of an [Authenticator] wraps if it refuses the client.
 var (
-	// ErrUnauthenticated says that the credentials are missing or wrong.
+	// ErrUnauthenticated: the credentials are missing, wrong or expired.
 	ErrUnauthenticated = errors.New("not authenticated")
-	// ErrForbidden says that who it is may not connect.
+	// ErrForbidden: the identity is known and may not connect.
 	ErrForbidden = errors.New("forbidden")
 )
 
-// anonymous gives everybody the same identity, as all of them are one.
+// Identify calls the authenticator and holds it to its contract: the identity that it returns without an error has an id,
+// and its credentials are valid now. Programs that authenticate requests of their own as the hub does use it.
+func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			id, err = nil, fmt.Errorf("the authenticator panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	id, err = a(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case id == nil:
+		return nil, errors.New("the authenticator returned neither an identity nor an error")
+	case id.ID == "":
+		return nil, errors.New("the authenticator returned an identity without an id")
+	case id.Ended(time.Now()):
+		return nil, fmt.Errorf("%w: the credentials of %q have expired", ErrUnauthenticated, id.ID)
+	}
+	return id, nil
+}
+
+// anonymous returns the same identity for every request.
 func anonymous(*http.Request) (*call.Identity, error) { return &nobody, nil }
 
 var nobody = call.Identity{ID: call.Anonymous}
 
-// Token is a bearer token and whom it stands for.
-type Token struct {
-	// Secret is the token itself. An empty one lets nobody in.
-	Secret string
-	// Identity is who has it.
-	Identity call.Identity
-}
-
-// BearerTokens authenticates by a fixed set of tokens, from the Authorization
-// header or, for browsers, from the offered subprotocol (protocol section 1). Tokens
-// are compared by their hash, so that the time taken tells nothing of them. One
-// whose identity has expired lets nobody in.
-func BearerTokens(tokens []Token) Authenticator {
-	known := make(map[[sha256.Size]byte]*call.Identity, len(tokens))
-	for _, t := range tokens {
-		if t.Secret != "" {
-			id := t.Identity
-			known[sha256.Sum256([]byte(t.Secret))] = &id
-		}
-	}
-	return func(r *http.Request) (*call.Identity, error) {
-		id, ok := known[sha256.Sum256([]byte(BearerToken(r)))]
-		if !ok || expired(id, time.Now()) {
-			return nil, ErrUnauthenticated
-		}
-		return id, nil
-	}
-}
-
 const bearerProtocol = "hubspoke.bearer."
 
-// BearerToken gives the token of a request: that of its Authorization header, or
-// that of an offered subprotocol hubspoke.bearer.{base64url}. It is empty where
+// BearerToken returns the token of a request: that of its Authorization header, or
+// that of an offered subprotocol hubspoke.bearer.{base64url}. It is empty if
 // there is none.
 func BearerToken(r *http.Request) string {
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(token)
 	}
-	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
-		for p := range strings.SplitSeq(line, ",") {
-			enc, ok := strings.CutPrefix(strings.TrimSpace(p), bearerProtocol)
-			if !ok {
-				continue
-			}
-			if b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(enc, "=")); err == nil {
-				return string(b)
-			}
+	for enc := range bearerOffers(r) {
+		if b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(enc, "=")); err == nil {
+			return string(b)
 		}
 	}
 	return ""
+}
+
+// offersBearer reports whether the client offers a token as a subprotocol, readable or not.
+func offersBearer(r *http.Request) bool {
+	for range bearerOffers(r) {
+		return true
+	}
+	return false
+}
+
+// bearerOffers yields the tokens that are offered as subprotocols, encoded.
+func bearerOffers(r *http.Request) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+			for p := range strings.SplitSeq(line, ",") {
+				if enc, ok := strings.CutPrefix(strings.TrimSpace(p), bearerProtocol); ok && !yield(enc) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -20,6 +20,7 @@ const (
 	linkSpokes     = "hub.spokes"
 	linkOperations = "hub.operations"
 	linkDisconnect = "hub.disconnect"
+	linkReauth     = "hub.reauthenticate"
 )
 
 // everywhereTimeout bounds the wait for the other hubs where the caller gives no time.
@@ -30,6 +31,9 @@ func (h *Hub) registerLinkOperations() {
 	r := &h.linkOperations
 	must(call.Handle(r, linkDisconnect, func(_ context.Context, in Presence) (bool, error) {
 		return h.disconnectHere(in.SpokeID, in.Reason), nil
+	}))
+	must(call.Handle(r, linkReauth, func(_ context.Context, in Presence) (bool, error) {
+		return h.reauthenticateHere(in.SpokeID), nil
 	}))
 	must(call.HandleStream(r, call.OperationGather, h.gatherHere))
 }
@@ -115,20 +119,48 @@ func (h *Hub) Disconnect(ctx context.Context, spokeID, reason string) (bool, err
 	if h.disconnectHere(spokeID, reason) {
 		return true, nil
 	}
+	return h.askHubOf(ctx, linkDisconnect, Presence{SpokeID: spokeID, Reason: reason})
+}
+
+// Reauthenticate closes a spoke's connection, on whichever hub it is, with 4005: the spoke comes
+// back into its session, for which it has to authenticate again. A spoke without a connection does that in any case. It
+// reports whether the spoke was connected or detached. The error is as for [Hub.Disconnect].
+//
+// Tokens that are to end for good are removed from where they are checked first, for example by [TokenSet.Replace],
+// which closes their connections itself.
+func (h *Hub) Reauthenticate(ctx context.Context, spokeID string) (bool, error) {
+	if h.reauthenticateHere(spokeID) {
+		return true, nil
+	}
+	return h.askHubOf(ctx, linkReauth, Presence{SpokeID: spokeID})
+}
+
+func (h *Hub) reauthenticateHere(spokeID string) bool {
+	c, ok := h.table.spoke(spokeID)
+	if ok {
+		c.log().Info().Msg("asked to authenticate again")
+		c.hangUp(transport.CloseCredentialsExpired, "authenticate again")
+	}
+	return ok
+}
+
+// askHubOf asks the other hub that has the spoke, if there is one, to do something with it. It reports
+// whether it has done it.
+func (h *Hub) askHubOf(ctx context.Context, operation string, about Presence) (bool, error) {
 	if h.alone() {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, everywhereTimeout)
 	defer cancel()
-	rec, ok, err := h.directory.Spoke(ctx, spokeID)
+	rec, ok, err := h.directory.Spoke(ctx, about.SpokeID)
 	if err != nil || !ok || rec.HubID == h.opts.ID {
 		return false, err
 	}
-	in, err := json.Marshal(Presence{SpokeID: spokeID, Reason: reason})
+	in, err := json.Marshal(about)
 	if err != nil {
 		return false, err
 	}
-	data, err := h.askHub(ctx, rec.HubID, &call.Request{Operation: linkDisconnect, Input: in})
+	data, err := h.askHub(ctx, rec.HubID, &call.Request{Operation: operation, Input: in})
 	if err != nil {
 		return false, fmt.Errorf("hub %s: %w", rec.HubID, err)
 	}

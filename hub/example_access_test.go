@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
@@ -38,6 +40,52 @@ func ExampleBearerTokens() {
 	// Output:
 	// true
 	// admin's
+}
+
+// Tokens are replaced while the hub runs. The spoke whose token is removed is disconnected; it stops unless its
+// Token function returns another one.
+func ExampleTokenSet() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	tokens, err := hub.NewTokenSet(
+		hub.Token{Secret: "june", Identity: call.Identity{ID: "worker"}},
+		hub.Token{Secret: "admin's", Identity: call.Identity{ID: "admin"}},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	h, err := hub.New(&hub.Options{Authenticate: tokens.Authenticate})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer h.Close()
+	server := httptest.NewServer(h)
+	defer server.Close()
+
+	var secret atomic.Value // a file or a service, in a program
+	secret.Store("june")
+	worker, _ := spoke.New(server.URL, &spoke.Options{ID: "worker-7", Token: func(context.Context) (string, error) {
+		return secret.Load().(string), nil
+	}})
+	go func() { _ = worker.Run(ctx) }()
+	if err := worker.Ready(ctx); err != nil {
+		fmt.Println(err)
+	}
+
+	secret.Store("july")
+	err = tokens.Replace(
+		hub.Token{Secret: "july", Identity: call.Identity{ID: "worker"}},
+		hub.Token{Secret: "admin's", Identity: call.Identity{ID: "admin"}},
+	)
+	for range worker.States(ctx) {
+		if s := worker.Stats(); s.Resumed == 1 {
+			fmt.Println("in the same session, with the new token:", err)
+			break
+		}
+	}
+	// Output: in the same session, with the new token: <nil>
 }
 
 // Access rules of an operation hold for whoever calls it through the hub.

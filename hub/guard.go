@@ -2,7 +2,6 @@ package hub
 
 import (
 	"math"
-	"sync"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -122,39 +121,6 @@ func (b *bucket) refill(r rate, now time.Duration) bool {
 	b.left = min(b.left+r.second*(now-b.filled).Seconds(), r.burst)
 	b.filled = now
 	return b.left >= 0
-}
-
-// seats counts the connections of each identity.
-type seats struct {
-	mu    sync.Mutex
-	taken map[string]int // guarded by mu; no zeros
-}
-
-// take gives the identity one more connection, unless it has as many as may be;
-// a negative limit is none.
-func (s *seats) take(identity string, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if limit >= 0 && s.taken[identity] >= limit {
-		return false
-	}
-	if s.taken == nil {
-		s.taken = make(map[string]int)
-	}
-	s.taken[identity]++
-	return true
-}
-
-func (s *seats) leave(identity string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.taken[identity] {
-	case 0: // it had none
-	case 1:
-		delete(s.taken, identity)
-	default:
-		s.taken[identity]--
-	}
 }
 
 // registrationLimits bound a registration.

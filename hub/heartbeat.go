@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -57,17 +56,12 @@ func (c *conn) beat(a *attachment, now time.Time) {
 	}
 }
 
-// closeExpired closes a connection whose credentials are over. Its session waits
+// closeExpired closes a connection whose credentials have expired or been revoked. Its session waits
 // for the spoke to come back with new ones.
 func (c *conn) closeExpired(a *attachment, now time.Time) {
-	if !expired(c.who(), now) || c.expired.Swap(a) == a {
+	if !c.who().Ended(now) || c.expired.Swap(a) == a {
 		return
 	}
 	c.log().Info().Msg("credentials expired")
 	a.conn.Close(transport.CloseCredentialsExpired, "credentials expired")
-}
-
-// expired reports whether the credentials of the identity are over.
-func expired(id *call.Identity, now time.Time) bool {
-	return !id.Expires.IsZero() && !now.Before(id.Expires)
 }

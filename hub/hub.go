@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
@@ -29,6 +30,7 @@ type Hub struct {
 	open      context.Context // ends when the hub begins to drain; who has not registered by then is closed
 	shut      context.CancelFunc
 	handshake transport.AcceptOptions
+	origins   weborigin.Policy
 	idPrefix  string
 	startedAt time.Time
 	core      pubsub.EventTarget
@@ -80,6 +82,7 @@ func New(o *Options) (*Hub, error) {
 	h.open, h.shut = context.WithCancel(h.ctx)
 	h.reading, h.endReading = context.WithCancelCause(context.Background())
 	h.handshake = handshakeOptions(&opts)
+	h.origins, _ = weborigin.New(opts.Origins) // withDefaults has checked them
 	if b := opts.Backplane; b != nil {
 		h.core, h.directory = b.Events, b.Directory
 	}

@@ -3,20 +3,20 @@ package hub
 import (
 	"errors"
 	"fmt"
-	"path"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
 
 // Options configure a Hub. They are copied by [New]. What is zero has its default.
 type Options struct {
-	// Authenticate says who dials. It is required unless AllowAnonymous is set.
+	// Authenticate returns who dials, for example [TokenSet.Authenticate]. It is required unless AllowAnonymous is set.
 	Authenticate Authenticator
 	// AllowAnonymous lets everybody in, all as the one identity
 	// [call.Anonymous]. It goes without Authenticate.
@@ -27,8 +27,9 @@ type Options struct {
 
 	// ID names the hub; empty is a random one per process.
 	ID string
-	// Origins are host patterns (path.Match) from which browsers may connect,
-	// besides the hub's own host. "*" alone allows every origin.
+	// Origins are patterns (path.Match) of the origins from which browsers may connect besides the hub's own host, on
+	// host[:port] or scheme://host[:port]; a missing port is the default of the scheme. "*" alone allows every
+	// origin. Another origin is refused: close code 4500, "origin not allowed".
 	Origins []string
 	// MaxConnections bounds the connections, those that are about to register
 	// included; 0 is 65,536, negative no bound. Over it the answer is 503 with Retry-After.
@@ -128,10 +129,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.AllowAnonymous {
 		c.Authenticate = anonymous
 	}
-	for _, p := range c.Origins {
-		if _, err := path.Match(p, ""); err != nil {
-			return c, fmt.Errorf("%w: origin pattern %q: %w", ErrOptions, p, err)
-		}
+	if _, err := weborigin.New(c.Origins); err != nil {
+		return c, fmt.Errorf("%w: Origins: %w", ErrOptions, err)
 	}
 	if c.ID == "" {
 		c.ID = uuid.NewString()

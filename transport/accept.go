@@ -93,7 +93,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	if err != nil {
 		return nil, err // not reached: Validate has reported it
 	}
-	if isHandshake(r) { // the library answers everything else
+	if IsHandshake(r) { // the library answers everything else
 		allowed, err := o.origins()
 		if err == nil {
 			_, err = allowed.Check(r)
@@ -121,8 +121,8 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	return &c.socket, nil
 }
 
-// isHandshake reports whether a request asks for a WebSocket.
-func isHandshake(r *http.Request) bool {
+// IsHandshake reports whether a request asks for a WebSocket.
+func IsHandshake(r *http.Request) bool {
 	for _, line := range r.Header.Values("Upgrade") {
 		for token := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(token), "websocket") {

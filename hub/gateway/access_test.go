@@ -77,8 +77,17 @@ func TestAuthentication(t *testing.T) {
 		return nil, hub.ErrForbidden
 	}})
 	forbid.wantError(get("/spokes"), 403, "ACCESS_DENIED")
-	nobody := newSite(t, tokens(), &gateway.Options{Authenticate: func(*http.Request) (*call.Identity, error) { return nil, nil }})
-	nobody.wantError(get("/spokes"), 401, "UNAUTHENTICATED")
+	for name, broken := range map[string]hub.Authenticator{
+		"nothing":  func(*http.Request) (*call.Identity, error) { return nil, nil },
+		"no id":    func(*http.Request) (*call.Identity, error) { return &call.Identity{}, nil },
+		"database": func(*http.Request) (*call.Identity, error) { return nil, errors.New("connection refused") },
+		"panic":    func(*http.Request) (*call.Identity, error) { panic("nil map") },
+	} {
+		header := newSite(t, tokens(), &gateway.Options{Authenticate: broken}).wantError(get("/spokes"), 503, "UNAVAILABLE")
+		if header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", name)
+		}
+	}
 	everybody := newSite(t, tokens(), &gateway.Options{AllowAnonymous: true})
 	if status, _, _ := everybody.do(get("/spokes")); status != http.StatusOK {
 		t.Errorf("anonymous: %d", status)
@@ -93,15 +102,16 @@ func TestOrigin(t *testing.T) {
 	}
 	q := get("/spokes").with("Authorization", "Bearer anna-secret")
 	for origin, want := range map[string]int{
-		"":                        200,
-		s.url:                     200,
-		"https://" + own.Host:     200,
-		"https://App.Example.com": 200,
-		"https://a.example.org":   200,
-		"http://a.example.org":    403,
-		"https://evil.test":       403,
-		"null":                    403,
-		"://":                     403,
+		"":                          200,
+		s.url:                       200,
+		"https://" + own.Host:       200,
+		"https://App.Example.com":   200,
+		"https://a.example.org":     200,
+		"https://a.example.org:443": 200,
+		"http://a.example.org":      403,
+		"https://evil.test":         403,
+		"null":                      403,
+		"://":                       403,
 	} {
 		status, header, body := s.do(q.with("Origin", origin))
 		if status != want {

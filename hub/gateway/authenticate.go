@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
@@ -13,19 +12,21 @@ func anonymous(*http.Request) (*call.Identity, error) {
 	return &call.Identity{ID: call.Anonymous}, nil
 }
 
-// authenticate gives who makes the request, or answers it and gives nil. Why somebody is not let
-// in is logged and not told.
+// authenticate returns the identity that makes the request, or answers it and returns nil. Why a client is not let
+// in is logged and not sent.
 func (g *Handler) authenticate(w http.ResponseWriter, r *http.Request) *call.Identity {
-	id, err := g.opts.Authenticate(r)
-	if err == nil && id != nil && (id.Expires.IsZero() || time.Now().Before(id.Expires)) {
+	id, err := g.opts.Authenticate.Identify(r)
+	switch {
+	case err == nil:
 		return id
+	case errors.Is(err, hub.ErrForbidden):
+		fail(w, denied("the identity may not use the hub"))
+	case errors.Is(err, hub.ErrUnauthenticated):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		failWith(w, http.StatusUnauthorized, "UNAUTHENTICATED", "the credentials are missing or wrong")
+	default:
+		fail(w, unavailable("the hub cannot check credentials now"))
 	}
 	g.refused(r, err)
-	if errors.Is(err, hub.ErrForbidden) {
-		fail(w, denied("who it is may not use the hub"))
-		return nil
-	}
-	w.Header().Set("WWW-Authenticate", "Bearer")
-	failWith(w, http.StatusUnauthorized, "UNAUTHENTICATED", "the credentials are missing or wrong")
 	return nil
 }

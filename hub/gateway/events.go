@@ -19,7 +19,7 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 		fail(w, err)
 		return
 	}
-	ctx, cancel := untilExpiry(r.Context(), id)
+	ctx, cancel := untilEnded(r.Context(), id)
 	defer cancel()
 	defer context.AfterFunc(g.hub.Open(), cancel)() // the server would wait for the stream for ever
 	if g.hub.Draining() {
@@ -55,12 +55,23 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 	}
 }
 
-// untilExpiry ends a stream with the credentials of its reader.
-func untilExpiry(ctx context.Context, id *call.Identity) (context.Context, context.CancelFunc) {
+// untilEnded ends a stream with the credentials of its reader. cancel gives up what it holds.
+func untilEnded(parent context.Context, id *call.Identity) (ctx context.Context, cancel context.CancelFunc) {
 	if id.Expires.IsZero() {
-		return context.WithCancel(ctx)
+		ctx, cancel = context.WithCancel(parent)
+	} else {
+		ctx, cancel = context.WithDeadline(parent, id.Expires)
 	}
-	return context.WithDeadline(ctx, id.Expires)
+	if id.Revoked != nil {
+		go func() { // ends with the stream
+			select {
+			case <-id.Revoked:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
 }
 
 func unavailable(message string) *call.Error {

@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/internal/origin"
 )
 
 // Options configure a Handler. They are copied by [New]. What is zero has its default.
@@ -36,6 +35,7 @@ var ErrOptions = errors.New("gateway: options")
 type Handler struct {
 	hub     *hub.Hub
 	opts    Options
+	origins origin.Policy
 	refused func(r *http.Request, err error) // logs what the client is not told
 }
 
@@ -55,7 +55,11 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 		return nil, err
 	}
 	log := from.Logger.With().Str("hub", from.ID).Logger()
-	g := &Handler{hub: h, opts: c, refused: func(r *http.Request, err error) {
+	origins, err := origin.New(c.Origins)
+	if err != nil {
+		return nil, fmt.Errorf("%w: Origins: %w", ErrOptions, err)
+	}
+	g := &Handler{hub: h, opts: c, origins: origins, refused: func(r *http.Request, err error) {
 		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
 	}}
 	return g, nil
@@ -77,12 +81,6 @@ func (o *Options) complete(from *hub.Options) error {
 	}
 	if o.Origins == nil {
 		o.Origins = from.Origins
-	}
-	o.Origins = append([]string(nil), o.Origins...)
-	for _, p := range o.Origins {
-		if _, err := path.Match(strings.ToLower(p), ""); err != nil || p == "" {
-			return fmt.Errorf("%w: origin pattern %q is malformed", ErrOptions, p)
-		}
 	}
 	if o.MaxMessageBytes == 0 {
 		o.MaxMessageBytes = from.MaxMessageBytes

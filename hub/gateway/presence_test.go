@@ -47,3 +47,21 @@ func TestPresenceAndExpiry(t *testing.T) {
 		t.Errorf("after the expiry: %d", res.StatusCode)
 	}
 }
+
+// An event stream ends when the token of its reader is removed.
+func TestEventsEndWithTheToken(t *testing.T) {
+	set, err := hub.NewTokenSet(hub.Token{Secret: "reader", Identity: call.Identity{ID: "reader"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, &hub.Options{Authenticate: set.Authenticate}, nil)
+	res := s.start(t.Context(), get("/events/t").with("Authorization", "Bearer reader")) //nolint:bodyclose // start closes it with the test
+	lines := bufio.NewReader(res.Body)
+	wantLines(t, lines, ": live", "")
+	if err := set.Replace(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+}

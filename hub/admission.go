@@ -1,0 +1,97 @@
+package hub
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/alkdev/hubspoke/call"
+)
+
+// admission is a connection's place in the hub's counts, from before its handshake to the end of its
+// reader. Every connection has one, however it comes.
+type admission struct {
+	hub    *Hub
+	seated bool
+	id     string // of the identity, if seated
+}
+
+// rejection is why a connection is not admitted now. The client comes back.
+type rejection struct {
+	status int
+	reason string
+}
+
+var (
+	drainingNow = &rejection{http.StatusServiceUnavailable, "the hub is draining"}
+	fullNow     = &rejection{http.StatusServiceUnavailable, "the hub is full"}
+	seatsTaken  = &rejection{http.StatusTooManyRequests, "too many connections of this identity"}
+)
+
+// enterConnection counts a connection whose identity is not known yet, unless the hub is draining or full.
+func (h *Hub) enterConnection() (*admission, *rejection) {
+	if !h.enter() {
+		return nil, drainingNow
+	}
+	a := &admission{hub: h}
+	if h.opts.MaxConnections > 0 && int(h.connections.Load()) > h.opts.MaxConnections {
+		h.refused.Add(1)
+		h.log.Warn().Int("limit", h.opts.MaxConnections).Msg("too many connections (hub.Options.MaxConnections)")
+		a.leave()
+		return nil, fullNow
+	}
+	return a, nil
+}
+
+// seat counts the connection for its identity. If the identity has too many it gives up the admission.
+func (a *admission) seat(id *call.Identity, remote string) *rejection {
+	h := a.hub
+	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
+		h.refused.Add(1)
+		h.log.Warn().Str("identity", id.ID).Str("remote", remote).Int("limit", h.opts.MaxIdentityConnections).
+			Msg("too many connections of an identity (hub.Options.MaxIdentityConnections)")
+		return seatsTaken
+	}
+	a.seated, a.id = true, id.ID
+	return nil
+}
+
+// leave gives the place up.
+func (a *admission) leave() {
+	if a.seated {
+		a.hub.seats.leave(a.id)
+	}
+	a.hub.exit()
+}
+
+// seats counts the connections of each identity.
+type seats struct {
+	mu    sync.Mutex
+	taken map[string]int // guarded by mu; no zeros
+}
+
+// take counts one more connection of the identity, unless it has reached the limit;
+// a negative limit is none.
+func (s *seats) take(identity string, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit >= 0 && s.taken[identity] >= limit {
+		return false
+	}
+	if s.taken == nil {
+		s.taken = make(map[string]int)
+	}
+	s.taken[identity]++
+	return true
+}
+
+func (s *seats) leave(identity string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.taken[identity] {
+	case 0: // it had none
+	case 1:
+		delete(s.taken, identity)
+	default:
+		s.taken[identity]--
+	}
+}
