@@ -26,19 +26,19 @@ func twoHubs(t *testing.T) (a, b *hubtest.Network) {
 
 func serveWho(id string) func(*call.Registry) {
 	return func(r *call.Registry) {
-		_ = call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil })
-		_ = call.Handle(r, "test.wait", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, "test.wait", func(ctx context.Context, _ json.RawMessage) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
-		})
-		_ = call.HandleStream(r, "test.count", func(_ context.Context, n int, send func(int) error) error {
+		}))
+		registered(call.HandleStream(r, "test.count", func(_ context.Context, n int, send func(int) error) error {
 			for i := range n {
 				if err := send(i); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}))
 	}
 }
 
@@ -134,4 +134,11 @@ func TestMoveBetweenHubs(t *testing.T) {
 			t.Errorf("presence: %v", reasons)
 		}
 	})
+}
+
+// registered checks that an operation was registered, where no test is at hand.
+func registered(err error) {
+	if err != nil {
+		panic(err)
+	}
 }

@@ -51,10 +51,10 @@ func (c *claimer) say(frame string) { _ = c.conn.Write([][]byte{[]byte(frame)}) 
 // serveSeen answers with what the handler is told of its caller.
 func serveSeen(access call.AccessControl) func(*call.Registry) {
 	return func(r *call.Registry) {
-		_ = call.Handle(r, "test.seen", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, "test.seen", func(ctx context.Context, _ json.RawMessage) (string, error) {
 			id, req := call.IdentityFrom(ctx), call.FromContext(ctx)
 			return fmt.Sprintf("%s%v%v %s", id.ID, id.Scopes, id.Resources, req.OriginID), nil
-		}, call.Access(access))
+		}, call.Access(access)))
 	}
 }
 
@@ -64,10 +64,10 @@ func TestRelayBelievesNoIdentity(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("w", nil, func(r *call.Registry) {
 			serveSeen(call.AccessControl{})(r)
-			_ = call.Handle(r, "test.admin", func(context.Context, json.RawMessage) (string, error) {
+			registered(call.Handle(r, "test.admin", func(context.Context, json.RawMessage) (string, error) {
 				t.Error("called by one who may not")
 				return "", nil
-			}, call.Access(call.AccessControl{RequiredScopes: []string{"admin"}}))
+			}, call.Access(call.AccessControl{RequiredScopes: []string{"admin"}})))
 		})
 		c := claims(t, net.Hub, &call.Identity{ID: "mallory", Scopes: []string{"read"}})
 		const rest = `"originId":"forged","identity":{"id":"root","scopes":["admin"],"resources":{"a":["b"]}}}}`
@@ -107,7 +107,7 @@ func TestRelayAsksTheAuthorizer(t *testing.T) {
 		}})
 		ran := 0
 		net.Spoke("w", nil, func(r *call.Registry) {
-			_ = call.Handle(r, "test.op", func(context.Context, json.RawMessage) (string, error) { ran++; return "ok", nil })
+			registered(call.Handle(r, "test.op", func(context.Context, json.RawMessage) (string, error) { ran++; return "ok", nil }))
 		})
 		for id, code := range map[string]call.Code{"fine": "", "denied": call.CodeAccessDenied, "bomb": call.CodeExecution} {
 			s := net.Spoke("caller-"+id, &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: id})}, nil)
@@ -135,7 +135,7 @@ func TestRelayKeepsTheTime(t *testing.T) {
 		var left time.Duration // guarded by mu
 		ended := make(chan error, 1)
 		op := func(r *call.Registry) {
-			_ = call.Handle(r, "test.slow", func(ctx context.Context, _ json.RawMessage) (string, error) {
+			registered(call.Handle(r, "test.slow", func(ctx context.Context, _ json.RawMessage) (string, error) {
 				d, _ := ctx.Deadline()
 				mu.Lock()
 				left = time.Until(d)
@@ -143,7 +143,7 @@ func TestRelayKeepsTheTime(t *testing.T) {
 				<-ctx.Done()
 				ended <- context.Cause(ctx)
 				return "", ctx.Err()
-			})
+			}))
 		}
 		near, far := a.Spoke("near", nil, op), b.Spoke("far", nil, op)
 		caller := a.Spoke("caller", nil, nil)
@@ -185,13 +185,13 @@ func TestRelayKeepsTheTime(t *testing.T) {
 // refusing serves an operation that answers with an error of the framework: it has not run.
 func refusing(op string, e call.Error, asked *[]string, id string) func(*call.Registry) {
 	return func(r *call.Registry) {
-		_ = call.Handle(r, op, func(context.Context, json.RawMessage) (string, error) {
+		registered(call.Handle(r, op, func(context.Context, json.RawMessage) (string, error) {
 			*asked = append(*asked, id)
 			if e.Code == "" {
 				return id, nil
 			}
 			return "", call.Refuse(&e)
-		})
+		}))
 	}
 }
 

@@ -28,6 +28,7 @@ type relayChaos struct {
 	rnd     *rand.Rand
 	ran     map[string]int
 	refused map[string]int
+	ended   map[call.Code]int // calls by how they ended; "" are answers
 }
 
 func (c *relayChaos) roll(n int) int {
@@ -83,10 +84,14 @@ func (c *relayChaos) call(s *hubtest.Spoke, id string, workers int) {
 	e, _ := errors.AsType[*call.Error](err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e == nil {
+		e = &call.Error{}
+	}
+	c.ended[e.Code]++
 	switch {
 	case err == nil && (out != id || c.ran[id] != 1):
 		c.t.Errorf("%s: answered %.20q, ran %d times", id, out, c.ran[id])
-	case err != nil && e == nil:
+	case err != nil && e.Code == "":
 		c.t.Errorf("%s: %v", id, err)
 	case err != nil && !e.Sent && c.ran[id] > 0:
 		c.t.Errorf("%s: %v, not sent; it ran %d times", id, err, c.ran[id])
@@ -112,7 +117,7 @@ func (c *relayChaos) run() {
 	var all []*hubtest.Spoke
 	o := &spoke.Options{BackoffMax: 500 * time.Millisecond, MaxMessageBytes: 4 << 10, LogBytes: 4 << 10, MaxInFlight: 6}
 	for i := range workers {
-		all = append(all, c.net.Spoke(fmt.Sprint("w", i), o, func(r *call.Registry) { _ = call.Handle(r, "test.chaos", c.handle) }))
+		all = append(all, c.net.Spoke(fmt.Sprint("w", i), o, func(r *call.Registry) { registered(call.Handle(r, "test.chaos", c.handle)) }))
 	}
 	for i := range callers {
 		all = append(all, c.net.Spoke(fmt.Sprint("c", i), o, nil))
@@ -166,11 +171,20 @@ func TestRelayChaos(t *testing.T) {
 		}
 	}
 	t.Logf("HUBSPOKE_RELAY_SEED=%d", seed)
+	ended := map[call.Code]int{}
 	for round := range uint64(3) {
 		bubble.Test(t, func(t *testing.T) {
-			c := &relayChaos{t: t, ran: map[string]int{}, refused: map[string]int{}, rnd: rand.New(rand.NewPCG(seed, round))}
+			c := &relayChaos{t: t, ran: map[string]int{}, refused: map[string]int{}, ended: ended, rnd: rand.New(rand.NewPCG(seed, round))}
 			c.net = hubtest.New(t, &hub.Options{AllowAnonymous: true, MaxInFlight: 20, LogBytes: 16 << 10, DrainSpread: time.Second})
 			c.run()
 		})
 	}
+	calls := 0
+	for _, n := range ended {
+		calls += n
+	}
+	if ended[""] < 3 { // about a third, unless the hub or all workers leave early
+		t.Errorf("of %d calls too few were answered: %v", calls, ended)
+	}
+	t.Logf("%v", ended)
 }

@@ -28,7 +28,7 @@ func stacksWith(text string) (n int) {
 }
 
 func serveEcho(r *call.Registry) {
-	_ = call.Handle(r, "test.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil })
+	registered(call.Handle(r, "test.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
 }
 
 // Over sockets nothing that is due stays unwritten while its reader sleeps: with one call at a time nobody else would
@@ -93,14 +93,14 @@ func TestRelayHasNoGoroutine(t *testing.T) {
 	entered, leave := make(chan struct{}, n), make(chan struct{})
 	socketSpokeWith(t, h, "w", &spoke.Options{}, func(r *call.Registry) {
 		serveEcho(r)
-		_ = call.Handle(r, "test.hold", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, "test.hold", func(ctx context.Context, _ json.RawMessage) (string, error) {
 			entered <- struct{}{}
 			select {
 			case <-leave:
 			case <-ctx.Done():
 			}
 			return "", nil
-		})
+		}))
 	})
 	caller := socketSpoke(t, h, "caller")
 	// A spoke may know that it is registered before the hub has its session ready, and calls then wait on a goroutine.

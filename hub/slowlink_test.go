@@ -102,8 +102,8 @@ func TestLargeMessageOnSlowLink(t *testing.T) {
 func largeMessages(t *testing.T, pipe transport.PipeOptions, size, rounds int, noSession bool) {
 	h, s, link, end := slowSpoke(t, &hub.Options{MaxMessageBytes: pipe.MaxMessageBytes},
 		&spoke.Options{MaxMessageBytes: pipe.MaxMessageBytes, NoSession: noSession}, pipe, func(r *call.Registry) {
-			_ = call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil })
-			_ = call.Handle(r, "slow.length", func(_ context.Context, in string) (int, error) { return len(in), nil })
+			registered(call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
+			registered(call.Handle(r, "slow.length", func(_ context.Context, in string) (int, error) { return len(in), nil }))
 		})
 	defer end()
 	large := strings.Repeat("x", size)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func TestReconnectReplacementAndCancelTogether(t *testing.T) {
 				}
 			}
 		})
+		var answered atomic.Int64
 		for i := range 8 {
 			var c call.Caller = net.Hub
 			if i%2 == 1 {
@@ -53,11 +55,16 @@ func TestReconnectReplacementAndCancelTogether(t *testing.T) {
 			}
 			wg.Go(func() {
 				for n := range 25 {
-					stressCall(t, c, fmt.Sprintf("%d/%d", i, n))
+					if stressCall(t, c, fmt.Sprintf("%d/%d", i, n)) {
+						answered.Add(1)
+					}
 				}
 			})
 		}
 		wg.Wait()
+		if n := answered.Load(); n < 50 {
+			t.Errorf("%d of 200 calls were answered, want a quarter at least", n)
+		}
 		later(time.Minute)
 		s := net.Hub.Stats()
 		if s.InFlight != 0 || s.Serving != 0 || s.Spokes != 4 || s.Connections != 4 || s.QueuedBytes != 0 {
@@ -67,25 +74,26 @@ func TestReconnectReplacementAndCancelTogether(t *testing.T) {
 }
 
 func stressOperations(r *call.Registry) {
-	_ = call.Handle(r, "test.echo", func(ctx context.Context, in string) (string, error) {
+	registered(call.Handle(r, "test.echo", func(ctx context.Context, in string) (string, error) {
 		select {
 		case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
 			return in, nil
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
-	})
-	_ = call.HandleStream(r, "test.repeat", func(_ context.Context, in string, send func(string) error) error {
+	}))
+	registered(call.HandleStream(r, "test.repeat", func(_ context.Context, in string, send func(string) error) error {
 		for i := range 100 {
 			if err := send(fmt.Sprint(in, " ", i)); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}))
 }
 
-func stressCall(t *testing.T, c call.Caller, text string) {
+// stressCall makes a call and reports whether it was answered.
+func stressCall(t *testing.T, c call.Caller, text string) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if rand.IntN(4) == 0 {
@@ -97,13 +105,13 @@ func stressCall(t *testing.T, c call.Caller, text string) {
 		if err == nil && out != text {
 			t.Errorf("asked %q, got %q", text, out)
 		}
-		return
+		return err == nil
 	}
 	n := 0
 	for out, err := range call.Stream[string](ctx, c, "test.repeat", text) {
 		if err != nil {
 			stressError(t, err)
-			return
+			return false
 		}
 		if out != fmt.Sprint(text, " ", n) {
 			t.Errorf("response %d of %q is %q", n, text, out)
@@ -113,6 +121,7 @@ func stressCall(t *testing.T, c call.Caller, text string) {
 	if n != 100 {
 		t.Errorf("a stream ended well after %d responses", n)
 	}
+	return true
 }
 
 func stressError(t *testing.T, err error) {

@@ -30,12 +30,12 @@ func TestCancelAndTimeReachTheHandler(t *testing.T) {
 				free := make(chan struct{})
 				net.Spoke("b", &spoke.Options{MaxInFlight: 1}, func(r *call.Registry) {
 					echo(r)
-					_ = call.Handle(r, "test.wait", func(ctx context.Context, _ any) (string, error) {
+					registered(call.Handle(r, "test.wait", func(ctx context.Context, _ any) (string, error) {
 						<-ctx.Done()
 						ended <- time.Since(start)
 						<-free
 						return "", ctx.Err()
-					})
+					}))
 				})
 				a := net.Spoke("a", nil, nil)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -67,7 +67,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 		var sent atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
 			echo(r)
-			_ = call.HandleStream(r, "test.flood", func(_ context.Context, n int, send func([]byte) error) error {
+			registered(call.HandleStream(r, "test.flood", func(_ context.Context, n int, send func([]byte) error) error {
 				for range n {
 					if err := send(make([]byte, 2000)); err != nil {
 						return err
@@ -75,7 +75,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 					sent.Add(1)
 				}
 				return nil
-			})
+			}))
 		})
 		a := net.Spoke("a", nil, nil)
 		got := 0
@@ -109,14 +109,14 @@ func TestLeavingAStream(t *testing.T) {
 		net := hubtest.New(t, nil)
 		ended := make(chan error, 2)
 		net.Spoke("b", nil, func(r *call.Registry) {
-			_ = call.HandleStream(r, "test.endless", func(_ context.Context, _ any, send func(int) error) error {
+			registered(call.HandleStream(r, "test.endless", func(_ context.Context, _ any, send func(int) error) error {
 				for i := 0; ; i++ {
 					if err := send(i); err != nil {
 						ended <- err
 						return err
 					}
 				}
-			})
+			}))
 		})
 		a := net.Spoke("a", nil, nil)
 		for _, c := range []call.Caller{net.Hub, a} {

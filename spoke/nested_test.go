@@ -23,18 +23,18 @@ func TestNestedCalls(t *testing.T) {
 		ended := make(chan time.Duration, 1)
 		start := time.Now()
 		net.Spoke("b", nil, func(r *call.Registry) {
-			_ = call.Handle(r, "test.inner", func(ctx context.Context, _ any) (any, error) {
+			registered(call.Handle(r, "test.inner", func(ctx context.Context, _ any) (any, error) {
 				inner = call.FromContext(ctx)
 				<-ctx.Done()
 				ended <- time.Since(start)
 				return nil, ctx.Err()
-			})
+			}))
 		})
 		a := net.Spoke("a", &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: "worker"})}, nil)
-		_ = call.Handle(a.Operations(), "test.outer", func(ctx context.Context, _ any) (any, error) {
+		registered(call.Handle(a.Operations(), "test.outer", func(ctx context.Context, _ any) (any, error) {
 			outer = call.FromContext(ctx)
 			return call.Invoke[any](ctx, a, "test.inner", nil)
-		})
+		}))
 		synctest.Wait()
 		user := net.Spoke("u", &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: "user"})}, nil)
 		_, err := call.Invoke[any](t.Context(), user, "test.outer", nil, call.Timeout(2*time.Second),
@@ -104,5 +104,12 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// registered checks that an operation was registered, where no test is at hand.
+func registered(err error) {
+	if err != nil {
+		panic(err)
 	}
 }

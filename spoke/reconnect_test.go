@@ -22,7 +22,7 @@ import (
 func later(d time.Duration) { <-time.After(d) }
 
 func echo(r *call.Registry) {
-	_ = call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil })
+	registered(call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil }))
 }
 
 // dials notes when a wire was dialled, and what it then does.

@@ -148,7 +148,7 @@ func TestWhatIsDoneWhileTheSessionWaits(t *testing.T) {
 				}
 			}
 			name := fmt.Sprint("test.round", round)
-			_ = call.Handle(s.Operations(), name, func(context.Context, int) (int, error) { return round, nil })
+			registered(call.Handle(s.Operations(), name, func(context.Context, int) (int, error) { return round, nil }))
 			var heard atomic.Int64
 			live := make(chan func(), 1)
 			go func() {
@@ -195,7 +195,7 @@ func TestAssignedID(t *testing.T) {
 		d := newDoor(t, o)
 		s := d.spoke("", nil, nil)
 		id := s.ID()
-		_ = call.Handle(s.Operations(), "test.later", func(context.Context, int) (int, error) { return 1, nil })
+		registered(call.Handle(s.Operations(), "test.later", func(context.Context, int) (int, error) { return 1, nil }))
 		synctest.Wait()
 		if _, err := call.Invoke[int](t.Context(), d.theHub(), "test.later", 0); err != nil {
 			t.Error(err)

@@ -17,14 +17,14 @@ import (
 
 // threeSeconds answers after a while.
 func threeSeconds(r *call.Registry) {
-	_ = call.Handle(r, "test.slow", func(ctx context.Context, in int) (int, error) {
+	registered(call.Handle(r, "test.slow", func(ctx context.Context, in int) (int, error) {
 		select {
 		case <-time.After(3 * time.Second):
 			return in, nil
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
-	})
+	}))
 }
 
 // inFlight makes a call each way, and gives their ends.
@@ -154,11 +154,11 @@ func TestWindowOver(t *testing.T) {
 		h := d.theHub()
 		start := time.Now()
 		ended := make(chan error, 1)
-		_ = call.Handle(s.Operations(), "test.forever", func(ctx context.Context, _ int) (int, error) {
+		registered(call.Handle(s.Operations(), "test.forever", func(ctx context.Context, _ int) (int, error) {
 			<-ctx.Done()
 			ended <- context.Cause(ctx)
 			return 0, ctx.Err()
-		})
+		}))
 		later(time.Second)
 		down, up := make(chan error, 1), make(chan error, 1)
 		go func() { _, err := call.Invoke[int](t.Context(), h, "test.forever", 1); down <- err }()

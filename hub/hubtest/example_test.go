@@ -17,9 +17,12 @@ func Example() {
 	defer t.end()
 	net := hubtest.New(t, nil)
 	net.Spoke("worker-7", nil, func(r *call.Registry) {
-		_ = call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
+		err := call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
 			return strings.ToUpper(in), nil
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
 	out, err := call.Invoke[string](t.Context(), net.Hub, "text.upper", "hello")
 	fmt.Println(out, err)
@@ -30,9 +33,12 @@ func ExampleSpoke_Reconnect() {
 	defer t.end()
 	net := hubtest.New(t, nil)
 	worker := net.Spoke("worker-7", nil, func(r *call.Registry) {
-		_ = call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
+		err := call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
 			return strings.ToUpper(in), nil
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
 	if err := worker.Reconnect(t.Context()); err != nil {
 		fmt.Println(err)

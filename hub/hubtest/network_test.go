@@ -12,7 +12,7 @@ import (
 )
 
 func echo(r *call.Registry) {
-	_ = call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil })
+	registered(call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil }))
 }
 
 func wantEcho(t *testing.T, c call.Caller, text string) {
@@ -111,4 +111,11 @@ func TestRefuse(t *testing.T) {
 			t.Fatalf("%q, %v after %v", out, err, time.Since(start))
 		}
 	})
+}
+
+// registered checks that an operation was registered, where no test is at hand.
+func registered(err error) {
+	if err != nil {
+		panic(err)
+	}
 }

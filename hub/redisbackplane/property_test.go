@@ -3,6 +3,7 @@ package redisbackplane_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -39,8 +40,17 @@ type chaos struct {
 	homes  [propertySpokes]int            // the hub of each
 	cut    [propertySpokes]bool           // the connection was cut: it may be about to come back
 
-	mu   sync.Mutex          // guards the field below
-	runs map[string][]string // who ran each call
+	mu    sync.Mutex          // guards the fields below
+	runs  map[string][]string // who ran each call
+	ended []outcome
+}
+
+// outcome is how a call ended.
+type outcome struct {
+	id   string
+	from int
+	code call.Code // "" if it was answered
+	sent bool
 }
 
 func propertySettings(t *testing.T) (time.Duration, uint64) {
@@ -100,6 +110,7 @@ func TestSpokesMoveAtRandom(t *testing.T) {
 	stop()
 	callers.Wait()
 	c.atRest()
+	c.checkCalls(d)
 }
 
 // move starts the spoke anew, as another process, at a hub chosen at random.
@@ -111,14 +122,14 @@ func (c *chaos) move(i int) {
 	}
 	c.homes[i], c.cut[i] = to, false
 	c.spokes[i] = c.nodes[to].Spoke(id, nil, func(r *call.Registry) {
-		_ = call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil })
-		_ = call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
+		registered(call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.runs[in] = append(c.runs[in], fmt.Sprintf("%s at hub-%d", id, to))
 			return id, nil
-		})
-		_ = call.Handle(r, fmt.Sprintf("test.group%d", i%7), func(context.Context, json.RawMessage) (string, error) { return id, nil })
+		}))
+		registered(call.Handle(r, fmt.Sprintf("test.group%d", i%7), func(context.Context, json.RawMessage) (string, error) { return id, nil }))
 	})
 }
 
@@ -178,8 +189,58 @@ func (c *chaos) call(ctx context.Context, from int, n *node) {
 		if err == nil && want != "" && got != want {
 			c.t.Errorf("%s for %s was answered by %s", id, want, got)
 		}
+		o := outcome{id: id, from: from}
+		if err != nil {
+			e, ok := errors.AsType[*call.Error](err)
+			if !ok {
+				c.t.Errorf("%s: %v", id, err)
+				continue
+			}
+			o.code, o.sent = e.Code, e.Sent
+		}
+		c.mu.Lock()
+		c.ended = append(c.ended, o)
+		c.mu.Unlock()
 	}
 }
+
+// checkCalls compares how the calls ended with what has run, and requires that most of the work was done: calls that are
+// all refused would violate nothing.
+func (c *chaos) checkCalls(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	answered := make([]int, propertyHubs)
+	codes := map[call.Code]int{}
+	for _, o := range c.ended {
+		ran := len(c.runs[o.id])
+		codes[o.code]++
+		switch {
+		case o.code == "" && ran != 1:
+			c.t.Errorf("%s was answered and ran %d times", o.id, ran)
+		case o.code == "":
+			answered[o.from]++
+		case !slices.Contains(mayFail, o.code):
+			c.t.Errorf("%s ended with %s", o.id, o.code)
+		case !o.sent && ran > 0:
+			c.t.Errorf("%s ended with %s, not sent, and ran %d times", o.id, o.code, ran)
+		}
+	}
+	for id, who := range c.runs {
+		if len(who) > 1 {
+			c.t.Errorf("%s ran at %v", id, who)
+		}
+	}
+	for i, n := range answered {
+		if least := int(20 * d.Seconds()); n < least { // a quiet machine answers a thousand times as many
+			c.t.Errorf("the hub %d had %d answers in %v, want %d", i, n, d, least)
+		}
+	}
+	c.t.Logf("%d calls ended: %v", len(c.ended), codes)
+}
+
+// mayFail is what calls end with when spokes, hubs and Redis come and go.
+var mayFail = []call.Code{call.CodeUnavailable, call.CodeDisconnected, call.CodeTimeout, call.CodeOperationNotFound,
+	call.CodeSpokeNotFound, call.CodeOverloaded, call.CodeAborted}
 
 // atRest checks that what every hub sees is what is so.
 func (c *chaos) atRest() {
@@ -209,14 +270,6 @@ func (c *chaos) atRest() {
 			}
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, who := range c.runs {
-		if len(who) > 1 {
-			t.Errorf("%s ran at %v", id, who)
-		}
-	}
-	t.Logf("%d calls ran", len(c.runs))
 	for _, n := range c.nodes {
 		t.Logf("%s: %+v", n.Hub.ID(), n.bp.Stats())
 	}
