@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/transport"
@@ -64,13 +66,11 @@ const hubsAtOnce = 8
 func (h *Hub) askOthers(ctx context.Context, hubs []string, req *call.Request, take func(json.RawMessage) error) (missing []Incomplete) {
 	ctx, cancel := context.WithTimeout(ctx, max(answerTime(ctx), 0))
 	defer cancel()
-	var wg sync.WaitGroup
+	var asked errgroup.Group
+	asked.SetLimit(hubsAtOnce)
 	var mu sync.Mutex // held while take runs
-	slots := make(chan struct{}, hubsAtOnce)
 	for _, id := range hubs {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
+		asked.Go(func() error {
 			data, err := h.askHub(ctx, id, req)
 			mu.Lock()
 			defer mu.Unlock()
@@ -81,9 +81,10 @@ func (h *Hub) askOthers(ctx context.Context, hubs []string, req *call.Request, t
 				missing = append(missing, Incomplete{id, incompleteCode(err)})
 				h.log.Warn().Err(err).Str("link", id).Str("operation", req.Operation).Msg("another hub did not answer")
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = asked.Wait() // what failed is in missing
 	slices.SortFunc(missing, func(a, b Incomplete) int { return strings.Compare(a.HubID, b.HubID) })
 	return missing
 }

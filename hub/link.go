@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -31,13 +33,15 @@ const linkInFlight = 1 << 20
 type links struct {
 	hub   *Hub
 	leave func()
+	open  context.Context // ends with close; that of dials
+	shut  context.CancelFunc
+	dials singleflight.Group // by hub
 
-	mu     sync.Mutex               // guards the fields below
-	byHub  map[string]*link         // the one that calls go over
-	all    map[*link]struct{}       // where both sides dialled there are two
-	dials  map[string]chan struct{} // closed when a dial has ended
+	mu     sync.Mutex         // guards the fields below
+	byHub  map[string]*link   // the one that calls go over
+	all    map[*link]struct{} // where both sides dialled there are two
 	closed bool
-	wg     sync.WaitGroup // readers
+	wg     sync.WaitGroup // readers and dials
 }
 
 var errNoLinks = errors.New("the hub has no links to other hubs")
@@ -46,60 +50,61 @@ func (ls *links) join() error {
 	if ls.hub.opts.Backplane == nil || ls.hub.opts.Backplane.Links == nil {
 		return nil
 	}
+	ls.open, ls.shut = context.WithCancel(ls.hub.ctx)
 	leave, err := ls.hub.opts.Backplane.Links.Join(ls.hub.opts.ID, ls.accept)
 	ls.leave = leave
 	return err
 }
 
-// to gives the link to a hub and dials where there is none. Who comes while
-// somebody dials waits for that.
+// linkTimeout bounds the time to open a link.
+const linkTimeout = 5 * time.Second
+
+// to returns the link to a hub, and opens it if there is none. Concurrent callers share one dial, which goes on
+// when one of them leaves.
 func (ls *links) to(ctx context.Context, hubID string) (*link, error) {
 	if ls.leave == nil {
 		return nil, errNoLinks
 	}
-	for {
-		ls.mu.Lock()
-		l, dial, closed := ls.byHub[hubID], ls.dials[hubID], ls.closed
-		switch {
-		case closed:
-			ls.mu.Unlock()
-			return nil, errNoLinks
-		case l != nil:
-			ls.mu.Unlock()
-			return l, nil
-		case dial == nil:
-			return ls.dialLocked(ctx, hubID)
-		}
-		ls.mu.Unlock()
-		select {
-		case <-dial:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	ls.mu.Lock()
+	l := ls.byHub[hubID]
+	ls.mu.Unlock()
+	if l != nil {
+		return l, nil
+	}
+	select {
+	case r := <-ls.dials.DoChan(hubID, func() (any, error) { return ls.dial(hubID) }):
+		l, _ = r.Val.(*link)
+		return l, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
-// dialLocked dials and unlocks.
-func (ls *links) dialLocked(ctx context.Context, hubID string) (*link, error) {
-	done := make(chan struct{})
-	if ls.dials == nil {
-		ls.dials = make(map[string]chan struct{})
-	}
-	ls.dials[hubID] = done
-	ls.mu.Unlock()
-	conn, err := ls.hub.opts.Backplane.Links.Dial(ctx, ls.hub.opts.ID, hubID)
-	var l *link
-	if err == nil {
-		l = ls.start(hubID, conn)
-	}
+// dial opens a link, unless another hub has opened one just now.
+func (ls *links) dial(hubID string) (*link, error) {
 	ls.mu.Lock()
-	delete(ls.dials, hubID)
-	ls.mu.Unlock()
-	close(done)
-	if l == nil && err == nil {
-		err = errNoLinks
+	l, closed := ls.byHub[hubID], ls.closed
+	if !closed {
+		ls.wg.Add(1)
+		defer ls.wg.Done()
 	}
-	return l, err
+	ls.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errNoLinks
+	case l != nil:
+		return l, nil
+	}
+	ctx, cancel := context.WithTimeout(ls.open, linkTimeout)
+	defer cancel()
+	conn, err := ls.hub.opts.Backplane.Links.Dial(ctx, ls.hub.opts.ID, hubID)
+	if err != nil {
+		return nil, err
+	}
+	if l = ls.start(hubID, conn); l == nil {
+		return nil, errNoLinks
+	}
+	return l, nil
 }
 
 // accept takes a link that another hub has opened.
@@ -191,6 +196,7 @@ func (ls *links) close() {
 	}
 	ls.mu.Unlock()
 	if ls.leave != nil {
+		ls.shut()
 		ls.leave()
 	}
 	ls.wg.Wait()

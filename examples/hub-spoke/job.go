@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/alkdev/hubspoke/call"
 )
 
@@ -39,44 +41,42 @@ func newJob(files []source, inFlight int, p *progress) *job {
 
 // run does all files, and in the middle of it disturbs, once. The first failure ends it.
 func (j *job) run(ctx context.Context, askers []asker, disturb func(context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	work, ctx := errgroup.WithContext(ctx)
 	next := make(chan source)
 	middle := make(chan struct{})
-	var wg sync.WaitGroup
 	for i := range j.inFlight {
-		wg.Go(func() {
+		work.Go(func() error {
 			for file := range next {
 				if err := j.do(ctx, askers[i%len(askers)], file); err != nil {
-					cancel(err)
-					return
+					return err
 				}
 			}
+			return nil
 		})
 	}
-	wg.Go(func() {
+	work.Go(func() error {
 		select {
 		case <-middle:
-			if err := disturb(ctx); err != nil {
-				cancel(err)
-			}
+			return disturb(ctx)
 		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	})
-	for i, file := range j.files {
-		if i == len(j.files)*2/5 {
-			close(middle)
+	work.Go(func() error {
+		defer close(next)
+		for i, file := range j.files {
+			if i == len(j.files)*2/5 {
+				close(middle)
+			}
+			select {
+			case next <- file:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
-		select {
-		case next <- file:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
+		return nil
+	})
+	return work.Wait()
 }
 
 // do has one file counted by the spokes, and counts it here.

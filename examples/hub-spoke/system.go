@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/alkdev/hubspoke/hub/redisbackplane"
 )
@@ -54,15 +55,13 @@ func (s *system) start(ctx context.Context) error {
 	return atOnce(s.spokesAtOnce(), func(i int) error { return s.startSpoke(ctx, i+1) })
 }
 
-// atOnce does n things at once.
+// atOnce does n things concurrently and returns the first error.
 func atOnce(n int, do func(i int) error) error {
-	var wg sync.WaitGroup
-	errs := make([]error, n)
-	for i := range errs {
-		wg.Go(func() { errs[i] = do(i) })
+	var all errgroup.Group
+	for i := range n {
+		all.Go(func() error { return do(i) })
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return all.Wait()
 }
 
 // startHub starts the hub with this index.

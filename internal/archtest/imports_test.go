@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 }
 
 // Examples are programs of a user: they may import all of this module and what they hand to it.
-var allowedInExamples = []string{zerologModule, rueidisModule}
+var allowedInExamples = []string{zerologModule, rueidisModule, syncModule}
 
 // websocketFiles are the only ones, tests aside, that know which WebSocket library is used.
 var websocketFiles = []string{
