@@ -16,6 +16,9 @@ type OperationInfo struct {
 	call.Operation
 	// Spokes is how many spokes serve it; 0 for one of the hub's own.
 	Spokes int `json:"spokes"`
+	// Variants are the descriptions of spokes that serve the operation with another type or other schemas, at most
+	// eight: a mistake, since the caller cannot know which spoke answers.
+	Variants []call.Operation `json:"variants,omitempty"`
 	// Truncated reports that the item was too large for a page of a list and has only its name and type.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -25,7 +28,7 @@ var operationList = listKind{
 	operation: linkOperations, key: "name",
 	always:  []string{"name", "spokes"},
 	short:   []string{"name", "type", "spokes"},
-	members: members("name", "type", "description", "inputSchema", "outputSchema", "errorCodes", "accessControl", "spokes"),
+	members: members("name", "type", "description", "inputSchema", "outputSchema", "errorCodes", "accessControl", "variants", "spokes"),
 	here:    operationsHere, merge: addUpOperations,
 }
 
@@ -116,6 +119,8 @@ func (h *Hub) operationInfo(id *call.Identity, name string, mine map[string]call
 	if found = found && (id == nil || op.Access.Allows(id)); found {
 		info.Operation = op
 	}
+	_, own := mine[name]
+	vary := own || h.table.hasVariants(name)
 	for _, c := range h.table.serving(name) {
 		op, ok := h.table.profileOf(c).operations[name]
 		if !ok || !sees(c) || id != nil && !op.Access.Allows(id) {
@@ -123,6 +128,8 @@ func (h *Hub) operationInfo(id *call.Identity, name string, mine map[string]call
 		}
 		if !found {
 			info.Operation, found = op, true
+		} else if vary {
+			info.addVariant(op)
 		}
 		info.Spokes++
 	}
@@ -139,7 +146,7 @@ func addUpOperations(items []listItem) []listItem {
 			continue
 		}
 		out[n].n += it.n
-		out[n].raw = withSpokes(out[n].raw, out[n].n)
+		out[n].raw = withSpokes(mergeVariants(out[n].raw, it.raw), out[n].n)
 	}
 	return out
 }
@@ -199,6 +206,7 @@ func mergeOperations(list []OperationInfo) []OperationInfo {
 	for _, o := range list {
 		if n := len(out); n > 0 && out[n-1].Name == o.Name {
 			out[n-1].Spokes += o.Spokes
+			out[n-1].addVariant(o.Operation)
 			continue
 		}
 		out = append(out, o)

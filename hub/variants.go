@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // warnOfVariants logs, once for each operation, that c describes it in another way than the spokes that served it before.
@@ -37,6 +38,59 @@ func difference(a, b *call.Operation) string {
 		return "outputSchema"
 	}
 	return ""
+}
+
+// maxVariants bounds the variants in one item of a list.
+const maxVariants = 8
+
+// addVariant adds a description that differs from all that the item has.
+func (o *OperationInfo) addVariant(op call.Operation) {
+	if len(o.Variants) == maxVariants || difference(&o.Operation, &op) == "" {
+		return
+	}
+	for i := range o.Variants {
+		if difference(&o.Variants[i], &op) == "" {
+			return
+		}
+	}
+	o.Variants = append(o.Variants, op)
+}
+
+// mergeVariants adds to an item the descriptions of another hub's that differ from its own. Members that the query did not
+// ask for are not there and cannot differ.
+func mergeVariants(item, other json.RawMessage) json.RawMessage {
+	var a, b OperationInfo
+	if json.Unmarshal(item, &a) != nil || json.Unmarshal(other, &b) != nil || a.Truncated || b.Truncated {
+		return item
+	}
+	n := len(a.Variants)
+	for _, op := range append([]call.Operation{b.Operation}, b.Variants...) {
+		a.addVariant(op)
+	}
+	if len(a.Variants) == n {
+		return item
+	}
+	list, err := json.Marshal(a.Variants)
+	if err != nil {
+		return item
+	}
+	out := []byte{'{'}
+	o := jsonscan.OpenValid(item)
+	for o.Next() {
+		if string(o.Name()) != "variants" {
+			out = append(jsonscan.AppendString(out, string(o.Name())), ':')
+			out = append(append(out, o.Value()...), ',')
+		}
+	}
+	return append(append(append(out, `"variants":`...), list...), '}')
+}
+
+// hasVariants reports whether spokes gave different descriptions of the operation.
+func (t *table) hasVariants(operation string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	_, ok := t.variants[operation]
+	return ok
 }
 
 // sameJSON compares two values; the order of members and white space do not count.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,7 @@ func TestOneOperationDescribedDifferently(t *testing.T) {
 					}
 				}
 				check(1)
+				wantVariants(t, net.Hub, c.differs != "")
 				all[5].Operations().Remove("test.op")
 				serve(c.two)(all[5].Operations())
 				check(0) // it is known
@@ -112,4 +114,59 @@ func TestOneOperationDescribedDifferently(t *testing.T) {
 			})
 		})
 	}
+}
+
+// wantVariants looks at the lists: the one of a hub, and what a caller gets.
+func wantVariants(t *testing.T, h *hub.Hub, want bool) {
+	t.Helper()
+	all, err := h.AllOperations(t.Context(), nil)
+	must(t, err)
+	page, err := call.Invoke[hub.Page[hub.OperationInfo]](t.Context(), h, "hub.operations", nil)
+	must(t, err)
+	for _, list := range [][]hub.OperationInfo{all, page.Items, h.ListOperations(nil)} {
+		i := slices.IndexFunc(list, func(o hub.OperationInfo) bool { return o.Name == "test.op" })
+		if i < 0 {
+			t.Fatalf("not listed: %+v", list)
+		}
+		op := list[i]
+		if n := len(op.Variants); n > 1 || (n == 1) != want || op.Spokes != 6 {
+			t.Errorf("%+v", op)
+		}
+		for _, v := range op.Variants {
+			if v.Name != "test.op" || v.Type == op.Type && string(v.InputSchema) == string(op.InputSchema) && string(v.OutputSchema) == string(op.OutputSchema) {
+				t.Errorf("%+v does not differ from %+v", v, op.Operation)
+			}
+		}
+	}
+}
+
+// What spokes of different hubs say is merged.
+func TestVariantsOfTwoHubs(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := twoHubs(t)
+		for i, n := range []*hubtest.Network{a, b} {
+			for k := range 3 {
+				n.Spoke(fmt.Sprint(i, "-", k), nil, func(r *call.Registry) {
+					typ := call.Query
+					if i == 1 {
+						typ = call.Mutation
+					}
+					must(t, call.Handle(r, "test.op", func(context.Context, any) (any, error) { return nil, nil }, call.OfType(typ)))
+				})
+			}
+		}
+		synctest.Wait()
+		for _, h := range []*hub.Hub{a.Hub, b.Hub} {
+			all, err := h.AllOperations(t.Context(), nil)
+			must(t, err)
+			i := slices.IndexFunc(all, func(o hub.OperationInfo) bool { return o.Name == "test.op" })
+			if i < 0 || all[i].Spokes != 6 || len(all[i].Variants) != 1 || all[i].Variants[0].Type == all[i].Type {
+				t.Errorf("%+v", all)
+			}
+			page, err := call.Invoke[hub.Page[json.RawMessage]](t.Context(), h, "hub.operations", map[string]any{"operation": "test.op", "fields": []string{"description"}})
+			if err != nil || len(page.Items) != 1 || strings.Contains(string(page.Items[0]), "variants") {
+				t.Errorf("%s, %v", page.Items, err)
+			}
+		}
+	})
 }
