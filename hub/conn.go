@@ -137,6 +137,9 @@ func (c *conn) adopt(a *arrival) {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
 	}
 	c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(a.reg))
+	if a.reg.Session != nil {
+		c.peer.Session().SetPeerBuffer(a.reg.Session.Buffer)
+	}
 }
 
 // connectionID is the id of the last connection.

@@ -54,7 +54,7 @@ type Hub struct {
 	draining       atomic.Bool // set under mu
 	connections    atomic.Int64
 	resumed        atomic.Uint64
-	waitingBytes   session.Total // what all sessions hold
+	waitingBytes   session.Total // what the sessions without a connection hold
 	seats          seats
 	offers         peer.Offers
 	rateLimited    atomic.Uint64

@@ -78,8 +78,8 @@ type Options struct {
 	// MaxWaiting bounds the sessions that wait; 0 is 10,000. Over it a session
 	// ends with its connection.
 	MaxWaiting int
-	// MaxWaitingBytes bounds what all sessions hold while they wait; 0 is 256 MiB.
-	// Over it those that wait take nothing more.
+	// MaxWaitingBytes bounds what the sessions hold that wait for their spokes, all together; 0 is 256 MiB. Over it
+	// they take nothing more. Sessions with a connection are not charged.
 	MaxWaitingBytes int64
 
 	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s.

@@ -129,5 +129,6 @@ func (c *conn) sessionAnswer(resumed bool) *peer.SessionAnswer {
 		return nil
 	}
 	return &peer.SessionAnswer{Resumed: resumed, Received: c.peer.Session().ReceivedCount(),
+		Buffer: int64(c.hub.opts.LogBytes),
 		Window: c.hub.opts.SessionWindow.Milliseconds()}
 }

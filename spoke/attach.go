@@ -21,9 +21,9 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 	held := s.held
 	switch {
 	case held.alive():
-		reg.Session = &peer.SessionRequest{ID: held.sessionID, Received: held.peer.Session().ReceivedCount()}
+		reg.Session = &peer.SessionRequest{ID: held.sessionID, Received: held.peer.Session().ReceivedCount(), Buffer: int64(s.opts.LogBytes)}
 	case !s.opts.NoSession:
-		reg.Session = &peer.SessionRequest{ID: uuid.NewString()}
+		reg.Session = &peer.SessionRequest{ID: uuid.NewString(), Buffer: int64(s.opts.LogBytes)}
 	}
 	if a.registered, err = peer.Register(conn, reg); err != nil {
 		return nil, false, err

@@ -72,6 +72,9 @@ func (s *Spoke) newLink(a *attachment, sessionID string) *link {
 func (l *link) adopt(a *attachment) {
 	l.now.Store(a)
 	l.peer.SetRemote(a.registered.MaxMessageBytes, 0)
+	if a.registered.Session != nil {
+		l.peer.Session().SetPeerBuffer(a.registered.Session.Buffer)
+	}
 	l.retryAfter.Store(0)
 }
 

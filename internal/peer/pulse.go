@@ -30,9 +30,10 @@ func PulsePeriod(interval, timeout time.Duration) time.Duration {
 	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
 }
 
-// Look sends what is due and returns for how long nothing has been received. While the reader handles a frame, it
+// Look sends what is due, an acknowledgement that is overdue included, and returns for how long nothing has been received. While the reader handles a frame, it
 // does not receive, and the time does not count as silence.
 func (u *Pulse) Look(now time.Time) (silent time.Duration) {
+	u.peer.sess.AckOverdue(now)
 	switch n, sending := u.peer.sess.Sent(); {
 	case sending || n != u.sent:
 		u.sent, u.sentAt = n, now

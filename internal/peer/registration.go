@@ -40,12 +40,14 @@ type Registration struct {
 type SessionRequest struct {
 	ID       string `json:"id"`
 	Received uint64 `json:"received"`
+	Buffer   int64  `json:"buffer,omitempty"` // limit of the spoke's queue in bytes; 0: [session.DefaultBufferBytes]
 }
 
 // SessionAnswer says what became of it.
 type SessionAnswer struct {
 	Resumed  bool   `json:"resumed"`
 	Received uint64 `json:"received"`
+	Buffer   int64  `json:"buffer"` // limit of the hub's queue in bytes; 0: [session.DefaultBufferBytes]
 	Window   int64  `json:"window"` // milliseconds
 	URL      string `json:"url,omitempty"`
 }
@@ -121,7 +123,8 @@ func parseSessionRequest(raw []byte) (*SessionRequest, error) {
 	}
 	r := &SessionRequest{}
 	var received int64
-	err := jsonscan.Decode(raw, jsonscan.StringField("id", &r.ID), jsonscan.IntField("received", &received))
+	err := jsonscan.Decode(raw, jsonscan.StringField("id", &r.ID), jsonscan.IntField("received", &received),
+		jsonscan.IntField("buffer", &r.Buffer))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("session: %w", err)
@@ -129,6 +132,8 @@ func parseSessionRequest(raw []byte) (*SessionRequest, error) {
 		return nil, fmt.Errorf("session.id is not 1 to %d bytes", maxSessionIDBytes)
 	case received < 0:
 		return nil, errors.New("session.received is negative")
+	case r.Buffer < 0:
+		return nil, errors.New("session.buffer is negative")
 	}
 	r.Received = uint64(received)
 	return r, nil
@@ -141,8 +146,8 @@ func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
 	a := &SessionAnswer{}
 	var received int64
 	err := jsonscan.Decode(raw, jsonscan.BoolField("resumed", &a.Resumed), jsonscan.IntField("received", &received),
-		jsonscan.IntField("window", &a.Window), jsonscan.StringField("url", &a.URL))
-	if err == nil && (received < 0 || a.Window < 0) {
+		jsonscan.IntField("buffer", &a.Buffer), jsonscan.IntField("window", &a.Window), jsonscan.StringField("url", &a.URL))
+	if err == nil && (received < 0 || a.Buffer < 0 || a.Window < 0) {
 		err = errors.New("a negative number")
 	}
 	if err != nil {

@@ -102,6 +102,13 @@ func (in *Inbound) finish(b *session.Buffer) {
 }
 
 func (in *Inbound) sendLast(b *session.Buffer) {
+	if !in.peer.sess.SendNow(b, in.release) {
+		in.awaitLast(b)
+	}
+}
+
+// awaitLast is sendLast where there may be no room.
+func (in *Inbound) awaitLast(b *session.Buffer) {
 	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
 		in.release() // the session has ended; nobody is told
 	}

@@ -25,13 +25,14 @@ func (s *Session) attachLocked(c transport.Conn) error {
 	s.setConnLocked(c)
 	s.tellGapsLocked() // of what was dropped while nothing could be written
 	s.startFlushLocked()
-	s.wakeRoomLocked()
+	s.admitLocked()
 	return nil
 }
 
 func (s *Session) setConnLocked(c transport.Conn) {
 	s.conn = c
 	s.try, _ = c.(transport.TryWriter)
+	s.account()
 }
 
 // Check reports with [ErrCount] whether one who resumes cannot have received this many.
@@ -75,6 +76,7 @@ func (s *Session) Resume(c transport.Conn, received uint64) error {
 	s.log.rewind()
 	s.account()
 	s.resumed++
+	s.receipt.resumed()
 	return s.attachLocked(c)
 }
 

@@ -30,7 +30,7 @@ func freeBatch(batch *[][]byte) {
 // claimFlushLocked makes the caller the one who writes what waits, if there is
 // something and nobody does.
 func (s *Session) claimFlushLocked() bool {
-	if s.flushing || s.conn == nil || s.log.unwritten() == 0 {
+	if s.flushing || !s.dueLocked() {
 		return false
 	}
 	s.flushing = true
@@ -107,7 +107,7 @@ func (s *Session) flushRest(conn transport.Conn, batch *[][]byte) {
 }
 
 func (s *Session) dueLocked() bool {
-	return s.cause == nil && s.conn != nil && s.log.unwritten() > 0
+	return s.cause == nil && s.conn != nil && (s.log.unwritten() > 0 || s.receipt.urgent.Load())
 }
 
 // lingerLocked reports whether there is something to write, after others had
@@ -123,9 +123,12 @@ func (s *Session) lingerLocked() bool {
 
 // takeLocked takes what waits, up to a bound, for a Write to conn.
 func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
-	s.ackAlongLocked()
 	s.writing, s.from = true, s.log.written
-	*batch = s.log.take((*batch)[:0], batchBytes)
+	*batch = (*batch)[:0]
+	if s.log.pending > 0 || s.receipt.urgent.Load() { // what waits may have been withdrawn
+		*batch = s.ackLocked(*batch)
+	}
+	*batch = s.log.take(*batch, batchBytes)
 	return s.conn
 }
 

@@ -216,7 +216,25 @@ func overCuts(t *testing.T, rnd *rand.Rand) {
 			}})
 		ends[i] = &end{t: t, s: s, limit: limit, withdrawn: map[string]bool{}, posted: map[string]int{}}
 	}
+	for i, e := range ends {
+		e.s.SetPeerBuffer(int64(ends[1-i].limit))
+	}
 	connect(t, ends[0], ends[1], true)
+	quit := make(chan struct{})
+	defer close(quit)
+	go func() { // as the heartbeat does
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				ends[0].s.AckOverdue(now)
+				ends[1].s.AckOverdue(now)
+			case <-quit:
+				return
+			}
+		}
+	}()
 	var talk sync.WaitGroup
 	for _, e := range ends {
 		mine := rand.New(rand.NewPCG(rnd.Uint64(), 0))

@@ -3,99 +3,143 @@ package session
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// TypeAck tells the other side what has arrived (protocol section 8).
+// TypeAck acknowledges what has arrived (protocol section 8).
 const TypeAck = "__ack"
 
+// When an acknowledgement is written (protocol section 8).
 const (
+	// It rides along with a write that happens anyway.
+	ackAlongFrames = 8
+	ackAlongBytes  = 16 << 10
+	ackAlongAge    = 100 * time.Millisecond
+	// It causes a write. So does a quarter of the sender's queue.
 	ackFrames = 32
-	ackDelay  = 500 * time.Millisecond
+	ackAge    = 2 * time.Second
 )
 
-// receipt counts what arrives and says when to acknowledge it: after 32 frames,
-// a quarter of the buffer in bytes, or 500 ms, whichever is first, when there is something new.
+// DefaultBufferBytes is the limit of the queue of a side that announces none.
+const DefaultBufferBytes = 4 << 20
+
+// receipt counts what arrives and decides when it is acknowledged. There is no timer: what is old is found by
+// [Session.AckOverdue].
 type receipt struct {
+	urgent atomic.Bool // an acknowledgement is to be written, even if nothing else is; set under mu
+
 	mu       sync.Mutex // guards the fields below
 	received uint64
-	told     uint64 // the last that was acknowledged
-	bytes    int    // since then
-	timer    *time.Timer
-	armed    bool
-	since    time.Time // when it was armed
+	acked    uint64    // the last that was acknowledged
+	bytes    int       // since then
+	oldest   time.Time // when the first since then arrived
+	quarter  int       // of the sender's queue, in bytes
+}
+
+// SetPeerBuffer sets the limit of the other side's queue, as it was announced; 0 is [DefaultBufferBytes].
+func (s *Session) SetPeerBuffer(bytes int64) {
+	if bytes <= 0 {
+		bytes = DefaultBufferBytes
+	}
+	r := &s.receipt
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.quarter = int(max(bytes/4, 1))
 }
 
 // Received counts a frame that has arrived and whose type is counted; see
-// [Uncounted]. It is the reader's, and is called before the frame is dispatched.
+// [Uncounted]. The reader calls it before the frame is dispatched.
 func (s *Session) Received(size int) {
-	if !s.opts.Resumable {
-		return
-	}
-	r := &s.receipt
-	r.mu.Lock()
-	r.received++
-	r.bytes += size
-	due := r.received-r.told >= ackFrames || r.bytes >= s.opts.LimitBytes/4
-	if !due && !r.armed {
-		r.armed, r.since = true, time.Now()
-		if r.timer == nil {
-			r.timer = time.AfterFunc(ackDelay, s.acknowledge)
-		} else {
-			r.timer.Reset(ackDelay)
-		}
-	}
-	r.mu.Unlock()
-	if due {
-		s.acknowledge()
+	if s.opts.Resumable && s.receipt.add(size) {
+		s.writeAck()
 	}
 }
 
-// acknowledge sends an __ack if there is something new.
-func (s *Session) acknowledge() {
-	r := &s.receipt
-	r.mu.Lock()
-	n := r.received
-	due := n > r.told
-	r.told, r.bytes, r.armed = n, 0, false
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	r.mu.Unlock()
-	if !due {
-		return
-	}
-	_ = s.post(ackFrame(n), uncounted) // without a connection the next registration says it
-}
-
-func ackFrame(n uint64) *Buffer {
-	b := NewBuffer()
-	var payload [40]byte
-	b.B = transport.AppendFrame(b.B, TypeAck, append(strconv.AppendUint(append(payload[:0], `{"received":`...), n, 10), '}'))
-	return b
-}
-
-// ackAlongLocked adds an acknowledgement that will soon be due to what is about to be written anyway: a connection that
-// is used now and then would otherwise send as many acknowledgements as frames, each in a write of its own.
-func (s *Session) ackAlongLocked() {
-	if n, ok := s.receipt.early(); ok {
-		s.log.append(ackFrame(n), uncounted)
-		s.account()
-	}
-}
-
-// early is acknowledge for one who writes now.
-func (r *receipt) early() (n uint64, ok bool) {
+// add counts a frame and reports whether an acknowledgement has become urgent with it.
+func (r *receipt) add(size int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.armed || r.received == r.told || time.Since(r.since) < ackDelay/4 {
+	r.received++
+	r.bytes += size
+	n := r.received - r.acked
+	if n == 1 {
+		r.oldest = time.Now()
+	}
+	if r.urgent.Load() || n < ackFrames && r.bytes < r.quarter {
+		return false
+	}
+	r.urgent.Store(true)
+	return true
+}
+
+// AckOverdue writes an acknowledgement if the oldest frame without one has waited for too long. It is to be called about
+// once per second.
+func (s *Session) AckOverdue(now time.Time) {
+	if s.opts.Resumable && s.receipt.overdue(now) {
+		s.writeAck()
+	}
+}
+
+func (r *receipt) overdue(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.received == r.acked || r.urgent.Load() || now.Sub(r.oldest) < ackAge {
+		return false
+	}
+	r.urgent.Store(true)
+	return true
+}
+
+// writeAck starts a write for an acknowledgement that has become urgent. Without a connection the next registration
+// carries the number.
+func (s *Session) writeAck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startFlushLocked()
+}
+
+// take returns the number to acknowledge with a write that is about to happen, which counts as acknowledged then. It
+// returns false if there is nothing new, or too little.
+func (r *receipt) take() (n uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waiting := r.received - r.acked
+	if waiting == 0 || !r.urgent.Load() && waiting < ackAlongFrames && r.bytes < ackAlongBytes && time.Since(r.oldest) < ackAlongAge {
 		return 0, false
 	}
-	r.told, r.bytes, r.armed = r.received, 0, false
-	r.timer.Stop()
+	r.acknowledged()
 	return r.received, true
+}
+
+// acknowledged notes that the other side has been sent, or is about to be sent, the number of all that has arrived. mu is held.
+func (r *receipt) acknowledged() {
+	r.acked, r.bytes = r.received, 0
+	r.urgent.Store(false)
+}
+
+// resumed notes that the registration has carried the number.
+func (r *receipt) resumed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acknowledged()
+}
+
+// ackLocked appends an acknowledgement to a batch, if one is to go along. The frame is valid until the next call.
+func (s *Session) ackLocked(batch [][]byte) [][]byte {
+	if !s.opts.Resumable {
+		return batch
+	}
+	n, ok := s.receipt.take()
+	if !ok {
+		return batch
+	}
+	var payload [40]byte
+	received := append(strconv.AppendUint(append(payload[:0], `{"received":`...), n, 10), '}')
+	s.ack = transport.AppendFrame(s.ack[:0], TypeAck, received)
+	return append(batch, s.ack)
 }
 
 // ReceivedCount is how many counted frames have arrived.
@@ -103,15 +147,6 @@ func (s *Session) ReceivedCount() uint64 {
 	s.receipt.mu.Lock()
 	defer s.receipt.mu.Unlock()
 	return s.receipt.received
-}
-
-// stop ends the timer with the session.
-func (r *receipt) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.timer != nil {
-		r.timer.Stop()
-	}
 }
 
 // Uncounted reports whether frames of this type belong to one connection and are

@@ -28,35 +28,32 @@ func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appen
 }
 
 func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
-	var timer *time.Timer // from the first wait on
-	for {
-		s.mu.Lock()
-		if s.cause != nil {
-			err := s.cause
-			s.mu.Unlock()
-			b.Free()
-			return 0, err
-		}
-		if s.roomLocked(request) {
-			p := s.appendedLocked(b, appended)
-			s.startFlushLocked()
-			s.mu.Unlock()
-			return p, nil
-		}
-		if s.room == nil {
-			s.room = make(chan struct{})
-		}
-		room := s.room
-		s.mu.Unlock()
-		if timer == nil && wait > 0 {
-			timer = time.NewTimer(wait)
-			defer timer.Stop()
-		}
-		if err := awaitRoom(ctx, room, timer); err != nil {
-			b.Free()
-			return 0, err
-		}
+	s.mu.Lock()
+	if s.cause != nil {
+		defer s.mu.Unlock()
+		b.Free()
+		return 0, s.cause
 	}
+	if s.admitsLocked(len(b.B), request) && !s.behindLocked() {
+		defer s.mu.Unlock()
+		p := s.appendedLocked(b, appended)
+		s.startFlushLocked()
+		return p, nil
+	}
+	w := &waiter{buf: b, appended: appended, request: request, done: make(chan struct{})}
+	s.waiting = append(s.waiting, w)
+	s.mu.Unlock()
+	return s.await(ctx, w, wait)
+}
+
+// SendNow is [Session.Send] if that need not wait; then it takes the buffer and returns true. It costs the caller
+// nothing: what may wait is kept, with appended.
+func (s *Session) SendNow(b *Buffer, appended func()) bool {
+	ok, due := s.TrySend(b, appended)
+	if due {
+		go s.flusher()
+	}
+	return ok
 }
 
 // TryRequest appends a request if it need not wait for that. Due says that nobody else will write it: call
@@ -72,7 +69,7 @@ func (s *Session) TrySend(b *Buffer, appended func()) (ok, due bool) {
 func (s *Session) tryAppend(b *Buffer, appended func(), request bool) (p Position, ok, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil || !s.roomLocked(request) {
+	if s.cause != nil || !s.admitsLocked(len(b.B), request) || s.behindLocked() {
 		return 0, false, false
 	}
 	p = s.appendedLocked(b, appended)
@@ -83,29 +80,15 @@ func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
 	if appended != nil {
 		appended()
 	}
+	s.excess = max(len(b.B)-s.opts.LimitBytes, 0) // it was admitted alone, or there is none
 	p := s.log.append(b, counted)
 	s.account()
 	return Position(p)
 }
 
-func awaitRoom(ctx context.Context, room <-chan struct{}, timer *time.Timer) error {
-	var over <-chan time.Time
-	if timer != nil {
-		over = timer.C
-	}
-	select {
-	case <-room:
-		return nil
-	case <-over:
-		return ErrNoRoom
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Post appends a control or terminal frame. It never waits. It fails with the
 // session's cause when that has ended; the session ends with ErrSlow when the log
-// is over twice its limit.
+// is over twice its limit, aside from what a single larger frame is over the limit.
 func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
 
 // PostUncounted appends a control frame that belongs to the connection of the
@@ -123,7 +106,7 @@ func (s *Session) post(b *Buffer, k kind) error {
 		b.Free()
 		return nil
 	}
-	if s.log.bytes-s.log.heldEvents > 2*s.opts.LimitBytes { // events have a budget of their own
+	if s.log.bytes-s.log.heldEvents > 2*s.opts.LimitBytes+s.excess { // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow

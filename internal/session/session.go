@@ -12,13 +12,12 @@
 //
 // # Bounds
 //
-// Requests and responses wait for room when LimitBytes are in the log, what is not
-// acknowledged included; requests also wait while there is no connection. Control and
-// terminal frames are always taken; a log that they alone drive over twice the limit ends
-// the session as a slow consumer. Events that have not been written have a budget of their own: over
-// it they are dropped and a gap is told in their place, or the session ends, by
-// configuration. A frame larger than the limit is taken when the log is below it. All sessions of a hub
-// share a Total, which holds for those that wait.
+// A request or a response is admitted when the log is empty or when it fits into LimitBytes, what is not
+// acknowledged included; otherwise it waits for room, in order. So the log holds at most its limit or one larger
+// frame. Requests also wait while there is no connection. Control and terminal frames are always
+// admitted; a log that they alone drive over twice the limit ends the session as a slow consumer. Events that have not
+// been written have a budget of their own: over it they are dropped and a gap is reported in their place, or the session
+// ends, by configuration. The sessions of a hub that have no connection share a Total.
 package session
 
 import (
@@ -40,7 +39,7 @@ var (
 
 // Options configure a session. The zero value has the defaults.
 type Options struct {
-	// LimitBytes bounds the log; 0 is 4 MiB.
+	// LimitBytes bounds the log; 0 is [DefaultBufferBytes], 4 MiB.
 	LimitBytes int
 	// EventBytes bounds the events in the log; 0 is 1 MiB.
 	EventBytes int
@@ -56,7 +55,7 @@ type Options struct {
 	OnSlow func()
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
-	// Total, if not nil, is the budget that all sessions share while they wait.
+	// Total, if not nil, is the budget that all sessions without a connection share.
 	Total *Total
 	// Log gives where a failed write is told; nil tells nobody.
 	Log func() *zerolog.Logger
@@ -76,9 +75,9 @@ type Stats struct {
 	Resumed       uint64
 }
 
-// Total counts the bytes in the logs of many sessions.
+// Total counts the bytes in the logs of many sessions, of those that have no connection.
 type Total struct {
-	// Limit bounds them; sessions without a connection take nothing beyond it.
+	// Limit bounds them: beyond it these sessions take nothing more.
 	Limit int64
 	used  atomic.Int64
 }
@@ -97,14 +96,16 @@ type Session struct {
 
 	mu        sync.Mutex // guards the fields below
 	log       log
-	counted   int // of the log's bytes, what Total knows of
+	charged   int // what Total is charged for this session
 	conn      transport.Conn
 	try       transport.TryWriter // conn, if it is one
 	flushing  bool
 	writing   bool          // the flusher is in a Write
 	from      uint64        // the first position of that Write
 	returned  sync.Cond     // told when a Write returns
-	room      chan struct{} // closed when there is room again; nil while nobody waits
+	waiting   []*waiter     // frames that wait for room, in order
+	excess    int           // of the last frame that was admitted: what it is over the limit
+	ack       []byte        // the acknowledgement in the current Write
 	empty     chan struct{} // closed when all is written; nil while nobody waits
 	gaps      map[string]int
 	gapTopics []string
@@ -119,7 +120,7 @@ type Session struct {
 // New makes a session without a connection.
 func New(o Options) *Session {
 	if o.LimitBytes <= 0 {
-		o.LimitBytes = 4 << 20
+		o.LimitBytes = DefaultBufferBytes
 	}
 	if o.EventBytes <= 0 {
 		o.EventBytes = 1 << 20
@@ -128,17 +129,23 @@ func New(o Options) *Session {
 		o.Log = NoLog
 	}
 	s := &Session{opts: o, done: make(chan struct{})}
+	s.SetPeerBuffer(0)
 	s.returned.L = &s.mu
 	s.flusher = s.flush
 	return s
 }
 
-// account tells Total how the log has changed.
+// account updates Total, which is charged for sessions without a connection.
 func (s *Session) account() {
-	if s.opts.Total != nil {
-		s.opts.Total.used.Add(int64(s.log.bytes - s.counted))
-		s.counted = s.log.bytes
+	if s.opts.Total == nil {
+		return
 	}
+	charge := 0
+	if s.conn == nil {
+		charge = s.log.bytes
+	}
+	s.opts.Total.used.Add(int64(charge - s.charged))
+	s.charged = charge
 }
 
 // End ends the session: what waits fails with cause, what is in the log is
@@ -157,13 +164,11 @@ func (s *Session) endLocked(cause error) {
 		return
 	}
 	s.cause = cause
-	s.setConnLocked(nil)
 	s.log.clear()
-	s.account()
+	s.setConnLocked(nil)
 	s.gaps, s.gapTopics = nil, nil
 	s.wakeLocked()
 	close(s.done)
-	s.receipt.stop()
 }
 
 // Done is closed when the session has ended.
@@ -210,8 +215,10 @@ func (s *Session) Stats() Stats {
 }
 
 func (s *Session) wakeLocked() {
-	if s.cause != nil || s.log.bytes < s.opts.LimitBytes {
-		s.wakeRoomLocked()
+	if s.cause != nil {
+		s.refuseLocked()
+	} else {
+		s.admitLocked()
 	}
 	if s.empty != nil && (s.cause != nil || s.flushedLocked()) {
 		close(s.empty)
@@ -219,27 +226,8 @@ func (s *Session) wakeLocked() {
 	}
 }
 
-func (s *Session) wakeRoomLocked() {
-	if s.room != nil {
-		close(s.room)
-		s.room = nil
-	}
-}
-
 // flushedLocked reports whether everything has been handed to the connection.
 func (s *Session) flushedLocked() bool { return s.log.unwritten() == 0 && !s.writing }
-
-// roomLocked reports whether a frame may be appended now. Requests need a
-// connection, so that they can be taken back while there is none.
-func (s *Session) roomLocked(request bool) bool {
-	if s.log.bytes >= s.opts.LimitBytes {
-		return false
-	}
-	if s.conn != nil || !s.opts.Resumable {
-		return true
-	}
-	return !request && !s.overTotal()
-}
 
 func (s *Session) overTotal() bool {
 	return s.opts.Total != nil && s.opts.Total.used.Load() >= s.opts.Total.Limit

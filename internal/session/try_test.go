@@ -99,7 +99,7 @@ func TestFlushDueDoesNotWait(t *testing.T) {
 // Try takes nothing where it would have to wait or the session has ended: the buffer is still its caller's.
 func TestTryTakesNothingWithoutRoom(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, _, release := stuck(t, Options{LimitBytes: 10})
+		s, _, release := stuck(t, Options{LimitBytes: 15})
 		mustSend(t, s, "0123456789")
 		appended := func() { t.Error("appended") }
 		b := frame("mine")
