@@ -17,7 +17,7 @@ JS       := examples/hub-spoke/js
 MUTATE   ?= internal/session internal/peer pending hub hub/redisbackplane spoke transport internal/jsonscan
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test bench bench-quick check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,7 +41,7 @@ bench-quick: redis ## the same in under 3 minutes, without the growth
 	cd bench && $(GO) run . -quick -markdown ../build/bench-quick.md -json ../build/bench-quick.json $(BENCH)
 
 # Cheap steps come first, so that most mistakes are told within seconds.
-check: fmt vet tidy node redis bench-build staticcheck lint race js fuzz vuln ## everything that must hold before a merge
+check: fmt vet tidy node redis bench-build staticcheck lint race operations js fuzz vuln ## everything that must hold before a merge
 	@echo "check: all passed"
 
 fmt: ## fail on files that gofmt would change
@@ -65,6 +65,13 @@ race: node redis ## run the tests with the race detector
 
 race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
 	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)
+
+# The programs and configurations are taken from the page itself. Debian keeps nginx where only root looks.
+operations: redis ## run what docs/operations.md says, which needs nginx and redis-sentinel
+	@PATH="$$PATH:/usr/sbin"; for program in nginx redis-sentinel; do command -v $$program >/dev/null 2>&1 \
+	  || { echo "$$program is missing (Debian: apt-get install nginx-light redis-sentinel)"; exit 1; }; done
+	$(GO) vet -tags operations ./internal/operations
+	$(GO) test -count=1 -tags operations ./internal/operations
 
 soak: ## run everything under load and faults: make soak DURATION=60s SPOKES=20 FAULTS=20 (a second)
 	$(GO) run -race ./internal/soak -duration $(DURATION) -spokes $(SPOKES) -faults $(FAULTS)

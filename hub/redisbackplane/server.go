@@ -47,7 +47,7 @@ func (b *Backplane) commands() [][]string {
 	record, set, lease, mail := k.record("x"), k.hubs(), k.lease("x"), k.mail("x")
 	list := [][]string{
 		{"EVAL", "return 0", "0"}, {"EVALSHA", "0", "0"}, {"SCRIPT", "LOAD", "return 0"},
-		{"MULTI"}, {"EXEC"}, {"TIME"},
+		{"CLIENT", "TRACKING", "ON"}, {"CLIENT", "CACHING", "YES"}, {"MULTI"}, {"EXEC"}, {"TIME"},
 		{"HGETALL", record}, {"HMGET", record, "hub"}, {"HSET", record, "hub", "x"}, {"DEL", record},
 		{"PEXPIRE", record, "1"}, {"PTTL", record},
 		{"SADD", set, "x"}, {"SREM", set, "x"}, {"SMEMBERS", set},

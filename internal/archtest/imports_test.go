@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	},
 	"hub/directorytest":    {"hub"},
 	"internal/redistest":   {rueidisModule},
+	"internal/operations":  {},
 	"internal/redisserver": {rueidisModule},
 	"hub/hubtest":          {"hub", "spoke", "transport", "call"},
 }

@@ -20,9 +20,9 @@ type Cluster struct {
 	ids   []string
 }
 
-// StartCluster starts n nodes, gives each its share of the slots, and returns
+// StartCluster starts n nodes with the options, gives each its share of the slots, and returns
 // when all of them say that the cluster is well. It ends with the test.
-func StartCluster(t testing.TB, n int) *Cluster {
+func StartCluster(t testing.TB, n int, opts ...Option) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	for range n {
@@ -30,8 +30,8 @@ func StartCluster(t testing.TB, n int) *Cluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node := Start(t, Args("--cluster-enabled", "yes", "--cluster-port", bus,
-			"--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"))
+		node := Start(t, append([]Option{Args("--cluster-enabled", "yes", "--cluster-port", bus,
+			"--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")}, opts...)...)
 		c.nodes = append(c.nodes, node)
 		c.ids = append(c.ids, node.Do("CLUSTER", "MYID"))
 		host, port, err := net.SplitHostPort(node.Addr())
