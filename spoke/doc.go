@@ -3,17 +3,22 @@
 //
 //	s, err := spoke.New("wss://hub.example.com/spoke", &spoke.Options{ID: "worker-7", Token: token})
 //	err = call.Handle(s.Operations(), "text.wordcount", wordCount)
-//	err = s.Run(ctx) // until ctx ends or the hub says stop
+//	err = s.Run(ctx) // until ctx ends, Shutdown has finished, or a hub refuses the spoke
 //
 // # Guarantees
 //
-//   - Whatever ends a connection, the spoke comes back, with backoff and jitter,
-//     unless the hub closed with a code from 4500 to 4999 or answered 401 or 403: then Run returns why.
-//   - Calls and subscriptions made while there is no connection wait within their context. A
-//     request that cannot have left is sent again on the next connection; one that may
-//     have run fails with DISCONNECTED, Sent true.
-//   - Topics are subscribed to again after a reconnect, and their listeners told of the gap.
-//   - Handlers of a connection that is lost see their context end.
+//   - Whatever ends a connection, the spoke reconnects, with backoff and jitter, unless a hub refuses it
+//     for good: then Run returns the reason.
+//   - A lost connection loses nothing if the spoke is back at the same hub within the session's window (15 s by default):
+//     calls in both directions, streams, handlers and subscriptions continue where they were. Options.NoSession turns that off.
+//   - If the session is lost (the window is over, the hub has restarted, another hub answers), its calls fail
+//     with DISCONNECTED, whose Sent is true if the handler can have run; the contexts of its handlers end;
+//     topics are subscribed to again, and their listeners get a gap.
+//   - Calls and subscriptions made while there is no connection wait within their context. A request that cannot
+//     have left is sent on the next connection, in the same session or a new one.
+//   - While a session waits, the spoke dials the hub that has it, at intervals of at most a third of the window. It
+//     dials the next of its URLs when the window is over, and immediately if nothing listens at the first.
+//   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
 //
 // # Bounds
 //
