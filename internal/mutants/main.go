@@ -5,7 +5,7 @@
 //
 // The changes are: a statement dropped, a condition negated, an operator or a boundary moved, a number made one larger or
 // smaller, a constant replaced by another one of its group, a result replaced by its zero value. Log lines, texts of errors and
-// panics, and methods such as String are left alone. A change that does not compile does not count.
+// panics, methods such as String, and numbers returned beside false or an error are left alone. A change that does not compile does not count.
 //
 // A sample of all changes is tried, at most one for each line of code. The seed decides the sample and is printed. For each
 // change the tests of its own package run first, then those of the packages that -with names, each until

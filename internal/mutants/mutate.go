@@ -54,7 +54,7 @@ type finder struct {
 }
 
 func (f *finder) visit(n ast.Node, stack []ast.Node) bool {
-	if !isTested(n) {
+	if !isTested(n) || isIgnored(n, stack) {
 		return false
 	}
 	switch n := n.(type) {
@@ -261,6 +261,9 @@ func (f *finder) results(ret *ast.ReturnStmt, stack []ast.Node) {
 	for i, result := range ret.Results {
 		text := f.string(result)
 		zero := zeroOf(types[i])
+		if isIgnored(result, append(stack, ret)) {
+			continue
+		}
 		switch {
 		case zero == "" || text == zero || text == "true" || text == "false":
 			continue

@@ -35,6 +35,40 @@ func isTested(n ast.Node) bool {
 	return true
 }
 
+// isIgnored returns true for a scalar that is returned beside false or beside a new error: callers do not look at it.
+func isIgnored(n ast.Node, stack []ast.Node) bool {
+	if len(stack) == 0 {
+		return false
+	}
+	ret, ok := stack[len(stack)-1].(*ast.ReturnStmt)
+	if !ok || len(ret.Results) < 2 {
+		return false
+	}
+	last := ret.Results[len(ret.Results)-1]
+	if n == last {
+		return false
+	}
+	switch e := last.(type) {
+	case *ast.Ident:
+		if e.Name != "false" && e.Name != "err" {
+			return false
+		}
+	case *ast.CallExpr:
+		if isTested(e) {
+			return false
+		}
+	default:
+		return false
+	}
+	switch e := n.(type) {
+	case *ast.BasicLit:
+		return true
+	case *ast.Ident:
+		return e.Name == "true" || e.Name == "false"
+	}
+	return false
+}
+
 // isLogged returns true for a chain of zerolog calls such as log.Warn().Err(err).Msg("…").
 func isLogged(call *ast.CallExpr) bool {
 	levels := []string{"Trace", "Debug", "Info", "Warn", "Error", "Err", "WithLevel"}
