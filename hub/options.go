@@ -3,12 +3,14 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -111,7 +113,7 @@ type Options struct {
 // DefaultMaxMessageBytes is the largest message that a hub takes.
 const DefaultMaxMessageBytes = 1 << 20
 
-// ErrOptions is what [New] wraps when the options contradict themselves.
+// ErrOptions is what [New] wraps when an option is out of its range or options contradict each other.
 var ErrOptions = errors.New("hub: options")
 
 // withDefaults gives a copy in which everything is set.
@@ -128,9 +130,6 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if c.AllowAnonymous {
 		c.Authenticate = anonymous
-	}
-	if _, err := weborigin.New(c.Origins); err != nil {
-		return c, fmt.Errorf("%w: Origins: %w", ErrOptions, err)
 	}
 	if c.ID == "" {
 		c.ID = uuid.NewString()
@@ -162,14 +161,44 @@ func (o *Options) withDefaults() (Options, error) {
 		nop := zerolog.Nop()
 		c.Logger = &nop
 	}
-	return c, c.checkSigns()
+	return c, c.validate()
 }
 
-func (o *Options) checkSigns() error {
-	if o.RateBurst < 0 || o.MaxRegistrationBytes < 0 || o.MaxDepth < 0 || o.MaxSpokeInFlight < 0 || o.MaxMessageBytes < 0 || o.MaxInFlight < 0 || o.MaxOperations < 0 ||
-		o.MaxTopics < 0 || o.LogBytes < 0 || o.MaxWaiting < 0 || o.MaxWaitingBytes < 0 || o.EventBytes < 0 ||
-		o.HandshakeTimeout < 0 || o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.WriteTimeout < 0 || o.DrainSpread < 0 {
-		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
+// validate reports what a layer below would refuse later, when a spoke connects.
+func (o *Options) validate() error {
+	for _, n := range []struct {
+		option string
+		value  int64
+	}{
+		{"RateBurst", int64(o.RateBurst)}, {"MaxRegistrationBytes", int64(o.MaxRegistrationBytes)}, {"MaxDepth", int64(o.MaxDepth)},
+		{"MaxMessageBytes", o.MaxMessageBytes}, {"MaxInFlight", int64(o.MaxInFlight)}, {"MaxSpokeInFlight", int64(o.MaxSpokeInFlight)},
+		{"MaxOperations", int64(o.MaxOperations)}, {"MaxTopics", int64(o.MaxTopics)}, {"LogBytes", int64(o.LogBytes)},
+		{"EventBytes", int64(o.EventBytes)}, {"MaxWaiting", int64(o.MaxWaiting)}, {"MaxWaitingBytes", o.MaxWaitingBytes},
+		{"HandshakeTimeout", int64(o.HandshakeTimeout)}, {"HeartbeatInterval", int64(o.HeartbeatInterval)},
+		{"HeartbeatTimeout", int64(o.HeartbeatTimeout)}, {"WriteTimeout", int64(o.WriteTimeout)}, {"DrainSpread", int64(o.DrainSpread)},
+	} {
+		if n.value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
+		}
+	}
+	if o.MaxDepth > jsonscan.MaxDepth {
+		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, jsonscan.MaxDepth)
+	}
+	if !peer.ValidSpokeID(o.ID) { // it travels in the same places
+		return fmt.Errorf("%w: ID has more than %d bytes, a control character, or is not UTF-8", ErrOptions, peer.MaxSpokeIDBytes)
+	}
+	if slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }) {
+		return fmt.Errorf("%w: one of the Interceptors is nil", ErrOptions)
+	}
+	if b := o.Backplane; b != nil && b.Links != nil && b.Directory == nil {
+		return fmt.Errorf("%w: Backplane has Links and no Directory, without which no other hub is found", ErrOptions)
+	}
+	if _, err := weborigin.New(o.Origins); err != nil {
+		return fmt.Errorf("%w: Origins: %w", ErrOptions, err)
+	}
+	h := handshakeOptions(o)
+	if err := h.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil
 }

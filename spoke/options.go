@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,11 +33,11 @@ type Options struct {
 
 	// URLs are further hubs, tried in turn with the first.
 	URLs []string
-	// HTTPClient dials; nil is a default one. TLS is configured there.
+	// HTTPClient dials; nil is a default one. TLS and proxies are configured there.
 	HTTPClient *http.Client
-	// Header is sent along with the handshake.
+	// Header is sent along with the handshake. It has no Authorization if Token is set.
 	Header http.Header
-	// Dialer replaces the WebSocket dialer, HTTPClient with it.
+	// Dialer replaces the WebSocket dialer. It goes without HTTPClient.
 	Dialer transport.Dialer
 
 	// MaxInFlight is how many requests are served at once; 0 is 64.
@@ -107,12 +109,8 @@ func (o *Options) withDefaults(first string) (Options, error) {
 			return c, fmt.Errorf("%w: URLs[%d]: %w", ErrOptions, i-1, err)
 		}
 	}
-	if len(c.ID) > peer.MaxSpokeIDBytes {
-		return c, fmt.Errorf("%w: the id is longer than %d bytes", ErrOptions, peer.MaxSpokeIDBytes)
-	}
-	if c.MaxInFlight < 0 || c.MaxMessageBytes < 0 || c.LogBytes < 0 || c.HandshakeTimeout < 0 || c.HeartbeatTimeout < 0 ||
-		c.RetryAfterMax < 0 || c.BackoffMin < 0 || c.BackoffMax < 0 || c.BackoffReset < 0 {
-		return c, fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
+	if err := c.validate(); err != nil {
+		return c, err
 	}
 	orDefault(&c.MaxInFlight, peer.DefaultMaxInFlight)
 	orDefault(&c.MaxMessageBytes, DefaultMaxMessageBytes)
@@ -120,11 +118,13 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	orDefault(&c.StreamGrace, 5*time.Second)
 	orDefault(&c.HandshakeTimeout, 10*time.Second)
 	orDefault(&c.HeartbeatTimeout, 10*time.Second)
+	if c.BackoffMin == 0 && c.BackoffMax > 0 {
+		c.BackoffMin = min(200*time.Millisecond, c.BackoffMax)
+	}
 	orDefault(&c.BackoffMin, 200*time.Millisecond)
-	orDefault(&c.BackoffMax, 20*time.Second)
+	orDefault(&c.BackoffMax, max(20*time.Second, c.BackoffMin))
 	orDefault(&c.BackoffReset, 10*time.Second)
 	orDefault(&c.RetryAfterMax, 2*time.Minute)
-	c.BackoffMax = max(c.BackoffMax, c.BackoffMin)
 	if c.Logger == nil {
 		nop := zerolog.Nop()
 		c.Logger = &nop
@@ -133,7 +133,84 @@ func (o *Options) withDefaults(first string) (Options, error) {
 		c.Dialer = &transport.WebSocketDialer{Client: c.HTTPClient, Subprotocols: []string{"hubspoke.v1"},
 			MaxMessageBytes: c.MaxMessageBytes}
 	}
-	return c, nil
+	return c, c.checkDialer()
+}
+
+// validate reports what a layer below, or the hub, would refuse later.
+func (o *Options) validate() error {
+	for _, n := range []struct {
+		option string
+		value  int64
+	}{
+		{"MaxInFlight", int64(o.MaxInFlight)}, {"MaxMessageBytes", o.MaxMessageBytes}, {"LogBytes", int64(o.LogBytes)},
+		{"HandshakeTimeout", int64(o.HandshakeTimeout)}, {"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
+		{"BackoffMin", int64(o.BackoffMin)}, {"BackoffMax", int64(o.BackoffMax)}, {"BackoffReset", int64(o.BackoffReset)},
+		{"RetryAfterMax", int64(o.RetryAfterMax)},
+	} {
+		if n.value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
+		}
+	}
+	switch {
+	case !peer.ValidSpokeID(o.ID):
+		return fmt.Errorf("%w: ID has more than %d bytes, a control character, or is not UTF-8", ErrOptions, peer.MaxSpokeIDBytes)
+	case o.BackoffMax > 0 && o.BackoffMin > o.BackoffMax:
+		return fmt.Errorf("%w: BackoffMin is %v and BackoffMax %v", ErrOptions, o.BackoffMin, o.BackoffMax)
+	case o.Dialer != nil && o.HTTPClient != nil:
+		return fmt.Errorf("%w: Dialer and HTTPClient exclude each other: the Dialer has a client of its own", ErrOptions)
+	case slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }):
+		return fmt.Errorf("%w: one of the Interceptors is nil", ErrOptions)
+	case o.Token != nil && o.Header.Get("Authorization") != "":
+		return fmt.Errorf("%w: Token and the Authorization of Header exclude each other", ErrOptions)
+	}
+	if o.Token != nil || o.Header.Get("Authorization") != "" {
+		for i, raw := range o.URLs {
+			if u, err := url.Parse(raw); err == nil && u.User != nil {
+				return fmt.Errorf("%w: URL %d of %d has user info, which is sent as Authorization, as Token or Header are: leave out one of them", ErrOptions, i+1, len(o.URLs))
+			}
+		}
+	}
+	return checkHeader(o.Header)
+}
+
+// handshakeHeaders are those that belong to the handshake itself.
+var handshakeHeaders = []string{"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol"}
+
+// checkHeader reports what would fail every dial. Values are not shown: they may be secret.
+func checkHeader(header http.Header) error {
+	for name, values := range header {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+			return fmt.Errorf("%w: Header has a malformed name %q", ErrOptions, name)
+		}
+		if slices.Contains(handshakeHeaders, http.CanonicalHeaderKey(name)) {
+			return fmt.Errorf("%w: Header has %s, which belongs to the handshake", ErrOptions, name)
+		}
+		for _, v := range values {
+			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+				return fmt.Errorf("%w: a value of the header %s has a control character", ErrOptions, name)
+			}
+		}
+	}
+	return nil
+}
+
+// checkDialer asks the dialer whether it can dial at all, and whether it takes what the spoke announces.
+func (o *Options) checkDialer() error {
+	if d, ok := o.Dialer.(interface{ Validate() error }); ok {
+		if err := d.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+	}
+	d, ok := o.Dialer.(*transport.WebSocketDialer)
+	if !ok {
+		return nil
+	}
+	takes := d.MaxMessageBytes
+	orDefault(&takes, DefaultMaxMessageBytes)
+	if takes < o.MaxMessageBytes {
+		return fmt.Errorf("%w: MaxMessageBytes is %d, and that of Dialer %d", ErrOptions, o.MaxMessageBytes, takes)
+	}
+	return nil
 }
 
 func orDefault[T int | int64 | time.Duration](p *T, d T) {

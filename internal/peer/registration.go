@@ -98,7 +98,7 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 		return nil, errors.New("maxMessageBytes and maxInFlight are not negative")
 	case len(r.InstanceID) > MaxInstanceIDBytes:
 		return nil, fmt.Errorf("instanceId is at most %d bytes", MaxInstanceIDBytes)
-	case !validSpokeID(r.SpokeID):
+	case !ValidSpokeID(r.SpokeID):
 		return nil, fmt.Errorf("spokeId is at most %d bytes without control characters", MaxSpokeIDBytes)
 	}
 	r.Attempt = max(attempt, 0)
@@ -157,7 +157,9 @@ func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
 	return a, nil
 }
 
-func validSpokeID(id string) bool {
+// ValidSpokeID reports whether the hub takes a spoke id: at most [MaxSpokeIDBytes] of UTF-8 without control
+// characters. The empty one, which asks the hub for an id, is valid.
+func ValidSpokeID(id string) bool {
 	return len(id) <= MaxSpokeIDBytes &&
 		!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\uFFFD' })
 }
