@@ -139,6 +139,8 @@ func (h *Hub) Reauthenticate(ctx context.Context, spokeID string) (bool, error) 
 func (h *Hub) reauthenticateHere(spokeID string) bool {
 	c, ok := h.table.spoke(spokeID)
 	if ok {
+		c.resuming.enter() // a connection that is resuming the session is the one to be closed, once it has
+		defer c.resuming.leave()
 		c.log().Info().Msg("asked to authenticate again")
 		c.hangUp(transport.CloseCredentialsExpired, "authenticate again")
 	}
