@@ -6,6 +6,10 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
+// ScopeObserve is the scope that an identity needs to see what the hub counts of everyone, also where there is no
+// [Authorizer].
+const ScopeObserve = "hub.observe"
+
 // AuthorizeScopes gives an [Authorizer] that permits what a scope of the identity
 // names: a [Verb], a colon, and a name, or the beginning of one with "*" behind it:
 //

@@ -175,10 +175,6 @@ func TestLists(t *testing.T) {
 		spokes[0].SpokeID != "worker-7" || spokes[0].HubID != s.hub.ID() || len(spokes[0].Operations) != 1 {
 		t.Errorf("spokes: %s", body)
 	}
-	var stats hub.Stats
-	if _, _, body := s.do(get("/stats")); json.Unmarshal([]byte(body), &stats) != nil || stats.Spokes != 1 || stats.HubID != s.hub.ID() {
-		t.Errorf("stats: %s", body)
-	}
 	if status, _, body := s.do(get("/healthz")); status != http.StatusOK || body != "{\"status\":\"ok\"}\n" {
 		t.Errorf("healthz: %d %q", status, body)
 	}

@@ -4,15 +4,52 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 )
 
-// answer writes a JSON text. A client that does not take it has gone.
+// answer writes a JSON text. A client that does not take it in its time is cut off.
 func answer(w http.ResponseWriter, status int, text []byte) {
-	w.Header().Set("Content-Type", "application/json")
+	text = append(text, '\n')
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(text)
+}
+
+// timedWriter gives each piece of an answer its time.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// writePiece is how much is written within one deadline.
+const writePiece = 64 << 10
+
+// Write writes and flushes, and leaves no deadline behind for what comes next on the connection.
+func (w *timedWriter) Write(p []byte) (n int, err error) {
+	for err == nil && n < len(p) {
+		_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // a test's writer has none
+		var m int
+		m, err = w.ResponseWriter.Write(p[n:min(len(p), n+writePiece)])
+		n += m
+	}
+	if err == nil {
+		if err = w.control.Flush(); errors.Is(err, http.ErrNotSupported) {
+			err = nil
+		}
+	}
+	if err == nil {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+	return n, err
 }
 
 func answerValue(w http.ResponseWriter, status int, v any) {
@@ -26,15 +63,19 @@ func answerValue(w http.ResponseWriter, status int, v any) {
 
 // fail answers with an error under the status of the protocol's table.
 func fail(w http.ResponseWriter, err error) {
-	e, ok := errors.AsType[*call.Error](err)
-	if !ok {
-		e = &call.Error{Code: call.CodeExecution, Message: err.Error(), Sent: true}
-	}
+	e := asError(err)
 	status := e.Code.HTTPStatus()
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	answerError(w, status, e)
+}
+
+func asError(err error) *call.Error {
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		return e
+	}
+	return &call.Error{Code: call.CodeExecution, Message: err.Error(), Sent: true}
 }
 
 // failWith answers with an error that only HTTP has.
@@ -43,8 +84,10 @@ func failWith(w http.ResponseWriter, status int, code call.Code, message string)
 }
 
 func answerError(w http.ResponseWriter, status int, e *call.Error) {
-	answer(w, status, append(call.AppendErrorMembers([]byte{'{'}, e), '}'))
+	answer(w, status, errorText(e))
 }
+
+func errorText(e *call.Error) []byte { return append(call.AppendErrorMembers([]byte{'{'}, e), '}') }
 
 func invalid(message string) *call.Error {
 	return &call.Error{Code: call.CodeValidation, Message: message}

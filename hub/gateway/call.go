@@ -3,19 +3,26 @@ package gateway
 import (
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/call"
 )
 
-// call makes a unary call for the identity, at the spoke that to names, if it names one. The
+// call makes a call for the identity, at the spoke that to names, if it names one. The
 // request's context ends when the client goes away, and the call with it.
 func (g *Handler) call(w http.ResponseWriter, r *http.Request, id *call.Identity, to, operation string) {
 	if !utf8.ValidString(to) || !utf8.ValidString(operation) {
 		fail(w, invalid("the path is not UTF-8"))
 		return
 	}
+	if e := g.requests.enter(id.ID); e != nil {
+		fail(w, e)
+		return
+	}
+	leave := sync.OnceFunc(func() { g.requests.leave(id.ID) })
+	defer leave()
 	timeout, e := timeoutOf(r.URL.RawQuery)
 	if e != nil {
 		fail(w, e)
@@ -25,8 +32,13 @@ func (g *Handler) call(w http.ResponseWriter, r *http.Request, id *call.Identity
 	if !ok {
 		return
 	}
-	env, err := g.hub.Call(r.Context(), call.NewRequest(operation, input,
-		call.To(to), call.Timeout(timeout), call.As(id), call.Metadata(metadataOf(r.Header))))
+	req := call.NewRequest(operation, input, call.To(to), call.Timeout(timeout), call.As(id), call.Metadata(metadataOf(r.Header)))
+	if g.hub.OperationType(r.Context(), to, operation) == call.Subscription {
+		leave() // it takes the place of a stream instead
+		g.callStream(w, r, id, req)
+		return
+	}
+	env, err := g.hub.Call(r.Context(), req)
 	if err != nil {
 		fail(w, err)
 		return

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/origin"
 )
@@ -23,8 +24,18 @@ type Options struct {
 	MaxMessageBytes int64
 	// KeepAlive is how often an event stream gets a comment line; 0 is 15 s.
 	KeepAlive time.Duration
-	// WriteTimeout is how long a write to an event stream may take; 0 is 30 s.
+	// WriteTimeout is how long a client may take for each 64 KiB of an answer, and for each value of a stream;
+	// 0 is 30 s. Over it the connection is closed.
 	WriteTimeout time.Duration
+	// ReadTimeout is how long a body may take to arrive, besides 1 s for each 16 KiB that it announces; 0 is 10 s.
+	// Over it the answer is 408.
+	ReadTimeout time.Duration
+	// MaxIdentityRequests bounds the requests of one identity that are served at the same time, streams aside;
+	// 0 is 1,024, negative is no bound. Over it the answer is 429 with Retry-After.
+	MaxIdentityRequests int
+	// MaxIdentityStreams bounds the streams of one identity likewise: those of events, and of calls that answer
+	// with a stream.
+	MaxIdentityStreams int
 }
 
 // ErrOptions is what [New] wraps when the options are wrong.
@@ -33,10 +44,12 @@ var ErrOptions = errors.New("gateway: options")
 // Handler serves the routes of the package comment. It is safe for concurrent use and needs no
 // closing: it ends with its requests. Make one with [New].
 type Handler struct {
-	hub     *hub.Hub
-	opts    Options
-	origins origin.Policy
-	refused func(r *http.Request, err error) // logs what the client is not told
+	hub      *hub.Hub
+	opts     Options
+	origins  origin.Policy
+	requests places
+	streams  places
+	refused  func(r *http.Request, err error) // logs what the client is not told
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -59,9 +72,12 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: Origins: %w", ErrOptions, err)
 	}
-	g := &Handler{hub: h, opts: c, origins: origins, refused: func(r *http.Request, err error) {
+	g := &Handler{hub: h, opts: c, origins: origins,
+		requests: places{limit: c.MaxIdentityRequests, option: "gateway.Options.MaxIdentityRequests"},
+		streams:  places{limit: c.MaxIdentityStreams, option: "gateway.Options.MaxIdentityStreams"}}
+	g.refused = func(r *http.Request, err error) {
 		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
-	}}
+	}
 	return g, nil
 }
 
@@ -70,7 +86,7 @@ func (o *Options) complete(from *hub.Options) error {
 	switch {
 	case o.Authenticate != nil && o.AllowAnonymous:
 		return fmt.Errorf("%w: Authenticate and AllowAnonymous exclude each other", ErrOptions)
-	case o.MaxMessageBytes < 0 || o.KeepAlive < 0 || o.WriteTimeout < 0:
+	case o.MaxMessageBytes < 0 || o.KeepAlive < 0 || o.WriteTimeout < 0 || o.ReadTimeout < 0:
 		return fmt.Errorf("%w: a bound or a time is negative", ErrOptions)
 	}
 	if o.AllowAnonymous {
@@ -91,6 +107,15 @@ func (o *Options) complete(from *hub.Options) error {
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 30 * time.Second
 	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 10 * time.Second
+	}
+	if o.MaxIdentityRequests == 0 {
+		o.MaxIdentityRequests = 1024
+	}
+	if o.MaxIdentityStreams == 0 {
+		o.MaxIdentityStreams = 1024
+	}
 	return nil
 }
 
@@ -99,6 +124,15 @@ func (g *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
+	if r.ContentLength != 0 {
+		header.Set("Connection", "close") // until the body has been read: the server would wait for it before it answers
+		defer func() {
+			if header.Get("Connection") != "" {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // and before it closes
+			}
+		}()
+	}
+	w = &timedWriter{w, http.NewResponseController(w), g.opts.WriteTimeout}
 	if err := g.admitOrigin(w, r); err != nil {
 		g.refused(r, err)
 		fail(w, denied("the origin is not allowed"))
@@ -117,7 +151,21 @@ func (g *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.open(w, r)
 	default:
 		if id := g.authenticate(w, r); id != nil {
-			to.serve(w, r, id)
+			g.serve(&to, w, r, id)
 		}
 	}
+}
+
+// serve serves a request of an identity, within its bound.
+func (g *Handler) serve(to *route, w http.ResponseWriter, r *http.Request, id *call.Identity) {
+	if to.own {
+		to.serve(w, r, id)
+		return
+	}
+	if e := g.requests.enter(id.ID); e != nil {
+		fail(w, e)
+		return
+	}
+	defer g.requests.leave(id.ID)
+	to.serve(w, r, id)
 }

@@ -12,6 +12,7 @@ import (
 type route struct {
 	method string
 	head   bool // HEAD is served like GET
+	own    bool // serve takes the identity's place by itself
 	open   http.HandlerFunc
 	// serve is called with who asks, where open is nil.
 	serve func(w http.ResponseWriter, r *http.Request, id *call.Identity)
@@ -48,9 +49,9 @@ func (g *Handler) find(escaped string) (route, bool) {
 	case len(parts) == 2:
 		return g.findNamed(parts[0], parts[1])
 	case len(parts) == 4 && parts[0] == "spokes" && parts[2] == "call":
-		return post(func(w http.ResponseWriter, r *http.Request, id *call.Identity) {
+		return route{method: http.MethodPost, own: true, serve: func(w http.ResponseWriter, r *http.Request, id *call.Identity) {
 			g.call(w, r, id, parts[1], parts[3])
-		}), true
+		}}, true
 	}
 	return route{}, false
 }
@@ -75,16 +76,14 @@ func (g *Handler) findFixed(name string) (route, bool) {
 func (g *Handler) findNamed(kind, name string) (route, bool) {
 	switch kind {
 	case "call":
-		return post(func(w http.ResponseWriter, r *http.Request, id *call.Identity) { g.call(w, r, id, "", name) }), true
+		return route{method: http.MethodPost, own: true,
+			serve: func(w http.ResponseWriter, r *http.Request, id *call.Identity) { g.call(w, r, id, "", name) }}, true
 	case "publish":
-		return post(func(w http.ResponseWriter, r *http.Request, id *call.Identity) { g.publish(w, r, id, name) }), true
+		return route{method: http.MethodPost,
+			serve: func(w http.ResponseWriter, r *http.Request, id *call.Identity) { g.publish(w, r, id, name) }}, true
 	case "events":
-		return route{method: http.MethodGet,
+		return route{method: http.MethodGet, own: true,
 			serve: func(w http.ResponseWriter, r *http.Request, id *call.Identity) { g.events(w, r, id, name) }}, true
 	}
 	return route{}, false
-}
-
-func post(serve func(http.ResponseWriter, *http.Request, *call.Identity)) route {
-	return route{method: http.MethodPost, serve: serve}
 }

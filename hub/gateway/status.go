@@ -2,12 +2,18 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 )
 
-func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, _ *call.Identity) {
+// stats is for operators: it counts what all identities do.
+func (g *Handler) stats(w http.ResponseWriter, _ *http.Request, id *call.Identity) {
+	if !slices.Contains(id.Scopes, hub.ScopeObserve) {
+		fail(w, denied(id.ID+" lacks the scope "+hub.ScopeObserve))
+		return
+	}
 	answerValue(w, http.StatusOK, g.hub.Stats())
 }
 
