@@ -32,6 +32,8 @@ type Error struct {
 // Error gives the code and the message.
 func (e *Error) Error() string {
 	switch {
+	case e == nil:
+		return "no error"
 	case e.Message == "" && e.Cause == nil:
 		return string(e.Code)
 	case e.Message == "":
@@ -41,13 +43,18 @@ func (e *Error) Error() string {
 	}
 }
 
-// Unwrap gives the cause.
-func (e *Error) Unwrap() error { return e.Cause }
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error {
+	if e == nil { // a nil *Error in an error, which a handler may return for success
+		return nil
+	}
+	return e.Cause
+}
 
 // Is reports whether target is the error's [Code].
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Code)
-	return ok && c == e.Code
+	return ok && e != nil && c == e.Code
 }
 
 // Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.

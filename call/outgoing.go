@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -10,6 +11,9 @@ import (
 // the parent that ctx names. What would be no frame is refused with VALIDATION_ERROR. It is for
 // implementations of [Caller].
 func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
+	if req == nil {
+		return &Error{Code: CodeValidation, Message: "the request is nil"}
+	}
 	*r = *req
 	r.Stream = stream
 	r.ParentID = ""
@@ -17,6 +21,8 @@ func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 		r.ParentID = parent.ID
 	}
 	switch {
+	case len(r.To) > MaxNameBytes || !utf8.ValidString(r.To):
+		return &Error{Code: CodeValidation, Message: fmt.Sprintf("the spoke id of call.To is not UTF-8 of at most %d bytes", MaxNameBytes)}
 	case !ValidName(r.Operation) || !utf8.ValidString(r.Operation):
 		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
 	case len(r.Input) > 0 && !validJSON(r.Input):

@@ -105,7 +105,9 @@ func As(id *Identity) Option { return func(r *Request) { r.Identity = id } }
 func NewRequest(operation string, input json.RawMessage, opts ...Option) *Request {
 	r := &Request{Operation: operation, Input: input}
 	for _, o := range opts {
-		o(r)
+		if o != nil {
+			o(r)
+		}
 	}
 	return r
 }

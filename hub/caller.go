@@ -15,7 +15,7 @@ var _ call.Caller = (*Hub)(nil)
 // [call.As] nobody's access is checked.
 func (h *Hub) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
 	rd := &reading{Reading: peer.Reading{Ctx: ctx}}
-	if len(h.opts.Interceptors) > 0 || req.Attempts > 1 {
+	if len(h.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
 		err := h.invoke(ctx, req, false, rd.Take)
 		return rd.Out, err
 	}

@@ -19,7 +19,7 @@ var errReaderLeft = errors.New("the reader left")
 // waits, within its time; a request that cannot have left goes out on the next connection.
 func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
 	rd := &peer.Reading{Ctx: ctx}
-	if len(s.opts.Interceptors) > 0 || req.Attempts > 1 {
+	if len(s.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
 		err := s.invoke(ctx, req, false, rd.Take)
 		return rd.Out, err
 	}

@@ -83,7 +83,8 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			}
 			e = call.Local(c.in.Request.Operation, nil, time.Now())
 		case <-silence:
-			return &call.Error{Code: call.CodeTimeout, Sent: true, Message: "no response in the idle time", Cause: context.DeadlineExceeded}
+			return &call.Error{Code: call.CodeTimeout, Sent: true, Cause: context.DeadlineExceeded,
+				Message: "the handler of " + c.in.Request.Operation + " sent no response within the call's idle time"}
 		case <-ctx.Done():
 			return call.ContextError(ctx, true)
 		case <-c.in.ctx.Done(): // also when the handler has returned
@@ -91,7 +92,7 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			case <-c.done:
 				continue
 			default:
-				return call.ContextError(&c.in.ctx, true)
+				return c.ended()
 			}
 		}
 		if !stream {
@@ -105,6 +106,15 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			timer.Reset(c.in.Request.IdleTimeout)
 		}
 	}
+}
+
+// ended is why the handler's context ended while its caller waits.
+func (c *localCall) ended() error {
+	e := call.ContextError(&c.in.ctx, true)
+	if e.Code == call.CodeTimeout {
+		e.Message = "the handler of " + c.in.Request.Operation + " did not answer within the call's time"
+	}
+	return e
 }
 
 // run serves the call to its end.

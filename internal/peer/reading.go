@@ -44,7 +44,7 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 		if err != nil {
 			return Begun(asError(err), begun)
 		}
-		if err := r.Take(call.ParseEnvelope(output)); err != nil {
+		if err := r.take(o, output); err != nil {
 			o.Abort(err.Error())
 			r.Left = err
 			return nil
@@ -53,4 +53,17 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 			return nil
 		}
 	}
+}
+
+// take is Take for an answer as it came. A reader that panics, or ends its goroutine, has left the call.
+func (r *Reading) take(o *Outgoing, output []byte) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			o.Abort("the reader left")
+		}
+	}()
+	err = r.Take(call.ParseEnvelope(output))
+	returned = true
+	return err
 }
