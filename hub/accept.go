@@ -93,7 +93,7 @@ func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
 	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
 		t.Close(transport.CloseNotRegistered, "no registration in time")
 	})
-	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseServiceRestart, "the hub goes away") })
+	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseTryAgainLater, "the hub is draining") })
 	if id.Ended(time.Now()) {
 		t.Close(transport.CloseCredentialsExpired, "credentials expired")
 	}

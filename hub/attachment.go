@@ -74,7 +74,7 @@ func (c *conn) run(a *attachment, place *admission) {
 // detach leaves the session waiting for the next connection, where it may: it is
 // false when the session ends with this one.
 func (c *conn) detach(a *attachment, err error) bool {
-	if c.sessionID == "" || !keepsSession(err) || c.hub.draining.Load() || c.peer.Session().Cause() != nil {
+	if c.sessionID == "" || !keepsSession(err) || c.peer.Session().Cause() != nil || c.hub.draining.Load() && !c.busy() {
 		return false
 	}
 	limit := c.hub.opts.MaxWaiting
@@ -86,7 +86,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 		return false
 	}
 	c.peer.Session().Detach(a.conn)
-	if c.hub.draining.Load() { // Shutdown may have seen it connected
+	if c.drained.Load() { // Shutdown has closed a connection that was lost already
 		return false
 	}
 	c.hub.announceDetached(c, closeReason(err))
@@ -98,7 +98,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 // startWindow gives the spoke time to come back. Whoever resumes meanwhile, or is
 // about to, has changed or holds what it looks at.
 func (c *conn) startWindow(a *attachment) {
-	timer := time.AfterFunc(c.hub.opts.SessionWindow, func() {
+	timer := time.AfterFunc(time.Duration(c.keepFor.Load()), func() {
 		c.resuming.enter()
 		defer c.resuming.leave()
 		if c.now.Load() == a && !c.peer.Session().Attached() {
@@ -110,21 +110,24 @@ func (c *conn) startWindow(a *attachment) {
 	}
 }
 
-// keepsSession says after which ends a session waits (protocol section 7).
+// busy reports whether a session has calls in flight.
+func (c *conn) busy() bool { return c.peer.Busy() }
+
+// keepsSession reports after which ends of a connection the hub keeps its session (protocol section 7). Of all that can
+// come from the side of the spoke, a proxy between included, only 4008 is the spoke's own word.
 func keepsSession(err error) bool {
 	ce, ok := errors.AsType[*transport.CloseError](err)
-	if !ok {
+	switch {
+	case !ok:
 		return true
+	case ce.Remote:
+		return ce.Code != transport.CloseLeft
 	}
 	switch ce.Code {
 	case transport.CloseHeartbeatMissed, transport.CloseCredentialsExpired, transport.CloseSuperseded, transport.CloseTryAgainLater:
 		return true
-	case transport.CloseGoingAway:
-		return ce.Remote
-	case transport.CloseNormal, transport.CloseNoStatus, transport.CloseUnsupportedData, transport.CloseInvalidFrame, transport.CloseMessageTooBig:
-		return false
 	}
-	return ce.Remote && !ce.Code.Terminal()
+	return false
 }
 
 // hangUp closes the connection of the moment, if there is one.

@@ -2,8 +2,10 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,13 +30,14 @@ type conn struct {
 	events      *wstarget.Endpoint
 	id          string
 	instanceID  string
-	sessionID   string // "" where the session cannot be resumed
-	begunAt     uint64 // what the registration said it had received, of an older session under the id
+	sessionID   string // made by the hub; "" where the session cannot be resumed
 	assigned    bool   // the id is the hub's choice
+	offers      bool   // the registration offered a session that this hub does not hold
 	connectedAt time.Time
 
 	origin     atomic.Pointer[origin] // of the last connection; always of one identity's id
 	maxMessage atomic.Int64
+	keepFor    atomic.Int64               // how long the session waits for a connection
 	now        atomic.Pointer[attachment] // the last connection; nil before the first
 
 	// Room for what origin and now point to at first, which most sessions do not outlive.
@@ -52,6 +55,7 @@ type conn struct {
 
 	draining atomic.Bool                // nothing new is routed to it
 	leaving  atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
+	drained  atomic.Bool                // Shutdown waits for its calls no longer: it closes with 1012
 	expired  atomic.Pointer[attachment] // closed since its credentials were over
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them
@@ -63,10 +67,18 @@ type conn struct {
 	registered  uint64     // the newest registration that was applied; guarded by registering
 
 	lists    gate                       // held while an answer to hub.spokes or hub.operations is made and queued
-	resuming gate                       // held while somebody resumes or ends the window: these wait for each other
-	window   atomic.Pointer[time.Timer] // until a session that waits ends
+	resuming gate                       // held while a registration resumes or the window ends: these wait for each other
+	window   atomic.Pointer[time.Timer] // ends a session that has no connection
+	overdue  atomic.Pointer[time.Timer] // ends a draining predecessor
 	finish   sync.Once
 }
+
+// The reasons with which a connection is closed for a newer registration of its id.
+const (
+	reasonReplaced   = "replaced by another instance"
+	reasonSuperseded = "superseded by a newer connection"
+	reasonNewer      = "a newer connection of the spoke is there" // the refused one's
+)
 
 // profile is what a registration may change.
 type profile struct {
@@ -80,7 +92,7 @@ type profile struct {
 var (
 	_ wstarget.Outlet = (*conn)(nil)
 
-	errReplaced = errors.New("replaced by a newer connection")
+	errReplaced = errors.New("replaced by a newer registration")
 	errSilent   = errors.New("heartbeat missed")
 	errKicked   = errors.New("disconnected by the operator")
 )
@@ -93,8 +105,8 @@ func (h *Hub) newConn(a *arrival) *conn {
 	if c.id == "" {
 		c.id, c.assigned = uuid.NewString(), true
 	}
-	if a.reg.Session != nil && c.instanceID != "" && h.opts.SessionWindow > 0 {
-		c.sessionID, c.begunAt = a.reg.Session.ID, a.reg.Session.Received
+	if s := a.reg.Session; s != nil && h.opts.SessionWindow > 0 {
+		c.sessionID, c.offers = rand.Text(), s.ID != ""
 	}
 	log := c.log
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
@@ -136,6 +148,11 @@ func (c *conn) adopt(a *arrival) {
 	if a.reg.MaxMessageBytes == 0 {
 		c.maxMessage.Store(DefaultMaxMessageBytes)
 	}
+	keepFor := c.hub.opts.SessionWindow
+	if s := a.reg.Session; s != nil && s.Window > 0 {
+		keepFor = min(keepFor, time.Duration(min(s.Window, math.MaxInt64/int64(time.Millisecond)))*time.Millisecond)
+	}
+	c.keepFor.Store(int64(keepFor))
 	c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(a.reg))
 	if a.reg.Session != nil {
 		c.peer.Session().SetPeerBuffer(a.reg.Session.Buffer)
@@ -160,6 +177,9 @@ func (c *conn) end(cause error) {
 		c.hub.departed(c, reason)
 		c.hub.withdraw(c.offered())
 		c.log().Info().Str("reason", reason).Msg("spoke disconnected")
+		if t := c.overdue.Load(); t != nil {
+			t.Stop()
+		}
 		go func() { // counted by enter; Shutdown waits for it
 			c.events.Close()
 			c.peer.Wait()
@@ -174,7 +194,7 @@ func closeReason(err error) string {
 	switch {
 	case !ok:
 		return "connection lost"
-	case ce.Remote && ce.Code == transport.CloseNormal:
+	case ce.Remote && ce.Code == transport.CloseLeft:
 		return "left"
 	case ce.Reason != "":
 		return ce.Reason
@@ -186,9 +206,23 @@ func closeReason(err error) string {
 // retire ends an older connection of the same spoke. The table has taken it out
 // already; what it still says is ignored since its session has ended.
 func (c *conn) retire(code transport.CloseCode, reason string) {
-	c.peer.End(errReplaced)
+	err := &transport.CloseError{Code: code, Reason: reason}
+	c.peer.End(err)
 	c.hangUp(code, reason)
-	c.end(errReplaced)
+	c.end(err)
+}
+
+// displace takes the id, the record and the subscriptions from a connection that drains, for a newer registration
+// of its id. The table has done so already. Its calls in flight go on, until its time is up.
+func (c *conn) displace() {
+	c.hub.departed(c, "replaced")
+	c.events.Close()
+	c.log().Info().Dur("timeout", c.hub.opts.DrainTimeout).Msg("spoke replaced while it drains")
+	timer := time.AfterFunc(c.hub.opts.DrainTimeout, func() { c.retire(transport.CloseReplaced, reasonReplaced) })
+	c.overdue.Store(timer)
+	if c.peer.Session().Cause() != nil { // it ended before there was a timer to stop
+		timer.Stop()
+	}
 }
 
 // Control implements [wstarget.Outlet].

@@ -27,7 +27,7 @@ type Hub struct {
 	log       zerolog.Logger
 	ctx       context.Context // the parent of every handler's
 	cancel    context.CancelFunc
-	open      context.Context // ends when the hub begins to drain; who has not registered by then is closed
+	open      context.Context // ends when the hub has drained; a connection that has not registered by then is closed
 	shut      context.CancelFunc
 	handshake transport.AcceptOptions
 	origins   weborigin.Policy
@@ -63,7 +63,8 @@ type Hub struct {
 	endReading context.CancelCauseFunc
 
 	drained  chan struct{}  // closed when draining is set
-	mu       sync.Mutex     // held where entered grows, so that it does not once the hub drains
+	mu       sync.Mutex     // held where entered grows: once the hub drains, only while sessions is not 0
+	sessions int            // how many enterSession has counted; guarded by mu
 	entered  sync.WaitGroup // one for each connection, from its handshake to its end, and for each session
 	stopBeat context.CancelFunc
 	beat     sync.WaitGroup
@@ -144,11 +145,11 @@ func reservedFrame(topic string) bool {
 	return strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.")
 }
 
-// enter counts a connection, unless the hub is closing.
+// enter counts a connection. A hub that drains takes it only while it has sessions that it may be for.
 func (h *Hub) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.draining.Load() {
+	if h.draining.Load() && h.sessions == 0 {
 		return false
 	}
 	h.entered.Add(1)
@@ -164,10 +165,16 @@ func (h *Hub) enterSession() bool {
 		return false
 	}
 	h.entered.Add(1)
+	h.sessions++
 	return true
 }
 
-func (h *Hub) leave() { h.entered.Done() }
+func (h *Hub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions--
+	h.entered.Done()
+}
 
 func (h *Hub) exit() {
 	h.connections.Add(-1)

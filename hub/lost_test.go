@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,20 +31,25 @@ func TestFailedResumptionLeavesNoRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		register := func(attempt int, wrap func(transport.Conn) transport.Conn) transport.Conn {
+		register := func(attempt int, offer string, wrap func(transport.Conn) transport.Conn) transport.Conn {
 			near, far := transport.Pipe(nil)
 			go h.Accept(wrap(far), &call.Identity{ID: "one"})
 			_ = near.Write([][]byte{fmt.Appendf(nil, `{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register",`+
-				`"input":{"spokeId":"w","instanceId":"i","attempt":%d,"session":{"id":"s","received":0}}}}`, attempt)})
+				`"input":{"spokeId":"w","instanceId":"i","attempt":%d,"session":{%s}}}}`, attempt, offer)})
 			return near
 		}
-		first := register(1, func(c transport.Conn) transport.Conn { return c })
-		if _, err := first.Read(); err != nil {
+		first := register(1, "", func(c transport.Conn) transport.Conn { return c })
+		answer, err := first.Read()
+		if err != nil {
 			t.Fatal(err)
+		}
+		id := regexp.MustCompile(`"session":{("id":"[^"]*")`).FindSubmatch(answer)
+		if id == nil {
+			t.Fatalf("no session in %s", answer)
 		}
 		first.Abort()
 		synctest.Wait()
-		second := register(2, func(c transport.Conn) transport.Conn { return brokenWrites{c} })
+		second := register(2, string(id[1])+`,"received":0`, func(c transport.Conn) transport.Conn { return brokenWrites{c} })
 		synctest.Wait()
 		second.Abort()
 		later(10 * time.Second) // long after the window

@@ -14,6 +14,7 @@ import (
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // Options configure a Hub. They are copied by [New]. What is zero has its default.
@@ -29,6 +30,9 @@ type Options struct {
 
 	// ID names the hub; empty is a random one per process.
 	ID string
+	// URL is the URL (ws, wss, http or https) under which this hub, and no other, can be dialed. Spokes whose connection was lost dial
+	// it to resume their session, so that they find this hub where their own URL leads to several. Empty: they dial their own.
+	URL string
 	// Origins are patterns (path.Match) of the origins from which browsers may connect besides the hub's own host, on
 	// host[:port] or scheme://host[:port]; a missing port is the default of the scheme. "*" alone allows every
 	// origin. Another origin is refused: close code 4500, "origin not allowed".
@@ -97,6 +101,9 @@ type Options struct {
 	// wraps [ErrDraining], so that one without end does not hold up Shutdown; the cause of a handler's context wraps it too.
 	// Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
+	// DrainTimeout is how long a connection that drains may go on with its calls after a newer registration has taken
+	// its spoke id. Then it is closed with 4502; 0 is 60 s.
+	DrainTimeout time.Duration
 	// DrainSpread is the time over which the spokes are asked to come back when
 	// the hub drains; 0 is 5 s.
 	DrainSpread time.Duration
@@ -157,6 +164,7 @@ func (o *Options) withDefaults() (Options, error) {
 	orDuration(&c.WriteTimeout, 30*time.Second)
 	orDuration(&c.DrainSpread, 5*time.Second)
 	orDuration(&c.StreamGrace, 5*time.Second)
+	orDuration(&c.DrainTimeout, time.Minute)
 	if c.Logger == nil {
 		nop := zerolog.Nop()
 		c.Logger = &nop
@@ -176,6 +184,7 @@ func (o *Options) validate() error {
 		{"EventBytes", int64(o.EventBytes)}, {"MaxWaiting", int64(o.MaxWaiting)}, {"MaxWaitingBytes", o.MaxWaitingBytes},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)}, {"HeartbeatInterval", int64(o.HeartbeatInterval)},
 		{"HeartbeatTimeout", int64(o.HeartbeatTimeout)}, {"WriteTimeout", int64(o.WriteTimeout)}, {"DrainSpread", int64(o.DrainSpread)},
+		{"DrainTimeout", int64(o.DrainTimeout)},
 	} {
 		if n.value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
@@ -192,6 +201,11 @@ func (o *Options) validate() error {
 	}
 	if b := o.Backplane; b != nil && b.Links != nil && b.Directory == nil {
 		return fmt.Errorf("%w: Backplane has Links and no Directory, without which no other hub is found", ErrOptions)
+	}
+	if o.URL != "" {
+		if err := transport.ValidURL(o.URL); err != nil {
+			return fmt.Errorf("%w: %w", ErrOptions, err)
+		}
 	}
 	if _, err := weborigin.New(o.Origins); err != nil {
 		return fmt.Errorf("%w: Origins: %w", ErrOptions, err)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,11 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 	if c, err := h.resume(a); c != nil || err != nil {
 		return c, err
 	}
+	if err := h.heldElsewhere(a); err != nil {
+		return nil, err
+	}
 	if !h.enterSession() {
-		return nil, a.refuse(unavailable("the hub is draining"), transport.CloseServiceRestart, "the hub goes away")
+		return nil, a.refuse(unavailable("the hub is draining"), transport.CloseTryAgainLater, "the hub is draining")
 	}
 	c := h.newConn(a)
 	if err := h.registerNew(c, a); err != nil {
@@ -52,12 +56,16 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 
 func (h *Hub) registerNew(c *conn, a *arrival) error {
 	got := h.table.claim(c)
-	if !got.ok {
+	switch {
+	case got.ok:
+	case got.code == transport.CloseReplaced:
+		return a.refuse(errNewerInstance, got.code, got.reason)
+	default:
 		return a.refuse(unavailable(got.reason), got.code, got.reason)
 	}
-	if got.older != nil {
-		got.older.retire(got.code, got.reason)
-		defer h.withdraw(got.older.offered()) // after the newer one has said what it offers
+	h.clear(got)
+	if older := cmp.Or(got.older, got.displaced); older != nil {
+		defer h.withdraw(older.offered()) // after the newer one has said what it offers
 	}
 	return h.admit(c, a)
 }
@@ -69,10 +77,28 @@ func (a *arrival) stoodAgainst(err error) error {
 	case errors.Is(err, ErrHeld):
 		return a.refuse(unavailable(err.Error()), transport.CloseIDTaken, "the id is held by another identity")
 	case errors.Is(err, ErrSuperseded):
-		return a.refuse(unavailable(err.Error()), transport.CloseSuperseded, "a newer connection of the spoke is there")
+		return a.refuse(unavailable(err.Error()), transport.CloseSuperseded, reasonNewer)
 	}
 	return nil
 }
+
+// heldElsewhere refuses an offer of a session that this hub does not hold, if another hub has a newer instance of the
+// spoke. A directory that cannot be asked refuses nothing: the higher generation wins.
+func (h *Hub) heldElsewhere(a *arrival) error {
+	if s := a.reg.Session; s == nil || s.ID == "" || a.reg.SpokeID == "" || h.alone() {
+		return nil
+	}
+	ctx, cancel := h.asking(h.ctx)
+	defer cancel()
+	rec, ok, err := h.directory.Spoke(ctx, a.reg.SpokeID)
+	if err != nil || !ok || rec.HubID == h.opts.ID || rec.IdentityID != a.from.identity.ID || rec.InstanceID == a.reg.InstanceID {
+		return nil
+	}
+	return a.refuse(errNewerInstance, transport.CloseReplaced, reasonReplaced)
+}
+
+// errNewerInstance answers an offer of a session whose spoke has been replaced.
+var errNewerInstance = &call.Error{Code: call.CodeUnavailable, Message: "another instance of the spoke holds the id"}
 
 func unavailable(message string) *call.Error {
 	return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: message}
@@ -118,7 +144,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 	}
 	h.provide(first)
 	h.warnOfVariants(c)
-	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer(false))); err != nil {
+	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer())); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
 	if err := c.peer.Session().Attach(a.conn); err != nil {

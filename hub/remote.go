@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 
 	"github.com/alkdev/hubspoke/call"
@@ -89,11 +90,44 @@ func (h *Hub) taken(newer Record) {
 	if c == nil {
 		return
 	}
+	if attempt := h.table.attemptOf(c); c.instanceID != "" && c.instanceID == newer.InstanceID && attempt > newer.Attempt {
+		h.reclaim(c, attempt)
+		return
+	}
 	code, reason := c.replacedBy(newer)
-	if h.table.retire(c, reason) {
-		c.retire(code, reason)
-		h.departed(c, reason)
-		h.withdraw(c.offered())
+	got, ok := h.table.giveUp(c, reason)
+	if !ok {
+		return
+	}
+	got.code, got.reason = code, reason
+	h.clear(got)
+	h.withdraw(c.offered())
+}
+
+// reclaim takes the record of c back from a registration that the spoke sent elsewhere before it resumed its session here.
+// A resumption does not claim the record, so the other hub could not know of the newer attempt.
+func (h *Hub) reclaim(c *conn, attempt int64) {
+	generation, err := h.claimRecord(c, attempt)
+	switch {
+	case errors.Is(err, ErrHeld):
+		c.retire(transport.CloseIDTaken, "the id is held by another identity")
+	case errors.Is(err, ErrSuperseded):
+		c.retire(transport.CloseSuperseded, reasonSuperseded)
+	case !h.table.renumber(c, generation):
+		h.release(c, generation) // it ended meanwhile
+	}
+}
+
+// clear ends, or displaces, the connections that have lost their id to a newer registration.
+func (h *Hub) clear(got claim) {
+	if got.oldest != nil {
+		got.oldest.retire(transport.CloseReplaced, reasonReplaced)
+	}
+	if got.displaced != nil {
+		got.displaced.displace()
+	}
+	if got.older != nil {
+		got.older.retire(got.code, got.reason)
 	}
 }
 
@@ -103,7 +137,7 @@ func (c *conn) replacedBy(newer Record) (transport.CloseCode, string) {
 		return transport.CloseIDTaken, "the id is held by another identity"
 	}
 	if newer.SpokeID != "" && (c.instanceID == "" || c.instanceID != newer.InstanceID) {
-		return transport.CloseReplaced, "replaced by another instance"
+		return transport.CloseReplaced, reasonReplaced
 	}
-	return transport.CloseSuperseded, "superseded by a newer connection"
+	return transport.CloseSuperseded, reasonSuperseded
 }

@@ -45,6 +45,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	wg.Wait()
 	<-last
 	h.quiet(ctx)
+	h.shut() // no session is left that a connection could offer
 	h.links.idle(ctx)
 	over := ctx.Err() != nil // then something may have been cut off, whatever is gone by now
 	gone := make(chan struct{})
@@ -86,7 +87,6 @@ func (h *Hub) startDrain() {
 	}
 	h.mu.Unlock()
 	h.table.close()
-	h.shut()
 }
 
 // lastOut returns a channel that is closed when connections without calls may be closed.
@@ -149,14 +149,20 @@ func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 // drain asks the spoke to go, waits until nothing is in flight, and closes.
 func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 	c.draining.Store(true)
-	ms := rand.Int64N(c.hub.opts.DrainSpread.Milliseconds() + 1)
-	_ = c.peer.Post(peer.TypeDrain, append(strconv.AppendInt([]byte(`{"retryAfter":`), ms, 10), '}'))
-	if c.peer.Session().Attached() { // one that waits could not come back
+	c.sayDrain()
+	if c.peer.Session().Attached() || c.busy() { // a spoke whose connection was lost may come back for its calls
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
 		<-last
 		_ = c.peer.Idle(ctx)
 	}
+	c.drained.Store(true)
 	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
+}
+
+// sayDrain sends __drain, with a time of its own for each spoke.
+func (c *conn) sayDrain() {
+	ms := rand.Int64N(c.hub.opts.DrainSpread.Milliseconds() + 1)
+	_ = c.peer.Post(peer.TypeDrain, append(strconv.AppendInt([]byte(`{"retryAfter":`), ms, 10), '}')) // fails only when the session has ended
 }
 
 func (h *Hub) leaveBackplane() {

@@ -42,7 +42,7 @@ func stuckReader(t *testing.T, url string, i int, session bool, topic string) *w
 	t.Cleanup(func() { _ = c.CloseNow() })
 	input := fmt.Sprintf(`{"spokeId":"stuck-%d"}`, i)
 	if session {
-		input = fmt.Sprintf(`{"spokeId":"stuck-%d","instanceId":"i%d","attempt":1,"session":{"id":"session-%d"}}`, i, i, i)
+		input = fmt.Sprintf(`{"spokeId":"stuck-%d","instanceId":"i%d","attempt":1,"session":{}}`, i, i)
 	}
 	for _, frame := range []string{
 		`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":` + input + `}}`,

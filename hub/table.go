@@ -17,6 +17,8 @@ type table struct {
 	byID     []*conn          // the same, sorted by id
 	sessions map[string]*conn // by session id, those that can be resumed
 	waiting  int              // how many of them have no connection
+	// predecessors holds, by the id that they have lost, those that drain; see conn.displace.
+	predecessors map[string]*conn
 	// providers holds, by operation, who serves it; what is in a slice is never changed in place, but it may grow.
 	providers map[string][]*conn
 	variants  map[string]struct{} // operations of which spokes gave different descriptions, until the last leaves
@@ -29,10 +31,12 @@ type table struct {
 
 // claim is what became of an attempt to hold an id.
 type claim struct {
-	older  *conn               // to be retired with code
-	code   transport.CloseCode // for the older one, or for the asker if refused
-	reason string
-	ok     bool
+	older     *conn               // to be retired with code
+	code      transport.CloseCode // for the older one, or for the asker if refused
+	reason    string
+	displaced *conn // to be displaced: it drains
+	oldest    *conn // to be retired: it was the predecessor until now
+	ok        bool
 }
 
 // claim gives the id to c, or says why not (protocol section 4). Nothing is
@@ -41,27 +45,36 @@ func (t *table) claim(c *conn) claim {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return claim{code: transport.CloseServiceRestart, reason: "the hub is closing"}
+		return claim{code: transport.CloseTryAgainLater, reason: "the hub is draining"}
 	}
 	if t.spokes == nil {
 		t.spokes = make(map[string]*conn)
 		t.sessions = make(map[string]*conn)
 		t.providers = make(map[string][]*conn)
+		t.predecessors = make(map[string]*conn)
 	}
 	old := t.spokes[c.id]
-	out := claim{older: old, ok: true}
+	out := claim{ok: true}
 	switch {
 	case old == nil:
 	case old.who().ID != c.who().ID:
 		return claim{code: transport.CloseIDTaken, reason: "the id is held by another identity"}
 	case c.instanceID == "" || c.instanceID != old.instanceID:
-		out.code, out.reason = transport.CloseReplaced, "replaced by another instance"
+		if c.offers { // it is older than the instance that holds the id
+			return claim{code: transport.CloseReplaced, reason: reasonReplaced}
+		}
+		out.code, out.reason = transport.CloseReplaced, reasonReplaced
 	case c.attempt > old.attempt:
-		out.code, out.reason = transport.CloseSuperseded, "superseded by a newer connection"
+		out.code, out.reason = transport.CloseSuperseded, reasonSuperseded
 	default:
-		return claim{code: transport.CloseSuperseded, reason: "a newer connection of the spoke is there"}
+		return claim{code: transport.CloseSuperseded, reason: reasonNewer}
 	}
-	if old != nil {
+	switch {
+	case old == nil:
+	case old.leaving.Load():
+		out.displaced, out.oldest = old, t.displaceLocked(old)
+	default:
+		out.older = old
 		t.removeLocked(old)
 		old.retired = out.reason
 	}
@@ -71,6 +84,17 @@ func (t *table) claim(c *conn) claim {
 		t.sessions[c.sessionID] = c
 	}
 	return out
+}
+
+// displaceLocked takes the id from a connection that drains. It returns the one that was the predecessor until now, if any.
+func (t *table) displaceLocked(c *conn) (oldest *conn) {
+	if oldest = t.predecessors[c.id]; oldest != nil {
+		t.removeLocked(oldest)
+		oldest.retired = reasonReplaced
+	}
+	t.loseIDLocked(c)
+	t.predecessors[c.id] = c
+	return oldest
 }
 
 // newAttempt takes note of an attempt to resume; it is false if a later one was
@@ -106,7 +130,7 @@ func (t *table) assigned(id, identity string) bool {
 func (t *table) suspend(c *conn, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.spokes[c.id] != c || t.waiting >= limit {
+	if t.spokes[c.id] != c && t.predecessors[c.id] != c || t.waiting >= limit {
 		return false
 	}
 	t.waiting++
@@ -115,24 +139,22 @@ func (t *table) suspend(c *conn, limit int) bool {
 	return true
 }
 
-// restore makes c a candidate again, with what it offers now; see update.
-func (t *table) restore(c *conn, generation int64, p profile) (first, last []string, ok bool) {
+// restore makes c a candidate again, with what it offers now; see update. A predecessor has a connection again, and no more.
+func (t *table) restore(c *conn, p profile) (first, last []string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.spokes[c.id] != c {
-		return nil, nil, false
-	}
 	if c.waiting {
 		t.waiting--
 		c.waiting, c.detachedAt = false, time.Time{}
 	}
-	c.generation = generation
+	if t.spokes[c.id] != c {
+		return nil, nil, false
+	}
 	first, last = t.updateLocked(c, p)
 	return first, last, true
 }
 
-// renumber notes the generation that the directory has given c, so that its record is released whatever
-// becomes of the resumption. It is false if c has been taken out.
+// renumber notes the generation that the directory has given c. It is false if c has been taken out.
 func (t *table) renumber(c *conn, generation int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -190,36 +212,30 @@ func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	return first, last
 }
 
-// retire takes c out for a newer connection elsewhere; it is false when c is out already.
-func (t *table) retire(c *conn, reason string) bool {
+// giveUp takes the id from c for a newer registration elsewhere; it is false when c has lost it already.
+func (t *table) giveUp(c *conn, reason string) (got claim, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c.retired != "" || t.spokes[c.id] != c {
-		return false
+	switch {
+	case c.retired != "" || t.spokes[c.id] != c:
+		return claim{}, false
+	case c.leaving.Load():
+		return claim{displaced: c, oldest: t.displaceLocked(c)}, true
 	}
 	t.removeLocked(c)
 	c.retired = reason
-	return true
+	return claim{older: c}, true
 }
 
 // remove takes c out and gives why it had been taken out before, "" if it had not.
 func (t *table) remove(c *conn) (retired string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c.retired != "" {
-		return c.retired
-	}
 	t.removeLocked(c)
-	return ""
+	return c.retired
 }
 
 func (t *table) removeLocked(c *conn) {
-	if t.spokes[c.id] != c {
-		return
-	}
-	delete(t.spokes, c.id)
-	i := t.placeLocked(c.id)
-	t.byID = slices.Delete(t.byID, i, i+1)
 	if t.sessions[c.sessionID] == c {
 		delete(t.sessions, c.sessionID)
 	}
@@ -227,6 +243,20 @@ func (t *table) removeLocked(c *conn) {
 		t.waiting--
 		c.waiting, c.detachedAt = false, time.Time{}
 	}
+	if t.predecessors[c.id] == c {
+		delete(t.predecessors, c.id)
+	}
+	if t.spokes[c.id] != c {
+		return
+	}
+	t.loseIDLocked(c)
+}
+
+// loseIDLocked takes the id from c, and what it offers out of the providers.
+func (t *table) loseIDLocked(c *conn) {
+	delete(t.spokes, c.id)
+	i := t.placeLocked(c.id)
+	t.byID = slices.Delete(t.byID, i, i+1)
 	t.withdrawLocked(c)
 	t.changedLocked()
 }

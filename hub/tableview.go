@@ -133,11 +133,11 @@ func (t *table) operationNames() []string {
 	return names
 }
 
-// everyone gives all connections that hold an id, in no order.
+// everyone returns all connections that hold an id or are draining predecessors, in no order.
 func (t *table) everyone() []*conn {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return slices.Collect(maps.Values(t.spokes))
+	return slices.AppendSeq(slices.Collect(maps.Values(t.spokes)), maps.Values(t.predecessors))
 }
 
 func (t *table) operationsNow() int {
@@ -156,6 +156,13 @@ func (t *table) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return len(t.spokes)
+}
+
+// attemptOf returns the attempt of c's last registration.
+func (t *table) attemptOf(c *conn) int64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return c.attempt
 }
 
 // newerOf gives the registration on another hub for which c could not be inserted, if that was why.

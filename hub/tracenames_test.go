@@ -26,6 +26,7 @@ var (
 	repeatPattern     = regexp.MustCompile(`<([^<>*])\*(\d+)>`)
 	// registeredPattern is the answer to the line "a registers".
 	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"(?:hub|far)",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
+	sessionPattern    = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
 	hexPattern        = regexp.MustCompile(`<hex ([0-9a-f]+)>`)
 )
 
@@ -44,6 +45,7 @@ func (n *traceNames) name(kind, value string) string {
 func (n *traceNames) shorten(line string) string {
 	line = strings.TrimRight(registeredPattern.ReplaceAllString(line, `registered $1 $2 $3`), " ")
 	line = uuidPattern.ReplaceAllStringFunc(line, func(s string) string { return n.name("id", s) })
+	line = sessionPattern.ReplaceAllStringFunc(line, func(s string) string { return n.name("session", s) })
 	line = callPattern.ReplaceAllStringFunc(line, func(s string) string { return n.name("call", s) })
 	line = timePattern.ReplaceAllString(line, `"timestamp":<time>`)
 	line = jitterPattern.ReplaceAllString(line, `"retryAfter":<jitter>`)

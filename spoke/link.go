@@ -30,6 +30,7 @@ type link struct {
 	wg         sync.WaitGroup
 	now        atomic.Pointer[attachment]
 	retryAfter atomic.Int64 // ms that the hub asked for when it began to drain
+	hubDrains  atomic.Bool  // the hub has sent __drain on this connection
 	listening  bool         // the spoke's subscriptions have been made; Run's goroutine's
 }
 
@@ -42,16 +43,18 @@ type attachment struct {
 
 var (
 	errNotResumed = errors.New("the connection was lost and the hub did not resume the session")
-	errNotAsked   = errors.New("the hub says that it resumed a session, but none was asked for")
+	errRefused    = errors.New("the connection was lost and the session was refused")
+	errMoved      = errors.New("the connection was lost and no hub resumed the session")
+	errLeaving    = errors.New("the spoke is leaving and opens no new session")
 	errWindow     = errors.New("the connection was lost and did not come back in time")
 )
 
 // newLink makes the session of a registration.
-func (s *Spoke) newLink(a *attachment, sessionID string) *link {
+func (s *Spoke) newLink(a *attachment) *link {
 	got := a.registered
 	l := &link{spoke: s, spokeID: got.SpokeID}
 	if got.Session != nil && got.Session.Window > 0 {
-		l.sessionID = sessionID
+		l.sessionID = got.Session.ID
 		l.window = time.Duration(got.Session.Window) * time.Millisecond
 	}
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
@@ -76,6 +79,7 @@ func (l *link) adopt(a *attachment) {
 		l.peer.Session().SetPeerBuffer(a.registered.Session.Buffer)
 	}
 	l.retryAfter.Store(0)
+	l.hubDrains.Store(false)
 }
 
 // hangUp closes the connection of the moment.
@@ -124,6 +128,7 @@ func (l *link) Send(ctx context.Context, typ string, payload []byte) error {
 func (l *link) control(typ string, payload []byte) bool {
 	switch typ {
 	case peer.TypeDrain:
+		l.hubDrains.Store(true)
 		var ms int64
 		if err := jsonscan.Decode(payload, jsonscan.IntField("retryAfter", &ms)); err != nil {
 			return false

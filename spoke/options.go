@@ -19,7 +19,10 @@ import (
 
 // Options configure a Spoke. They are copied by [New]. What is zero has its default.
 type Options struct {
-	// ID is the spoke's id; empty lets the hub choose one for each connection.
+	// ID is the spoke's id; empty lets the hub choose one for each session. It should be unique: of two processes that run at the
+	// same time under one id, the newer one replaces the older, whose calls in flight end (unless it is in Shutdown) and
+	// whose Run returns an error with close code 4502. Give each replica an id of its own, or none, and tell them apart by Labels; a fixed
+	// id is for a single process that callers address with call.To.
 	ID string
 	// Name and Version are for people who look at the hub.
 	Name    string
@@ -48,6 +51,9 @@ type Options struct {
 	// MaxMessageBytes, whichever is more.
 	LogBytes int
 
+	// SessionWindow is how long the hub keeps the session when its connection was lost, if that is less than the hub's own
+	// window (hub.Options.SessionWindow): after that time the calls in flight end, and callers find the spoke gone. 0 is the hub's.
+	SessionWindow time.Duration
 	// NoSession asks the hub for none: every lost connection then ends the calls in
 	// flight and the subscriptions' flow.
 	NoSession bool
@@ -145,7 +151,7 @@ func (o *Options) validate() error {
 		{"MaxInFlight", int64(o.MaxInFlight)}, {"MaxMessageBytes", o.MaxMessageBytes}, {"LogBytes", int64(o.LogBytes)},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)}, {"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
 		{"BackoffMin", int64(o.BackoffMin)}, {"BackoffMax", int64(o.BackoffMax)}, {"BackoffReset", int64(o.BackoffReset)},
-		{"RetryAfterMax", int64(o.RetryAfterMax)},
+		{"SessionWindow", int64(o.SessionWindow)}, {"RetryAfterMax", int64(o.RetryAfterMax)},
 	} {
 		if n.value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)

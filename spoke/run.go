@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/redact"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -64,6 +65,9 @@ func (s *Spoke) stopped() {
 type end struct {
 	err        error
 	final      bool          // the spoke stops
+	url        string        // that was dialed
+	named      bool          // a hub has named it
+	offered    bool          // a session was offered
 	answered   bool          // the registration was
 	registered time.Duration // how long it was
 	retryAfter time.Duration // the hub asks for at least this
@@ -72,7 +76,7 @@ type end struct {
 func (s *Spoke) loop(ctx context.Context) error {
 	b := backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}
 	defer func() { s.drop(ErrStopped) }()
-	to := rotation{urls: s.opts.URLs}
+	to := targets{rotation: rotation{urls: s.opts.URLs}}
 	var tokens refusals
 	waited := false // for a session to go on
 	for {
@@ -85,6 +89,8 @@ func (s *Spoke) loop(ctx context.Context) error {
 			return context.Cause(ctx)
 		case ctx.Err() != nil:
 			return s.unregistered(context.Cause(ctx))
+		case e.giveUp():
+			s.drop(errRefused)
 		case e.final:
 			return e.err
 		}
@@ -97,14 +103,24 @@ func (s *Spoke) loop(ctx context.Context) error {
 		if waited { // its hub has it, for a while
 			delay = min(delay, s.held.window/3)
 		}
-		if !waited || isConnectionRefused(e.err) { // where nobody listens there is no session either
+		elsewhere, moved := e.elsewhere()
+		moved = moved && waited
+		if moved && !to.move(e.url, elsewhere) {
+			moved, waited = false, false
+			s.drop(errMoved)
+		}
+		if to.named == "" && (!waited || isConnectionRefused(e.err)) { // where nobody listens there is no session either
 			to.advance()
 		}
-		patience := time.Duration(0)
-		if waited { // for the hub that has the session
-			patience = s.held.window / 3
+		delay = max(delay, e.retryAfter)
+		switch {
+		case moved:
+			delay = 0
+		case !waited:
+			delay = to.settle(delay, 0)
+		case !to.namedNext(delay):
+			delay = to.settle(delay, s.held.window/3) // it waits that long for the hub that has the session
 		}
-		delay = to.settle(max(delay, e.retryAfter), patience)
 		s.log.Info().Err(e.err).Dur("delay", delay).Msg("disconnected; coming back")
 		if !s.pause(ctx, delay) {
 			if s.quit.Err() != nil {
@@ -113,6 +129,37 @@ func (s *Spoke) loop(ctx context.Context) error {
 			return s.unregistered(context.Cause(ctx))
 		}
 	}
+}
+
+// giveUp reports whether the registration was refused in a way that ends the session that it offered and not
+// the spoke (protocol section 8): the spoke then registers anew at its own URLs.
+func (e *end) giveUp() bool {
+	if !e.offered || e.answered {
+		return false
+	}
+	if he, ok := errors.AsType[*transport.HandshakeError](e.err); ok {
+		return e.named && (he.Status == http.StatusUnauthorized || he.Status == http.StatusForbidden)
+	}
+	ce, ok := errors.AsType[*transport.CloseError](e.err)
+	switch {
+	case !ok || !ce.Remote || !ce.Code.Terminal() || ce.Code == transport.CloseReplaced || ce.Code == transport.CloseKicked:
+		return false
+	case ce.Code == transport.CloseRegistrationRefused:
+		return true
+	}
+	return e.named
+}
+
+// elsewhere returns the URL at which a hub says that the session can be resumed, "" if it names none.
+func (e *end) elsewhere() (named string, moved bool) {
+	ce, ok := errors.AsType[*transport.CloseError](e.err)
+	if e.answered || !ok || !ce.Remote || ce.Code != transport.CloseResumeElsewhere {
+		return "", false
+	}
+	if refusal, ok := errors.AsType[*call.Error](e.err); ok {
+		_ = jsonscan.Decode(refusal.Details, jsonscan.StringField("url", &named)) // "" is not followed
+	}
+	return named, true
 }
 
 // pause waits for the delay; it is false when Run is to end.
@@ -130,36 +177,52 @@ func (s *Spoke) pause(ctx context.Context, delay time.Duration) bool {
 }
 
 // connect makes one connection and stays with it to its end.
-func (s *Spoke) connect(ctx context.Context, to *rotation, tokens *refusals) (e end) {
-	url := to.url()
-	dialCtx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
+func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e end) {
+	e.offered = s.held.alive()
+	e.url, e.named = to.next(e.offered)
+	timeout := s.opts.HandshakeTimeout
+	if e.offered && to.named != "" { // the other URL needs its turn within the window
+		timeout = min(timeout, s.held.window/3)
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(s.quit, cancel)()
 	token := ""
 	defer func() {
-		if !e.answered && tokens.note(token, e.err, time.Now()) || terminal(e.err) {
+		switch {
+		case e.giveUp(): // says nothing about the spoke's own URLs
+		case !e.answered && tokens.note(token, e.err, time.Now()), terminal(e.err):
 			e.final = true
 		}
 	}()
 	if s.opts.Token != nil {
 		var err error
 		if token, err = s.opts.Token(dialCtx); err != nil {
-			return end{err: fmt.Errorf("token: %w", redact.Error(err))}
+			e.err = fmt.Errorf("token: %w", redact.Error(err))
+			return e
 		}
 	}
 	if refusal := tokens.repeated(token, time.Now()); refusal != nil {
-		return end{err: refusal, final: true}
+		e.err, e.final = refusal, true
+		return e
 	}
 	s.attempts.Add(1)
-	conn, err := s.opts.Dialer.Dial(dialCtx, url, s.header(token))
+	conn, err := s.opts.Dialer.Dial(dialCtx, e.url, s.header(token))
 	if err != nil {
 		if he, ok := errors.AsType[*transport.HandshakeError](err); ok && he.RetryAfter > 0 {
-			to.hold(url, min(he.RetryAfter, s.opts.RetryAfterMax))
+			to.hold(e.url, min(he.RetryAfter, s.opts.RetryAfterMax))
 		}
-		return end{err: fmt.Errorf("dial %s: %w", redact.URL(url), redact.Error(err))}
+		e.err = fmt.Errorf("dial %s: %w", redact.URL(e.url), redact.Error(err))
+		return e
 	}
 	defer conn.Abort()
-	stop := context.AfterFunc(dialCtx, conn.Abort)
+	stop := context.AfterFunc(dialCtx, func() {
+		if ctx.Err() != nil || s.quit.Err() != nil { // the hub may have taken the registration
+			conn.Close(transport.CloseLeft, "leaving")
+		} else {
+			conn.Abort()
+		}
+	})
 	l, resumed, err := s.register(conn)
 	if err != nil && l == nil {
 		err = withClose(conn, err) // within the time of the handshake
@@ -171,12 +234,26 @@ func (s *Spoke) connect(ctx context.Context, to *rotation, tokens *refusals) (e 
 		s.drop(err)
 	}
 	if err != nil {
-		return end{err: fmt.Errorf("register at %s: %w", redact.URL(url), redact.Error(err))}
+		e.err = fmt.Errorf("register at %s: %w", redact.URL(e.url), redact.Error(err))
+		return e
 	}
 	tokens.admitted(token)
-	e = s.stay(ctx, l, resumed)
+	if answer := l.now.Load().registered.Session; answer != nil {
+		to.registered(e.url, answer.URL)
+	}
 	e.answered = true
+	s.stay(ctx, l, resumed, &e)
 	return e
+}
+
+// closeUnserved closes a connection that nobody reads, and waits until the close frame has arrived or the time for that is up.
+func closeUnserved(conn transport.Conn, code transport.CloseCode, reason string) {
+	conn.Close(code, reason)
+	for {
+		if _, err := conn.Read(); err != nil {
+			return
+		}
+	}
 }
 
 // header returns what is sent along with the handshake.

@@ -101,7 +101,8 @@ func TestShutdownOfAWaitingSession(t *testing.T) {
 	}
 }
 
-// The hub is shut down while a session waits: that ends at once, on its side, and does not hold it up.
+// The hub is shut down while a session with calls in flight waits: the spoke has its window to come back for them, and no more. A
+// session without calls does not hold it up.
 func TestHubShutdownWithAWaitingSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -119,7 +120,7 @@ func TestHubShutdownWithAWaitingSession(t *testing.T) {
 			t.Error(err)
 		}
 		wantError(t, <-down, call.CodeDisconnected, true)
-		if took := time.Since(start); took > 4*time.Second { // its own handler has three
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})

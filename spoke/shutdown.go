@@ -14,9 +14,10 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the spoke") }
 
-// Shutdown leaves in order: it tells the hub, which sends nothing new, waits
-// until the calls in flight have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 1000; Run then returns
-// nil. When ctx ends first, the connection is closed as it is and the context's error returned. It
+// Shutdown leaves in order: it notifies the hub, which sends nothing new, waits until the calls in flight have ended (streams are
+// ended after [Options.StreamGrace]), sends what is left, and closes with 4008 (left); Run then returns nil. When ctx ends first,
+// the calls in flight end, the connection is closed with 4008 too, and Shutdown returns the context's error.
+// A connection that is lost meanwhile is made again for the calls in flight; no new session is opened. Shutdown
 // may be called from a handler, whose own call then holds it up until ctx ends, and more than once.
 func (s *Spoke) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
@@ -37,7 +38,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for
 		}
-		l.hangUp(transport.CloseNormal, "leaving")
+		l.hangUp(transport.CloseLeft, "leaving")
 	}
 	s.sayQuit()
 	if !running {
@@ -48,8 +49,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 	case <-s.done:
 	case <-ctx.Done():
 		if l != nil {
-			l.peer.End(context.Cause(ctx))
-			l.now.Load().conn.Abort()
+			l.peer.End(context.Cause(ctx)) // the close frame is on its way
 		}
 		if err == nil {
 			err = context.Cause(ctx)

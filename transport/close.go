@@ -14,7 +14,7 @@ type CloseCode int
 
 // The codes of protocol section 7, and those of RFC 6455 that the transport itself meets.
 const (
-	// CloseNormal (from a spoke: it leaves for good).
+	// CloseNormal says nothing about the session: proxies send it too. A spoke that leaves sends CloseLeft.
 	CloseNormal CloseCode = 1000
 	// CloseGoingAway ends a connection whose side goes away.
 	CloseGoingAway CloseCode = 1001
@@ -47,6 +47,10 @@ const (
 	CloseCredentialsExpired CloseCode = 4005
 	// CloseSuperseded: the spoke has a newer connection of its own.
 	CloseSuperseded CloseCode = 4006
+	// CloseResumeElsewhere: another hub holds the session; the answer before it has that hub's URL.
+	CloseResumeElsewhere CloseCode = 4007
+	// CloseLeft (from a spoke): it leaves for good, and its session ends. No proxy sends it.
+	CloseLeft CloseCode = 4008
 
 	// CloseNotAuthenticated: the credentials were refused.
 	CloseNotAuthenticated CloseCode = 4500
@@ -87,6 +91,8 @@ var closeNames = map[CloseCode]string{
 	CloseIDTaken:             "id held by another identity",
 	CloseCredentialsExpired:  "credentials expired",
 	CloseSuperseded:          "superseded by a newer connection",
+	CloseResumeElsewhere:     "resume elsewhere",
+	CloseLeft:                "left",
 	CloseNotAuthenticated:    "not authenticated",
 	CloseRegistrationRefused: "registration refused",
 	CloseReplaced:            "replaced by another instance",

@@ -57,15 +57,15 @@ func (n *Network) end() {
 	for _, s := range spokes {
 		s.cancel()
 	}
-	for _, w := range wires {
-		w.end()
-	}
 	for _, s := range spokes {
 		select {
 		case <-s.done:
 		case <-ctx.Done():
 			n.t.Errorf("hubtest: spoke %s did not end; a handler ignores its context?", s.Spoke.ID())
 		}
+	}
+	for _, w := range wires {
+		w.end()
 	}
 	if err := n.Hub.Shutdown(ctx); err != nil {
 		n.t.Errorf("hubtest: the hub did not end: %v", err)

@@ -58,7 +58,7 @@ func TestOffersAreShared(t *testing.T) {
 func TestRegisteredAsJSON(t *testing.T) {
 	for _, r := range []*Registered{
 		{HubID: "h", SpokeID: `s"\`, ConnectionID: "c", Generation: 7, HeartbeatInterval: 25000, MaxMessageBytes: 1 << 20},
-		{SpokeID: "s", Session: &SessionAnswer{Resumed: true, Received: 1 << 63, Window: 15000, URL: "wss://x"}},
+		{SpokeID: "s", Session: &SessionAnswer{Received: 1 << 63, Window: 15000, URL: "wss://x"}},
 		{SpokeID: "s", Session: &SessionAnswer{}},
 	} {
 		want, err := json.Marshal(r)

@@ -42,7 +42,7 @@ func (r *Registered) appendTo(dst []byte) []byte {
 }
 
 func (a *SessionAnswer) appendTo(dst []byte) []byte {
-	dst = strconv.AppendBool(append(dst, `{"resumed":`...), a.Resumed)
+	dst = jsonscan.AppendString(append(dst, `{"id":`...), a.ID)
 	dst = strconv.AppendUint(append(dst, `,"received":`...), a.Received, 10)
 	dst = strconv.AppendInt(append(dst, `,"buffer":`...), a.Buffer, 10)
 	dst = strconv.AppendInt(append(dst, `,"window":`...), a.Window, 10)

@@ -36,16 +36,17 @@ type Registration struct {
 	Offer *Offer `json:"-"`
 }
 
-// SessionRequest asks for a session, or to go on with one (protocol section 8).
+// SessionRequest asks for a new session, or, with an ID, offers one to be resumed (protocol section 8).
 type SessionRequest struct {
-	ID       string `json:"id"`
-	Received uint64 `json:"received"`
-	Buffer   int64  `json:"buffer,omitempty"` // limit of the spoke's queue in bytes; 0: [session.DefaultBufferBytes]
+	ID       string `json:"id,omitempty"`
+	Received uint64 `json:"received,omitempty"` // of the session with the ID
+	Window   int64  `json:"window,omitempty"`   // milliseconds; 0: the hub's
+	Buffer   int64  `json:"buffer,omitempty"`   // limit of the spoke's queue in bytes; 0: [session.DefaultBufferBytes]
 }
 
-// SessionAnswer says what became of it.
+// SessionAnswer describes the session of the connection. It was resumed if its ID is the one that was offered.
 type SessionAnswer struct {
-	Resumed  bool   `json:"resumed"`
+	ID       string `json:"id"`
 	Received uint64 `json:"received"`
 	Buffer   int64  `json:"buffer"` // limit of the hub's queue in bytes; 0: [session.DefaultBufferBytes]
 	Window   int64  `json:"window"` // milliseconds
@@ -105,6 +106,9 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 	if r.Session, err = parseSessionRequest(session); err != nil {
 		return nil, err
 	}
+	if r.Session != nil && r.InstanceID == "" {
+		return nil, errors.New("a session needs an instanceId and an attempt")
+	}
 	if operations != nil && !jsonscan.IsNull(operations) {
 		if r.Offer, err = offers.parse(operations); err != nil {
 			return nil, err
@@ -114,7 +118,7 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 	return r, nil
 }
 
-// maxSessionIDBytes bounds a session's id, which is 128 random bits in some writing.
+// maxSessionIDBytes bounds a session's id, which hubs make.
 const maxSessionIDBytes = 128
 
 func parseSessionRequest(raw []byte) (*SessionRequest, error) {
@@ -123,17 +127,24 @@ func parseSessionRequest(raw []byte) (*SessionRequest, error) {
 	}
 	r := &SessionRequest{}
 	var received int64
-	err := jsonscan.Decode(raw, jsonscan.StringField("id", &r.ID), jsonscan.IntField("received", &received),
-		jsonscan.IntField("buffer", &r.Buffer))
+	var id []byte
+	err := jsonscan.Decode(raw, jsonscan.RawField("id", &id), jsonscan.IntField("received", &received),
+		jsonscan.IntField("window", &r.Window), jsonscan.IntField("buffer", &r.Buffer))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("session: %w", err)
-	case r.ID == "" || len(r.ID) > maxSessionIDBytes:
-		return nil, fmt.Errorf("session.id is not 1 to %d bytes", maxSessionIDBytes)
 	case received < 0:
 		return nil, errors.New("session.received is negative")
 	case r.Buffer < 0:
 		return nil, errors.New("session.buffer is negative")
+	case r.Window < 0:
+		return nil, errors.New("session.window is negative")
+	}
+	if id != nil && !jsonscan.IsNull(id) {
+		var ok bool
+		if r.ID, ok = jsonscan.String(id); !ok || r.ID == "" || len(r.ID) > maxSessionIDBytes {
+			return nil, fmt.Errorf("session.id is not a string of 1 to %d bytes; leave it out to ask for a new session", maxSessionIDBytes)
+		}
 	}
 	r.Received = uint64(received)
 	return r, nil
@@ -145,10 +156,14 @@ func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
 	}
 	a := &SessionAnswer{}
 	var received int64
-	err := jsonscan.Decode(raw, jsonscan.BoolField("resumed", &a.Resumed), jsonscan.IntField("received", &received),
+	err := jsonscan.Decode(raw, jsonscan.StringField("id", &a.ID), jsonscan.IntField("received", &received),
 		jsonscan.IntField("buffer", &a.Buffer), jsonscan.IntField("window", &a.Window), jsonscan.StringField("url", &a.URL))
-	if err == nil && (received < 0 || a.Buffer < 0 || a.Window < 0) {
+	switch {
+	case err != nil:
+	case received < 0 || a.Buffer < 0 || a.Window < 0:
 		err = errors.New("a negative number")
+	case a.ID == "" || len(a.ID) > maxSessionIDBytes:
+		err = fmt.Errorf("session.id is not 1 to %d bytes", maxSessionIDBytes)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
