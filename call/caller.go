@@ -21,7 +21,8 @@ type Caller interface {
 
 // Invoke makes a unary call with a Go value and unmarshals the answer into Out.
 // An in of [json.RawMessage] passes through, as does an Out of [json.RawMessage]; an Out of
-// [Envelope] keeps the envelope. It fails with an [*Error].
+// [Envelope] keeps the envelope. It fails with an [*Error]: DECODE_ERROR, Sent true, where the handler
+// has answered and the answer does not fit Out.
 func Invoke[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) (Out, error) {
 	var out Out
 	raw, err := encodeInput(operation, in)
@@ -35,7 +36,8 @@ func Invoke[Out any](ctx context.Context, c Caller, operation string, in any, op
 	return decodeOutput[Out](operation, env)
 }
 
-// Stream makes a call that answers many times and unmarshals each answer into Out.
+// Stream makes a call that answers many times and unmarshals each answer into Out. An answer that does
+// not fit is a last element with DECODE_ERROR, and cancels the handler.
 // See [Caller] for when it is sent and how it ends.
 func Stream[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
@@ -62,10 +64,7 @@ func encodeInput(operation string, in any) (json.RawMessage, error) {
 	switch v := in.(type) {
 	case nil:
 		return nil, nil
-	case json.RawMessage:
-		if len(v) > 0 && !validJSON(v) {
-			return nil, &Error{Code: CodeValidation, Message: "the input of " + operation + " is not JSON"}
-		}
+	case json.RawMessage: // the Caller checks it
 		return v, nil
 	}
 	raw, err := json.Marshal(in)
@@ -90,8 +89,8 @@ func decodeOutput[Out any](operation string, env Envelope) (Out, error) {
 		return out, nil
 	}
 	if err := json.Unmarshal(env.Data, &out); err != nil {
-		return out, &Error{Code: CodeExecution, Sent: true, Cause: err,
-			Message: fmt.Sprintf("the output of %s does not fit: %v", operation, err)}
+		return out, &Error{Code: CodeDecode, Sent: true, Cause: err,
+			Message: fmt.Sprintf("the output of %s does not fit %T: %v", operation, out, err)}
 	}
 	return out, nil
 }

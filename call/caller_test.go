@@ -64,14 +64,14 @@ func TestInvoke(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	_, err = call.Invoke[int](ctx, f, "a.b", nil)
-	if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeExecution || !e.Sent {
+	if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeDecode || !e.Sent || e.Retryable {
 		t.Errorf("an answer that does not fit: %v", err)
 	}
 	f.req = nil
-	for _, in := range []any{json.RawMessage(`{`), make(chan int), json.RawMessage(`1 2`)} {
+	for _, in := range []any{make(chan int), map[string]any{"a": json.RawMessage(`{`)}} {
 		_, err := call.Invoke[int](ctx, f, "a.b", in)
 		if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeValidation || e.Sent || f.req != nil {
-			t.Errorf("an input that is no JSON: %v", err)
+			t.Errorf("an input that cannot be marshalled: %v", err)
 		}
 	}
 	f.err = call.Errorf("OWN", "m")
@@ -92,7 +92,7 @@ func TestStream(t *testing.T) {
 	for n, err := range s {
 		got, last = append(got, n), err
 	}
-	if len(got) != 3 || got[1] != 2 || !errors.Is(last, call.CodeExecution) || f.given != 3 {
+	if len(got) != 3 || got[1] != 2 || !errors.Is(last, call.CodeDecode) || f.given != 3 {
 		t.Errorf("%v, %v, %d given", got, last, f.given)
 	}
 	for range call.Stream[int](ctx, f, "a.b", nil) {
@@ -128,7 +128,7 @@ func TestGather(t *testing.T) {
 	if len(got) != 7 || got[0] != (call.Result[int]{SpokeID: "a", Output: 1}) || got[1].Output != 2 {
 		t.Fatalf("%+v", got)
 	}
-	for i, code := range map[int]call.Code{2: call.CodeExecution, 3: call.CodeTimeout, 4: call.CodeExecution, 5: call.CodeExecution, 6: call.CodeUnavailable} {
+	for i, code := range map[int]call.Code{2: call.CodeDecode, 3: call.CodeTimeout, 4: call.CodeDecode, 5: call.CodeDecode, 6: call.CodeUnavailable} {
 		if !errors.Is(got[i].Err, code) {
 			t.Errorf("result %d: %+v", i, got[i])
 		}

@@ -23,6 +23,7 @@ const (
 	CodeAborted           Code = "ABORTED"             // the caller cancelled
 	CodeSlowConsumer      Code = "SLOW_CONSUMER"       // the stream's reader fell behind
 	CodeExecution         Code = "EXECUTION_ERROR"     // the handler failed without a code of its own
+	CodeDecode            Code = "DECODE_ERROR"        // the caller cannot decode the output
 )
 
 // Error gives the code itself.
@@ -49,6 +50,7 @@ var codeTable = map[Code]codeRow{
 	CodeAborted:           {true, false, statusClientClosed},
 	CodeSlowConsumer:      {true, false, http.StatusInternalServerError},
 	CodeExecution:         {true, false, http.StatusInternalServerError},
+	CodeDecode:            {true, false, http.StatusInternalServerError},
 }
 
 // HTTPStatus is the status that an HTTP gateway answers for the code: that of the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is how a call fails. It matches its [Code] with errors.Is, and is found
@@ -23,7 +24,9 @@ type Error struct {
 	// Retryable says that a repeat may help. When Sent is true only the caller
 	// knows whether the operation may be repeated.
 	Retryable bool
-	// Details is a JSON object with whatever else the handler has to say, or nil.
+	// Details is a JSON object with whatever else the handler has to say, or nil. `sent`, which the protocol puts
+	// there, is no part of it. Details that are not JSON in UTF-8, or nested deeper than the caller takes,
+	// make the call fail with EXECUTION_ERROR, whose message names them and the original error.
 	Details json.RawMessage
 	// Cause is what led to it on this side of the connection; it does not travel.
 	Cause error
@@ -37,7 +40,7 @@ func (e *Error) Error() string {
 	case e.Message == "" && e.Cause == nil:
 		return string(e.Code)
 	case e.Message == "":
-		return string(e.Code) + ": " + e.Cause.Error()
+		return string(e.Code) + ": " + messageOf(e.Cause, e.Code)
 	default:
 		return string(e.Code) + ": " + e.Message
 	}
@@ -60,8 +63,19 @@ func (e *Error) Is(target error) bool {
 // Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: err.Error(), Sent: code.MayHaveRun(),
+	return &Error{Code: code, Message: messageOf(err, code), Sent: code.MayHaveRun(),
 		Retryable: code.Retryable(), Cause: errors.Unwrap(err)}
+}
+
+// messageOf is the text of err without the code that Error puts before it, where an [*Error] with this
+// code is in its chain and its text in that of err.
+func messageOf(err error, code Code) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*Error](err); ok && e != nil && e.Code == code {
+		inner := e.Error()
+		return strings.Replace(text, inner, strings.TrimPrefix(inner, string(code)+": "), 1)
+	}
+	return text
 }
 
 // refusal marks an error of the framework around a handler: the handler's own
@@ -98,7 +112,7 @@ func HandlerError(ctx context.Context, err error) *Error {
 			out.Code = CodeExecution
 		}
 		if _, direct := err.(*Error); !direct { //nolint:errorlint // whether something is wrapped around it
-			out.Message = err.Error()
+			out.Message = messageOf(err, e.Code)
 		}
 		return &out
 	}

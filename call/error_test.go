@@ -90,9 +90,20 @@ func TestErrorJSON(t *testing.T) {
 		if got.Code != want.Code || got.Message != want.Message || got.Sent != want.Sent || got.Retryable != want.Retryable {
 			t.Errorf("%s parsed as %+v", raw, got)
 		}
+		var wire struct {
+			Details map[string]any `json:"details"`
+		}
+		if err := json.Unmarshal(raw, &wire); err != nil || wire.Details["sent"] != e.Sent {
+			t.Errorf("%s: details %v, %v", raw, wire.Details, err)
+		}
 		var details map[string]any
-		if err := json.Unmarshal(got.Details, &details); err != nil || details["sent"] != e.Sent {
-			t.Errorf("details %s, %v", got.Details, err)
+		if got.Details != nil {
+			if err := json.Unmarshal(got.Details, &details); err != nil {
+				t.Errorf("details %s, %v", got.Details, err)
+			}
+		}
+		if _, there := details["sent"]; there || len(details) != len(wire.Details)-1 || len(details) == 0 && got.Details != nil {
+			t.Errorf("details %s of %s", got.Details, raw)
 		}
 	}
 }
@@ -141,18 +152,22 @@ func TestHandlerError(t *testing.T) {
 		sent    bool
 		message string
 	}{
-		"plain":             {live, plain, call.CodeExecution, true, "plain"},
-		"own code":          {live, &call.Error{Code: "OWN", Message: "m"}, "OWN", true, "m"},
-		"claims not to run": {live, &call.Error{Code: call.CodeOverloaded, Sent: false}, call.CodeOverloaded, true, ""},
-		"bad code":          {live, &call.Error{Code: "x", Message: "m"}, call.CodeExecution, true, "m"},
-		"wrapped":           {live, fmt.Errorf("a: %w", &call.Error{Code: "OWN", Message: "m"}), "OWN", true, "a: OWN: m"},
-		"refusal":           {live, refused, call.CodeValidation, false, "no"},
-		"wrapped refusal":   {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "no"},
-		"cancelled":         {cancelled, cancelled.Err(), call.CodeAborted, true, "the caller's context was cancelled"},
-		"late":              {late, fmt.Errorf("x: %w", late.Err()), call.CodeTimeout, true, "the context's deadline passed"},
-		"told":              {told, told.Err(), call.CodeTimeout, true, "by the hub"},
-		"another's context": {live, context.Canceled, call.CodeExecution, true, "context canceled"},
-		"fails in any case": {cancelled, plain, call.CodeExecution, true, "plain"},
+		"plain":                   {live, plain, call.CodeExecution, true, "plain"},
+		"own code":                {live, &call.Error{Code: "OWN", Message: "m"}, "OWN", true, "m"},
+		"claims not to run":       {live, &call.Error{Code: call.CodeOverloaded, Sent: false}, call.CodeOverloaded, true, ""},
+		"bad code":                {live, &call.Error{Code: "x", Message: "m"}, call.CodeExecution, true, "m"},
+		"wrapped":                 {live, fmt.Errorf("a: %w", &call.Error{Code: "OWN", Message: "m"}), "OWN", true, "a: m"},
+		"wrapped twice":           {live, fmt.Errorf("b: %w", fmt.Errorf("a: %w (c)", &call.Error{Code: "OWN", Message: "m"})), "OWN", true, "b: a: m (c)"},
+		"wrapped, no text":        {live, fmt.Errorf("a: %w", &call.Error{Code: "OWN"}), "OWN", true, "a: OWN"},
+		"by Errorf":               {live, call.Errorf("OWN", "a: %w", &call.Error{Code: "OWN", Message: "m"}), "OWN", true, "a: m"},
+		"by Errorf, another code": {live, call.Errorf("OWN", "a: %w", &call.Error{Code: "OTHER", Message: "m"}), "OWN", true, "a: OTHER: m"},
+		"refusal":                 {live, refused, call.CodeValidation, false, "no"},
+		"wrapped refusal":         {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "no"},
+		"cancelled":               {cancelled, cancelled.Err(), call.CodeAborted, true, "the caller's context was cancelled"},
+		"late":                    {late, fmt.Errorf("x: %w", late.Err()), call.CodeTimeout, true, "the context's deadline passed"},
+		"told":                    {told, told.Err(), call.CodeTimeout, true, "by the hub"},
+		"another's context":       {live, context.Canceled, call.CodeExecution, true, "context canceled"},
+		"fails in any case":       {cancelled, plain, call.CodeExecution, true, "plain"},
 	} {
 		got := call.HandlerError(c.ctx, c.err)
 		if got.Code != c.code || got.Sent != c.sent || got.Message != c.message {

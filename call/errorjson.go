@@ -25,14 +25,19 @@ func AppendErrorMembers(dst []byte, e *Error) []byte {
 }
 
 // appendDetails writes `details` without its closing brace. What the handler
-// says there of `sent` gives way to what is so.
+// says there of `sent` gives way to what is so. Details that are no JSON object are left out.
 func appendDetails(dst []byte, e *Error) []byte {
 	dst = append(dst, `{"sent":`...)
 	dst = appendBool(dst, e.Sent)
-	if jsonscan.Kind(e.Details) != '{' || !validJSON(e.Details) {
+	if len(e.Details) == 0 || !jsonscan.ValidUTF8(e.Details) {
 		return dst
 	}
 	o := jsonscan.Open(e.Details)
+	return appendOthers(dst, &o)
+}
+
+// appendOthers appends the members but `sent`, each with a comma before it.
+func appendOthers(dst []byte, o *jsonscan.Object) []byte {
 	for o.Next() {
 		if string(o.Name()) == "sent" {
 			continue
@@ -60,7 +65,7 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 // ParseError reads the members that [AppendErrorMembers] writes; others are
 // ignored. What is left out or unreadable takes the protocol's defaults: an unknown or
 // malformed code is EXECUTION_ERROR, retryable is false, and sent is what the
-// table says of the code. It never fails and keeps nothing of payload.
+// table says of the code; it is no part of Details. It never fails and keeps nothing of payload.
 func ParseError(payload []byte) *Error {
 	var code, message string
 	e := &Error{}
@@ -84,10 +89,21 @@ func ParseError(payload []byte) *Error {
 	}
 	e.Sent = e.Code.MayHaveRun()
 	if jsonscan.Kind(details) == '{' {
-		e.Details = append(json.RawMessage(nil), details...)
 		e.Sent = detailsSent(details, e.Sent)
+		e.Details = withoutSent(details)
 	}
 	return e
+}
+
+// withoutSent gives what a program wrote into details, nil if that is nothing.
+func withoutSent(details []byte) json.RawMessage {
+	o := jsonscan.Open(details)
+	out := appendOthers(nil, &o)
+	if len(out) == 0 || o.Err() != nil {
+		return nil
+	}
+	out[0] = '{' // in place of the first comma
+	return append(out, '}')
 }
 
 func detailsSent(details []byte, absent bool) bool {

@@ -29,6 +29,11 @@ type Result[Out any] struct {
 func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
 	return func(yield func(Result[Out]) bool) {
 		raw, err := encodeInput(operation, in)
+		if err == nil && len(raw) > 0 { // it becomes part of another value
+			if bad := jsonscan.Check(raw, jsonscan.MaxDepth); bad != nil {
+				err = &Error{Code: CodeValidation, Message: "the input of " + operation + " " + bad.Error(), Cause: bad}
+			}
+		}
 		if err != nil {
 			yield(Result[Out]{Err: err})
 			return
@@ -79,7 +84,7 @@ func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 		jsonscan.RawField("incomplete", &incomplete))
 	switch {
 	case err != nil:
-		r.Err = &Error{Code: CodeExecution, Sent: true, Cause: err, Message: "the hub's gather answered what is no result"}
+		r.Err = &Error{Code: CodeDecode, Sent: true, Cause: err, Message: "the hub's gather answered what is no result: " + err.Error()}
 	case incomplete != nil:
 		r.Err = incompleteError(incomplete)
 	case failure != nil:

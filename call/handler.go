@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
-
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Handler answers requests. It calls send once for a unary request and once for
@@ -14,7 +11,9 @@ import (
 // the call. Send blocks while the reader of a stream has given no credit, and
 // fails when the call is over; it is for one goroutine at a time. The values
 // belong to the framework once sent; an Envelope without Meta gets one of source
-// "local".
+// "local". A value that is not JSON in UTF-8 ends the call with EXECUTION_ERROR, whatever the
+// handler returns; so does one that is nested deeper than the other side takes (256 levels by
+// default), except that the handler of a stream decides itself what to do about send's error.
 //
 // The context ends when the caller goes away or cancels, when its time is up, or when
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.
@@ -93,7 +92,7 @@ func handleRaw(fn func(context.Context, json.RawMessage) (json.RawMessage, error
 		if err != nil {
 			return err
 		}
-		return sendRaw(req, out, send)
+		return send(Envelope{Data: out})
 	}
 }
 
@@ -135,29 +134,16 @@ func decodeInput[In any](req *Request) (In, error) {
 	return in, nil
 }
 
-// validJSON holds what a program made itself against what a frame may carry.
-func validJSON(raw json.RawMessage) bool { return jsonscan.ValidUTF8(raw) }
-
 func sendValue[Out any](req *Request, out Out, send func(Envelope) error) error {
 	switch v := any(out).(type) {
 	case Envelope:
-		if len(v.Data) > 0 && !validJSON(v.Data) || len(v.Meta) > 0 && (!IsObject(v.Meta) || !utf8.Valid(v.Meta)) {
-			return Errorf(CodeExecution, "the output of %s is no envelope", req.Operation)
-		}
 		return send(v)
 	case json.RawMessage:
-		return sendRaw(req, v, send)
+		return send(Envelope{Data: v})
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {
 		return Errorf(CodeExecution, "the output of %s cannot be marshalled: %w", req.Operation, err)
 	}
 	return send(Envelope{Data: raw})
-}
-
-func sendRaw(req *Request, out json.RawMessage, send func(Envelope) error) error {
-	if len(out) > 0 && !validJSON(out) {
-		return Errorf(CodeExecution, "the output of %s is not JSON", req.Operation)
-	}
-	return send(Envelope{Data: out})
 }

@@ -3,6 +3,7 @@ package call
 import (
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Identity says who makes a call. A hub takes it from the authenticated
@@ -42,6 +43,21 @@ func (id *Identity) Ended(now time.Time) bool {
 
 // Anonymous is the id of the one identity that everybody has where everybody is let in.
 const Anonymous = "anonymous"
+
+// valid reports whether all text in it is UTF-8: what is not would become another identity on its way.
+func (id *Identity) valid() bool {
+	for _, s := range id.Scopes {
+		if !utf8.ValidString(s) {
+			return false
+		}
+	}
+	for name, actions := range id.Resources {
+		if !utf8.ValidString(name) || slices.ContainsFunc(actions, func(s string) bool { return !utf8.ValidString(s) }) {
+			return false
+		}
+	}
+	return utf8.ValidString(id.ID)
+}
 
 // HasScope reports whether the identity holds the scope. It is false for nil.
 func (id *Identity) HasScope(scope string) bool {

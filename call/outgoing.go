@@ -1,10 +1,13 @@
 package call
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Copy makes r the request that a [Caller] makes of the one that it was given: a copy, a stream or not, with
@@ -20,19 +23,50 @@ func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	if parent := FromContext(ctx); parent != nil {
 		r.ParentID = parent.ID
 	}
+	if !ValidName(r.Operation) || !utf8.ValidString(r.Operation) {
+		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
+	}
+	if len(r.Input) > 0 {
+		if err := jsonscan.Check(r.Input, jsonscan.MaxDepth); err != nil {
+			return &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " " + err.Error(), Cause: err}
+		}
+	}
+	if len(r.Metadata) > 0 {
+		r.Metadata = bytes.TrimLeft(r.Metadata, " \t\r\n")
+		err := jsonscan.Check(r.Metadata, jsonscan.MaxDepth)
+		if err == nil && jsonscan.Kind(r.Metadata) != '{' {
+			err = errors.New("is not a JSON object")
+		}
+		if err != nil {
+			return &Error{Code: CodeValidation, Message: "the metadata of " + r.Operation + " " + err.Error(), Cause: err}
+		}
+	}
+	return r.checkNames()
+}
+
+// maxIDBytes bounds ids of requests, as the receiver does.
+const maxIDBytes = 128
+
+// checkNames checks what a receiver checks in the other members, and that no text is changed on its way.
+func (r *Request) checkNames() error {
+	bad := func(format string, args ...any) error {
+		return &Error{Code: CodeValidation, Message: r.Operation + ": " + fmt.Sprintf(format, args...)}
+	}
 	switch {
 	case len(r.To) > MaxNameBytes || !utf8.ValidString(r.To):
-		return &Error{Code: CodeValidation, Message: fmt.Sprintf("the spoke id of call.To is not UTF-8 of at most %d bytes", MaxNameBytes)}
-	case !ValidName(r.Operation) || !utf8.ValidString(r.Operation):
-		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
-	case len(r.Input) > 0 && !validJSON(r.Input):
-		return &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " is not JSON"}
-	case len(r.Metadata) > 0 && (!utf8.Valid(r.Metadata) || !IsObject(r.Metadata)):
-		return &Error{Code: CodeValidation, Message: "the metadata is not a JSON object"}
+		return bad("the spoke id of call.To is not UTF-8 of at most %d bytes", MaxNameBytes)
+	case len(r.ParentID) > maxIDBytes || !utf8.ValidString(r.ParentID):
+		return bad("ParentID is not UTF-8 of at most %d bytes", maxIDBytes)
+	case len(r.OriginID) > maxIDBytes || !utf8.ValidString(r.OriginID):
+		return bad("OriginID is not UTF-8 of at most %d bytes", maxIDBytes)
+	}
+	for label, value := range r.Selector {
+		if !utf8.ValidString(label) || !utf8.ValidString(value) {
+			return bad("the selector's label %q is not UTF-8", label)
+		}
+	}
+	if id := r.Identity; id != nil && !id.valid() {
+		return bad("the identity is not UTF-8")
 	}
 	return nil
 }
-
-// ValidPayload reports whether raw can be the payload of an event: nil, or JSON in
-// UTF-8. What a program published that is neither would end the connections of its subscribers.
-func ValidPayload(raw json.RawMessage) bool { return len(raw) == 0 || validJSON(raw) }

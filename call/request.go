@@ -1,6 +1,7 @@
 package call
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -81,7 +82,8 @@ func IdleTimeout(d time.Duration) Option { return func(r *Request) { r.IdleTimeo
 func Credit(n int) Option { return func(r *Request) { r.Credit = n } }
 
 // Metadata sends a JSON object along, unchanged, for the handler to read;
-// `traceparent` goes here. What is not an object makes the call fail with VALIDATION_ERROR.
+// `traceparent` goes here. What is not an object in UTF-8, or is nested deeper than the receiver takes, makes the
+// call fail with VALIDATION_ERROR. White space before the object is dropped.
 func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metadata = object } }
 
 // WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.
@@ -139,5 +141,8 @@ func IdentityFrom(ctx context.Context) *Identity {
 	return nil
 }
 
-// IsObject reports whether raw is a JSON object.
-func IsObject(raw json.RawMessage) bool { return jsonscan.Kind(raw) == '{' && jsonscan.Valid(raw) }
+// IsObject reports whether raw is a JSON object, with or without white space around it.
+func IsObject(raw json.RawMessage) bool {
+	raw = bytes.TrimLeft(raw, " \t\r\n")
+	return jsonscan.Kind(raw) == '{' && jsonscan.Valid(raw)
+}

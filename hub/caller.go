@@ -74,6 +74,9 @@ func (h *Hub) answerFrom(req *call.Request, rd *reading) error {
 	if left := peer.Remaining(rd.Ctx, req); left < 0 {
 		return call.ContextError(rd.Ctx, false)
 	}
+	if e := peer.CheckRequest(req, h.opts.MaxDepth); e != nil {
+		return e
+	}
 	if req.To == "" {
 		if op, handler, ok := h.operations.Lookup(req.Operation); ok {
 			return h.answerOwn(rd.Ctx, req, op, handler, rd.Take)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -127,7 +128,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Log:       log,
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
-		Event: c.events.Published, Control: c.control,
+		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
 		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters,
 	})
 	c.from = *a.from
@@ -157,6 +158,7 @@ func (c *conn) adopt(a *arrival) {
 	if a.reg.Session != nil {
 		c.peer.Session().SetPeerBuffer(a.reg.Session.Buffer)
 	}
+	c.peer.SetMaxDepth(cmp.Or(a.reg.MaxDepth, peer.DefaultMaxDepth))
 }
 
 // connectionID is the id of the last connection.
@@ -232,7 +234,7 @@ func (c *conn) Control(typ string, payload []byte) { _ = c.peer.Post(typ, payloa
 // takes is dropped, and told as a gap.
 func (c *conn) Event(topic string, frame []byte) {
 	if int64(len(frame)) > c.maxMessage.Load() {
-		c.Gap(topic, 1)
+		c.peer.Session().LoseEvent(topic)
 		return
 	}
 	c.peer.Session().PostEvent(topic, session.Shared(frame))
@@ -266,6 +268,12 @@ func (c *conn) publish(ev pubsub.Event) *wstarget.Denial {
 		c.events.Deny(deny(call.CodeUnavailable, err.Error()))
 	})
 	return nil
+}
+
+// tooDeep refuses an event of the spoke that is nested deeper than the hub takes.
+func (c *conn) tooDeep(topic string, err error) {
+	c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(call.CodeValidation),
+		Message: "the payload " + err.Error()})
 }
 
 // control takes a control frame, on the reader.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -15,11 +16,22 @@ func (e events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if reservedFrame(ev.Topic) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, ev.Topic)
 	}
-	if !call.ValidPayload(ev.Payload) {
-		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
+	if e := e.hub.checkPayload(ev); e != nil {
+		return e
 	}
 	e.hub.published.Add(1)
 	return e.hub.core.Dispatch(ctx, ev)
+}
+
+// checkPayload refuses what a spoke could not be sent, or what is nested deeper than this hub takes.
+func (h *Hub) checkPayload(ev pubsub.Event) *call.Error {
+	if ev.Gap || len(ev.Payload) == 0 {
+		return nil
+	}
+	if err := jsonscan.Check(ev.Payload, h.opts.MaxDepth); err != nil {
+		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
+	}
+	return nil
 }
 
 func (e events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
@@ -16,6 +17,8 @@ import (
 type fanout struct {
 	core pubsub.EventTarget
 	seen func(pubsub.Event) func(*call.Identity) bool // nil shows everything to everyone
+	// unchecked takes the error of a payload that the core should not have delivered.
+	unchecked func(topic string, err error)
 
 	mu     sync.Mutex // guards the map and every topicMembers.users
 	topics map[string]*topicMembers
@@ -23,6 +26,7 @@ type fanout struct {
 
 type topicMembers struct {
 	topic string
+	all   *fanout
 	seen  func(pubsub.Event) func(*call.Identity) bool // nil: see fanout
 	users int                                          // who has joined or is about to
 	ready chan struct{}                                // closed when the core has answered
@@ -42,7 +46,7 @@ func (f *fanout) Join(ctx context.Context, topic string, e *wstarget.Endpoint) e
 	t := f.topics[topic]
 	first := t == nil
 	if first {
-		t = &topicMembers{topic: topic, ready: make(chan struct{})}
+		t = &topicMembers{topic: topic, all: f, ready: make(chan struct{})}
 		if _, ok := presenceTopic(topic); ok {
 			t.seen = f.seen
 		}
@@ -136,10 +140,62 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 			return ok && !may(c.who())
 		})
 	}
+	if err := t.all.check(ev); err != nil {
+		t.all.unchecked(t.topic, err)
+		for _, m := range members {
+			lose(m, t.topic)
+		}
+		return
+	}
+	depth := newNesting(ev.Payload)
 	frame := transport.AppendFrame(make([]byte, 0, len(ev.Payload)+len(t.topic)+32), t.topic, ev.Payload)
 	for _, m := range members {
+		if c, ok := m.Outlet().(*conn); ok && depth.over(c.peer.MaxDepth()) {
+			lose(m, t.topic)
+			continue
+		}
 		m.Deliver(t.topic, frame)
 	}
+}
+
+// lose reports a gap of one to a member in place of an event.
+func lose(m *wstarget.Endpoint, topic string) {
+	if c, ok := m.Outlet().(*conn); ok {
+		c.peer.Session().LoseEvent(topic)
+		return
+	}
+	m.DeliverGap(topic, 1)
+}
+
+// check holds what the core delivers to the rule for payloads, once for all members: other programs may publish
+// there, and a spoke would close its connection. A Local has checked it.
+func (f *fanout) check(ev pubsub.Event) error {
+	if _, local := f.core.(*pubsub.Local); local {
+		return nil
+	}
+	return pubsub.ValidPayload(ev.Payload)
+}
+
+// nesting is how deep a payload is nested, measured when a member's limit makes that necessary.
+type nesting struct {
+	payload []byte
+	atMost  int
+	exact   bool
+}
+
+func newNesting(payload []byte) nesting {
+	n := nesting{payload: payload, atMost: len(payload) / 2} // each level has two brackets
+	if n.atMost > transport.ShallowDepth && !jsonscan.Deeper(payload, transport.ShallowDepth) {
+		n.atMost = transport.ShallowDepth
+	}
+	return n
+}
+
+func (n *nesting) over(limit int) bool {
+	if n.atMost > limit && !n.exact {
+		n.atMost, n.exact = jsonscan.Depth(n.payload), true
+	}
+	return n.atMost > limit
 }
 
 // topicsNow is how many topics have a listener.

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -108,7 +109,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	for r := range run.results {
 		run.held.Add(-int64(len(r)))
 		if failed == nil {
-			if failed = send(r); failed != nil {
+			if failed = sendResult(r, send); failed != nil {
 				stop()
 			}
 		}
@@ -117,6 +118,23 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 		return send(append(append([]byte{'{'}, incompleteMember(run.incomplete)...), '}'))
 	}
 	return failed
+}
+
+// sendResult sends the result of one spoke. One that the reader does not take, because it is too large or nested too deep,
+// becomes an error of that spoke, so that it costs the others nothing.
+func sendResult(r json.RawMessage, send func(json.RawMessage) error) error {
+	err := send(r)
+	e, ok := errors.AsType[*call.Error](err)
+	if !ok || e.Code != call.CodeMessageTooLarge && !errors.Is(err, jsonscan.ErrTooDeep) {
+		return err
+	}
+	var spokeID string
+	if err := jsonscan.Decode(r, jsonscan.StringField("spokeId", &spokeID)); err != nil {
+		return e
+	}
+	b := jsonscan.AppendString([]byte(`{"spokeId":`), spokeID)
+	b = call.AppendErrorMembers(append(b, `,"error":{`...), &call.Error{Code: e.Code, Message: e.Message, Sent: true})
+	return send(append(b, "}}"...))
 }
 
 // gathering is one gather under way.

@@ -125,7 +125,9 @@ func (b *bucket) refill(r rate, now time.Duration) bool {
 
 // registrationLimits bound a registration.
 func (h *Hub) registrationLimits() peer.Limits {
-	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: h.opts.MaxDepth, Offers: &h.offers}
+	// Schemas go into lists, which the others could not read if they were nested deeper than most take.
+	depth := min(h.opts.MaxDepth, peer.DefaultMaxDepth)
+	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: depth, Offers: &h.offers}
 }
 
 // inFlightLimit is how many requests the spoke is sent at once.

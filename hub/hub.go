@@ -94,7 +94,11 @@ func New(o *Options) (*Hub, error) {
 		h.directory = &MemoryDirectory{}
 	}
 	h.fanout.core = h.core
-	h.local.Log, h.local.Counters = h.log, &h.counters
+	h.local.Log, h.local.Counters, h.local.MaxDepth = h.log, &h.counters, opts.MaxDepth
+	h.fanout.unchecked = func(topic string, err error) {
+		h.counters.Malformed.Add(1)
+		h.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
+	}
 	h.eventsDue = h.flushers.add
 	if opts.Authorize != nil {
 		h.fanout.seen = h.seen

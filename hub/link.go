@@ -44,6 +44,10 @@ type links struct {
 	wg     sync.WaitGroup // readers and dials
 }
 
+// linkMessageBytes bounds a message on a link, so that none is too large for a link in memory; no
+// hub that runs takes one that large from a spoke.
+const linkMessageBytes = 1 << 30
+
 var errNoLinks = errors.New("the hub has no links to other hubs")
 
 func (ls *links) join() error {
@@ -122,6 +126,7 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 		Ends:   func() (this, other string) { return "hub " + h.opts.ID, "hub " + hubID },
 		Remote: hubID, MadeFor: func(id string) (*peer.Inbound, bool) { return ls.madeFor(hubID, id) },
 	})
+	l.peer.SetRemote(linkMessageBytes, 0)
 	if w, ok := conn.(Watched); ok {
 		w.Watch(l.peer.Busy)
 	}

@@ -65,7 +65,7 @@ func (l *MemoryLinks) Dial(_ context.Context, from, to string) (transport.Conn, 
 	if mine == nil || theirs == nil {
 		return nil, fmt.Errorf("no hub %q is joined", to)
 	}
-	a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 1 << 20, MaxMessageBytes: 1 << 30})
+	a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 1 << 20, MaxMessageBytes: linkMessageBytes})
 	if !theirs.take(from, b) {
 		a.Abort()
 		b.Abort()

@@ -42,11 +42,12 @@ func (h *Hub) Publish(ctx context.Context, id *call.Identity, topic string, payl
 	if e := h.mayPublish(id, topic); e != nil {
 		return e
 	}
-	if !call.ValidPayload(payload) {
-		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
+	ev := pubsub.Event{Topic: topic, Payload: payload}
+	if e := h.checkPayload(ev); e != nil {
+		return e
 	}
 	h.published.Add(1)
-	if err := h.core.Dispatch(ctx, pubsub.Event{Topic: topic, Payload: payload}); err != nil {
+	if err := h.core.Dispatch(ctx, ev); err != nil {
 		if ctx.Err() != nil {
 			return call.ContextError(ctx, true)
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -55,8 +54,10 @@ type Options struct {
 	// MaxRegistrationBytes is the largest registration, which the hub keeps; 0 is
 	// 256 KiB. Over it the answer is MESSAGE_TOO_LARGE, then 4501.
 	MaxRegistrationBytes int
-	// MaxDepth is how deep the JSON of a frame from a spoke may be nested, the
-	// frame's own object included, at most 10,000; 0 is 256. What is deeper is no frame and closes with 1007.
+	// MaxDepth is how deep arrays and objects may be nested in a value that the hub takes, from a spoke, over HTTP or from
+	// the embedding program: an input, metadata, an output, the payload of an event, the details of an error. It is
+	// announced to spokes. A scalar has depth 0, [] has 1. 0 is 256; at most 9,900. A value that is deeper fails its
+	// own call or event: VALIDATION_ERROR for a request, EXECUTION_ERROR for a response.
 	MaxDepth int
 	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
 	MaxMessageBytes int64
@@ -147,7 +148,7 @@ func (o *Options) withDefaults() (Options, error) {
 	orInt64(&c.BytesPerSecond, 1<<30)
 	orDuration(&c.RateBurst, time.Second)
 	orInt(&c.MaxRegistrationBytes, 256<<10)
-	orInt(&c.MaxDepth, 256)
+	orInt(&c.MaxDepth, peer.DefaultMaxDepth)
 	orInt(&c.MaxSpokeInFlight, 4096)
 	orInt64(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	orInt(&c.MaxInFlight, peer.DefaultMaxInFlight)
@@ -190,11 +191,11 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	if o.MaxDepth > jsonscan.MaxDepth {
-		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, jsonscan.MaxDepth)
+	if o.MaxDepth > peer.MaxMaxDepth {
+		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, peer.MaxMaxDepth)
 	}
-	if !peer.ValidSpokeID(o.ID) { // it travels in the same places
-		return fmt.Errorf("%w: ID has more than %d bytes, a control character, or is not UTF-8", ErrOptions, peer.MaxSpokeIDBytes)
+	if err := peer.CheckName("ID", o.ID); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	if slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }) {
 		return fmt.Errorf("%w: one of the Interceptors is nil", ErrOptions)

@@ -14,7 +14,7 @@ import (
 // over that they are refused.
 type publisher struct {
 	core   pubsub.EventTarget
-	direct bool
+	direct *pubsub.Local   // the core, if it is one
 	async  AsyncDispatcher // what the core offers, or nil
 	wg     sync.WaitGroup
 
@@ -37,14 +37,14 @@ const (
 var errPublisherFull = errors.New("too many events wait to be published")
 
 func newPublisher(core pubsub.EventTarget) *publisher {
-	_, local := core.(*pubsub.Local)
+	local, _ := core.(*pubsub.Local)
 	async, _ := core.(AsyncDispatcher)
 	return &publisher{core: core, direct: local, async: async}
 }
 
 func (p *publisher) publish(ev pubsub.Event, failed func(error)) {
-	if p.direct {
-		if err := p.core.Dispatch(context.Background(), ev); err != nil && failed != nil {
+	if p.direct != nil {
+		if err := p.direct.Deliver(ev); err != nil && failed != nil {
 			failed(err)
 		}
 		return

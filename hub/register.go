@@ -160,6 +160,7 @@ func (h *Hub) registered(c *conn, generation int64, s *peer.SessionAnswer) *peer
 	return &peer.Registered{
 		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: c.connectionID(), Generation: generation,
 		HeartbeatInterval: h.opts.HeartbeatInterval.Milliseconds(), MaxMessageBytes: h.opts.MaxMessageBytes,
+		MaxDepth: h.opts.MaxDepth, MaxRegistrationBytes: h.opts.MaxRegistrationBytes, MaxOperations: h.opts.MaxOperations,
 		Session: s,
 	}
 }
@@ -218,6 +219,9 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 		c.hub.provide(first)
 		c.hub.withdraw(last)
 		c.hub.warnOfVariants(c)
+		if reg.MaxDepth > 0 {
+			c.peer.SetMaxDepth(reg.MaxDepth)
+		}
 		if reg.MaxInFlight > 0 {
 			c.peer.SetRemote(c.maxMessage.Load(), c.hub.inFlightLimit(reg))
 		}

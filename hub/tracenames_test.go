@@ -25,7 +25,7 @@ var (
 	jitterPattern     = regexp.MustCompile(`"retryAfter":\d+`)
 	repeatPattern     = regexp.MustCompile(`<([^<>*])\*(\d+)>`)
 	// registeredPattern is the answer to the line "a registers".
-	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"(?:hub|far)",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
+	registeredPattern = regexp.MustCompile(`^\{"type":"call.responded","payload":\{"requestId":"reg","output":\{"data":\{"hubId":"(?:hub|far)",("spokeId":"[^"]*"),"connectionId":"[^"]*",("generation":\d+),"heartbeatInterval":\d+,"maxMessageBytes":\d+,"maxDepth":\d+,"maxRegistrationBytes":\d+,"maxOperations":\d+(?:,("session":\{[^}]*\}))?\}.*$`)
 	sessionPattern    = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
 	hexPattern        = regexp.MustCompile(`<hex ([0-9a-f]+)>`)
 )

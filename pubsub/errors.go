@@ -12,6 +12,9 @@ var (
 	// ErrInvalidTopic is returned for a topic that [ValidTopic] refuses.
 	ErrInvalidTopic = errors.New("pubsub: invalid topic")
 
+	// ErrInvalidPayload is returned for a payload that [ValidPayload] refuses.
+	ErrInvalidPayload = errors.New("pubsub: invalid payload")
+
 	// ErrSlowConsumer ends a subscription with the policy [EndSubscription]
 	// whose reader fell further behind than its buffer reaches.
 	ErrSlowConsumer = errors.New("pubsub: slow consumer")

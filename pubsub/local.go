@@ -39,11 +39,22 @@ var (
 )
 
 // Dispatch implements [EventTarget]. Its only errors are [ErrInvalidTopic],
-// [ErrClosed] and the cause of a ctx that has already ended.
+// [ErrInvalidPayload], [ErrClosed] and the cause of a ctx that has already ended.
 func (l *Local) Dispatch(ctx context.Context, ev Event) error {
 	if err := check(ctx, ev.Topic); err != nil {
 		return err
 	}
+	if !ev.Gap {
+		if err := ValidPayload(ev.Payload); err != nil {
+			return err
+		}
+	}
+	return l.Deliver(ev)
+}
+
+// Deliver is Dispatch for an event whose topic and payload the caller has checked with [ValidTopic]
+// and [ValidPayload]. Its only error is [ErrClosed].
+func (l *Local) Deliver(ev Event) error {
 	if ev.Gap {
 		ev.Payload = nil
 	} else {

@@ -275,7 +275,7 @@ func TestSubscriptionTargetCloses(t *testing.T) {
 func TestSubscriptionInvalid(t *testing.T) {
 	var local Local
 	sub := subscribe(t.Context(), t, &local)
-	for _, payload := range []string{`"one"`, `{`, ``, `1.5`, `7`} {
+	for _, payload := range []string{`"one"`, `{}`, ``, `1.5`, `7`} {
 		if err := local.Dispatch(t.Context(), Event{Topic: "numbers", Payload: []byte(payload)}); err != nil {
 			t.Fatal(err)
 		}

@@ -46,14 +46,14 @@ type EventTarget interface {
 	// anybody got the event, nor that every listener has been called when
 	// Dispatch returns. A publisher's own listeners hear its events too.
 	//
-	// ev.Payload must be JSON or nil. Dispatch does not copy it, and a target may
-	// pass it on unchecked, so that the listener meets what is wrong with it.
+	// ev.Payload must be nil, or JSON in UTF-8; a target refuses what [ValidPayload] refuses, since
+	// one such payload would cost others their connection. Dispatch does not copy it.
 	// After the call, also a failed one, the caller may read the payload but
 	// never change it.
 	//
 	// What becomes of an event whose Gap is set is for each target to say.
 	//
-	// The error is [ErrInvalidTopic], [ErrClosed], the cause of ctx, or one of
+	// The error is [ErrInvalidTopic], [ErrInvalidPayload], [ErrClosed], the cause of ctx, or one of
 	// the target's own.
 	Dispatch(ctx context.Context, ev Event) error
 

@@ -10,14 +10,19 @@ import (
 const MaxTopicBytes = 256
 
 // ValidTopic returns nil for a topic that can be used: 1 to [MaxTopicBytes]
-// bytes of UTF-8 without control characters. Anything else is an error that
-// wraps [ErrInvalidTopic] and says what is wrong.
+// bytes of UTF-8 without control characters, in which no segment is exactly "*"
+// or ">". Segments are what dots and colons separate. There are no wildcards yet: a
+// subscription to "user.*" would hear nothing, so it is refused, and so is publishing there. Anything else
+// is an error that wraps [ErrInvalidTopic] and says what is wrong.
 func ValidTopic(topic string) error {
 	switch {
 	case topic == "":
 		return fmt.Errorf("%w: it is empty", ErrInvalidTopic)
 	case len(topic) > MaxTopicBytes:
 		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrInvalidTopic, len(topic), MaxTopicBytes)
+	}
+	if hasWildcard(topic) {
+		return fmt.Errorf("%w: %q: there are no wildcards, and no segment may be exactly * or >", ErrInvalidTopic, topic)
 	}
 	for i := 0; i < len(topic); i++ {
 		switch c := topic[i]; {
@@ -28,6 +33,20 @@ func ValidTopic(topic string) error {
 		}
 	}
 	return nil
+}
+
+func hasWildcard(topic string) bool {
+	for i := range len(topic) {
+		if (topic[i] == '*' || topic[i] == '>') && separates(topic, i-1) && separates(topic, i+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// separates reports whether a segment begins or ends at i.
+func separates(topic string, i int) bool {
+	return i < 0 || i == len(topic) || topic[i] == '.' || topic[i] == ':'
 }
 
 // validRunes checks a topic that is not all ASCII.

@@ -149,5 +149,6 @@ func (s *Spoke) registration() *peer.Registration {
 		SpokeID: s.opts.ID, InstanceID: s.instanceID, Attempt: s.attempts.Load(), Name: s.opts.Name,
 		Labels: s.opts.Labels, Version: s.opts.Version, Operations: s.operations.Operations(),
 		MaxInFlight: s.opts.MaxInFlight, MaxMessageBytes: s.opts.MaxMessageBytes,
+		MaxDepth: s.opts.MaxDepth,
 	}
 }

@@ -45,8 +45,8 @@ func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := checkTopic(ev.Topic, true); err != nil {
 		return err
 	}
-	if !call.ValidPayload(ev.Payload) {
-		return &call.Error{Code: call.CodeValidation, Message: "the payload is not JSON"}
+	if err := pubsub.ValidPayload(ev.Payload); err != nil {
+		return &call.Error{Code: call.CodeValidation, Message: err.Error(), Cause: err}
 	}
 	for {
 		if ctx.Err() != nil {
@@ -185,7 +185,7 @@ func (e *events) subscribeLocked(sub *subscription) {
 }
 
 func (e *events) deliver(ev pubsub.Event) {
-	_ = e.local.Dispatch(context.Background(), ev) // fails only when closed
+	_ = e.local.Deliver(ev) // fails only when closed
 }
 
 func (e *events) subscribed(sub *subscription, stop func(), err error) {

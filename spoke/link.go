@@ -1,6 +1,7 @@
 package spoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -64,7 +65,7 @@ func (s *Spoke) newLink(a *attachment) *link {
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
 		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
-		Event: l.target.Event, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Counters: &s.counters,
+		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Counters: &s.counters,
 	})
 	l.adopt(a)
 	log.Info().Int64("generation", got.Generation).Msg("registered")
@@ -78,6 +79,7 @@ func (l *link) adopt(a *attachment) {
 	if a.registered.Session != nil {
 		l.peer.Session().SetPeerBuffer(a.registered.Session.Buffer)
 	}
+	l.peer.SetMaxDepth(cmp.Or(a.registered.MaxDepth, peer.DefaultMaxDepth))
 	l.retryAfter.Store(0)
 	l.hubDrains.Store(false)
 }
@@ -120,8 +122,18 @@ func (l *link) Send(ctx context.Context, typ string, payload []byte) error {
 		b.Free()
 		return &call.Error{Code: call.CodeMessageTooLarge, Message: "the event is larger than the hub takes"}
 	}
+	if err := jsonscan.CheckDepth(payload, l.peer.MaxDepth()); err != nil {
+		b.Free()
+		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
+	}
 	_, err := l.peer.Session().Send(ctx, b, 0, nil)
 	return err
+}
+
+// tooDeep reports a gap in place of an event that is nested deeper than this spoke takes.
+func (l *link) tooDeep(topic string, err error) {
+	l.spoke.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
+	l.target.Lose(topic)
 }
 
 // control takes a control frame, on the reader.

@@ -23,8 +23,10 @@ type Options struct {
 	// same time under one id, the newer one replaces the older, whose calls in flight end (unless it is in Shutdown) and
 	// whose Run returns an error with close code 4502. Give each replica an id of its own, or none, and tell them apart by Labels; a fixed
 	// id is for a single process that callers address with call.To.
+	// It has at most 128 bytes of UTF-8 without control characters, and no segment of it (what dots and colons separate) is
+	// exactly "*" or ">".
 	ID string
-	// Name and Version are for people who look at the hub.
+	// Name and Version are for people who look at the hub. They are UTF-8, and so are Labels.
 	Name    string
 	Version string
 	// Labels are what call.Select looks at.
@@ -47,6 +49,10 @@ type Options struct {
 	MaxInFlight int
 	// MaxMessageBytes is the largest message taken from the hub; 0 is 1 MiB.
 	MaxMessageBytes int64
+	// MaxDepth is how deep arrays and objects may be nested in a value that the spoke takes from the hub: an input, metadata,
+	// an output, the payload of an event, the details of an error. A scalar has depth 0, [] has 1. 0 is 256; at most
+	// 9,900. A value that is deeper fails its own call, or becomes a gap in its topic.
+	MaxDepth int
 	// LogBytes bounds what waits for the hub to read it; 0 is 4 MiB or twice
 	// MaxMessageBytes, whichever is more.
 	LogBytes int
@@ -120,6 +126,7 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	}
 	orDefault(&c.MaxInFlight, peer.DefaultMaxInFlight)
 	orDefault(&c.MaxMessageBytes, DefaultMaxMessageBytes)
+	orDefault(&c.MaxDepth, peer.DefaultMaxDepth)
 	orDefault(&c.LogBytes, int(max(4<<20, 2*c.MaxMessageBytes)))
 	orDefault(&c.StreamGrace, 5*time.Second)
 	orDefault(&c.HandshakeTimeout, 10*time.Second)
@@ -149,6 +156,7 @@ func (o *Options) validate() error {
 		value  int64
 	}{
 		{"MaxInFlight", int64(o.MaxInFlight)}, {"MaxMessageBytes", o.MaxMessageBytes}, {"LogBytes", int64(o.LogBytes)},
+		{"MaxDepth", int64(o.MaxDepth)},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)}, {"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
 		{"BackoffMin", int64(o.BackoffMin)}, {"BackoffMax", int64(o.BackoffMax)}, {"BackoffReset", int64(o.BackoffReset)},
 		{"SessionWindow", int64(o.SessionWindow)}, {"RetryAfterMax", int64(o.RetryAfterMax)},
@@ -157,9 +165,13 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
+	reg := peer.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version, Labels: o.Labels}
+	if err := reg.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	switch {
-	case !peer.ValidSpokeID(o.ID):
-		return fmt.Errorf("%w: ID has more than %d bytes, a control character, or is not UTF-8", ErrOptions, peer.MaxSpokeIDBytes)
+	case o.MaxDepth > peer.MaxMaxDepth:
+		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, peer.MaxMaxDepth)
 	case o.BackoffMax > 0 && o.BackoffMin > o.BackoffMax:
 		return fmt.Errorf("%w: BackoffMin is %v and BackoffMax %v", ErrOptions, o.BackoffMin, o.BackoffMax)
 	case o.Dialer != nil && o.HTTPClient != nil:

@@ -30,7 +30,12 @@ type Frame struct {
 	// Payload is raw JSON; nil stands for null. ParseFrame makes it point into
 	// the message that it was given.
 	Payload []byte
+	// Deep is set by ParseFrame where the payload may be nested deeper than ShallowDepth levels.
+	Deep bool
 }
+
+// ShallowDepth is the nesting up to which ParseFrame leaves Frame.Deep false.
+const ShallowDepth = 64
 
 // AppendFrame appends the frame to dst and returns the extended slice. The
 // payload must be valid JSON, nil is written as null, and typ is quoted as
@@ -52,24 +57,12 @@ func AppendFrame(dst []byte, typ string, payload []byte) []byte {
 // "payload" named twice and nesting over jsonscan.MaxDepth are refused, other members
 // ignored. Any error wraps ErrNotFrame. The payload points into data and is fully
 // validated; the type of a frame that this protocol defines is not allocated.
-func ParseFrame(data []byte) (Frame, error) { return ParseFrameWithin(data, jsonscan.MaxDepth) }
-
-// ParseFrameWithin is ParseFrame with a bound of its own on the nesting: the
-// frame's own object counts as the first level. 0 and what is over it mean jsonscan.MaxDepth.
-func ParseFrameWithin(data []byte, depth int) (Frame, error) {
-	if depth <= 0 || depth > jsonscan.MaxDepth {
-		depth = jsonscan.MaxDepth
-	}
+func ParseFrame(data []byte) (Frame, error) {
 	if !jsonscan.UTF8(data) {
 		return Frame{}, fmt.Errorf("%w: not UTF-8", ErrNotFrame)
 	}
-	if f, ok := parseOwnLayout(data, depth); ok {
+	if f, ok := parseOwnLayout(data); ok {
 		return f, nil
-	}
-	if depth < jsonscan.MaxDepth {
-		if _, err := jsonscan.Within(data, 0, depth); err != nil {
-			return Frame{}, fmt.Errorf("%w: %w", ErrNotFrame, err)
-		}
 	}
 	return parseAnyLayout(data)
 }
@@ -81,7 +74,7 @@ const (
 
 // parseOwnLayout reads a frame as AppendFrame writes it. It reports false for
 // anything else, valid or not, for parseAnyLayout to decide.
-func parseOwnLayout(data []byte, depth int) (Frame, bool) {
+func parseOwnLayout(data []byte) (Frame, bool) {
 	if len(data) < len(layoutHead) || string(data[:len(layoutHead)]) != layoutHead {
 		return Frame{}, false
 	}
@@ -99,11 +92,15 @@ func parseOwnLayout(data []byte, depth int) (Frame, bool) {
 		}
 		typ = string(data[start:end])
 	}
-	stop, err := jsonscan.Within(data, payload, depth-1)
+	stop, err := jsonscan.Within(data, payload, ShallowDepth)
+	deep := err != nil
+	if deep {
+		stop, err = jsonscan.Within(data, payload, jsonscan.MaxDepth-1)
+	}
 	if err != nil || stop != len(data)-1 || data[stop] != '}' || data[payload] <= ' ' {
 		return Frame{}, false
 	}
-	return Frame{Type: typ, Payload: nullIsNil(data[payload:stop])}, true
+	return Frame{Type: typ, Payload: nullIsNil(data[payload:stop]), Deep: deep}, true
 }
 
 func parseAnyLayout(data []byte) (Frame, error) {
@@ -114,7 +111,7 @@ func parseAnyLayout(data []byte) (Frame, error) {
 		switch string(o.Name()) {
 		case "type":
 			if haveType {
-				return Frame{}, fmt.Errorf("%w: type stands there twice", ErrNotFrame)
+				return Frame{}, fmt.Errorf("%w: duplicate member \"type\"", ErrNotFrame)
 			}
 			haveType = true
 			name, ok := jsonscan.String(o.Value())
@@ -127,7 +124,7 @@ func parseAnyLayout(data []byte) (Frame, error) {
 			f.Type = name
 		case "payload":
 			if havePayload {
-				return Frame{}, fmt.Errorf("%w: payload stands there twice", ErrNotFrame)
+				return Frame{}, fmt.Errorf("%w: duplicate member \"payload\"", ErrNotFrame)
 			}
 			havePayload = true
 			f.Payload = nullIsNil(o.Value())
@@ -139,6 +136,7 @@ func parseAnyLayout(data []byte) (Frame, error) {
 	if !haveType {
 		return Frame{}, fmt.Errorf("%w: no type", ErrNotFrame)
 	}
+	f.Deep = jsonscan.Deeper(f.Payload, ShallowDepth)
 	return f, nil
 }
 

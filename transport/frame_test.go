@@ -151,24 +151,36 @@ func BenchmarkFrame(b *testing.B) {
 	}
 }
 
-func TestParseFrameWithin(t *testing.T) {
-	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	for _, depth := range []int{1, 2, 63, 64, 65, 66, 256, 9999} {
-		for _, layout := range []string{`{"type":"a","payload":%}`, `{"payload":%,"type":"a"}`, ` {"x":%,"type":"a"}`} {
-			for n, ok := range map[int]bool{depth - 1: true, depth: false, depth + 1: false} {
-				if n == 0 {
-					continue
-				}
-				_, err := transport.ParseFrameWithin([]byte(strings.Replace(layout, "%", nested(n), 1)), depth)
-				if (err == nil) != ok || err != nil && !errors.Is(err, transport.ErrNotFrame) {
-					t.Errorf("depth %d, %d in %s: %v", depth, n, layout, err)
-				}
+// A frame may be nested 10,000 levels, its own object included, and Deep says where a value in it
+// has to be measured.
+func TestParseFrameDepth(t *testing.T) {
+	for _, layout := range []string{`{"type":"a","payload":%}`, `{"payload":%,"type":"a"}`, ` {"payload":{},"x":%,"type":"a"}`} {
+		for depth, ok := range map[int]bool{1: true, 64: true, 65: true, 9998: true, 9999: true, 10000: false} {
+			nested := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+			f, err := transport.ParseFrame([]byte(strings.Replace(layout, "%", nested, 1)))
+			if (err == nil) != ok || err != nil && !errors.Is(err, transport.ErrNotFrame) {
+				t.Errorf("depth %d in %s: %v", depth, layout, err)
+			}
+			if err == nil && f.Deep != (string(f.Payload) == nested && depth > transport.ShallowDepth) {
+				t.Errorf("depth %d in %s: Deep is %v", depth, layout, f.Deep)
 			}
 		}
 	}
-	for _, depth := range []int{-1, 0, 1 << 20} { // the parser's own
-		if _, err := transport.ParseFrameWithin([]byte(`{"type":"a","payload":`+nested(9999)+`}`), depth); err != nil {
-			t.Error(err)
+}
+
+// The bounds of a type, at the exact values.
+func TestTypeBounds(t *testing.T) {
+	for typ, ok := range map[string]bool{
+		strings.Repeat("a", transport.MaxTypeBytes): true, strings.Repeat("a", transport.MaxTypeBytes+1): false,
+		"": false, "a\x7e": true, "a\x7f": false, "\u007f": false, "\u0080": false, "\u009f": false, "\u00a0": true, "a\u001f": false, " ": true,
+	} {
+		for _, message := range [][]byte{
+			transport.AppendFrame(nil, typ, nil),
+			append(transport.AppendFrame([]byte(" "), typ, []byte(" null")), ' '),
+		} {
+			if f, err := transport.ParseFrame(message); (err == nil) != ok || ok && f.Type != typ {
+				t.Errorf("%q: %q, %v", message, f.Type, err)
+			}
 		}
 	}
 }

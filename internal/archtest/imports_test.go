@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"pending":           {},
 	"call":              {uuidModule, "internal/jsonscan"},
 	"call/schema":       {"call", schemaModule},
-	"pubsub":            {},
+	"pubsub":            {"internal/jsonscan"},
 	"pubsub/pubsubtest": {"pubsub"},
 	"pubsub/wstarget":   {"pubsub", "internal/jsonscan"},
 	"pubsub/redistarget": {
@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 	"internal/operations":  {},
 	"internal/redisserver": {rueidisModule},
 	"hub/hubtest":          {"hub", "spoke", "transport", "call"},
+	"internal/badvalues":   {"hub/hubtest", "spoke", "call", "pubsub"},
 }
 
 // Examples are programs of a user: they may import all of this module and what they hand to it.

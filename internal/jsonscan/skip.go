@@ -119,3 +119,62 @@ func skipBytes(data []byte, i, end, depth int) (int, int) {
 	}
 	return i, depth
 }
+
+// Deeper reports whether Depth(data) is over limit. It is fast: no short value is scanned, and long
+// ones by words, as skipBrackets does.
+func Deeper(data []byte, limit int) bool {
+	if len(data)/2 <= limit { // each level has two brackets
+		return false
+	}
+	depth, i := 0, 0
+	inside := uint64(0) // all ones while in a string
+	before := uint64(0) // the quotes of the last word
+	for i+8 <= len(data) {
+		w := word(data, i)
+		quotes := zeros(w ^ ones*'"')
+		strings := (quotes>>7*ones)<<7 ^ inside
+		folded := w | ones*0x20
+		opening := zeros(folded^ones*'{') &^ strings
+		closing := zeros(folded^ones*'}') &^ strings
+		opened := bits.OnesCount64(opening)
+		if depth+opened > limit || inside != 0 && quotes|before == 0 || zeros(w^ones*'\\') != 0 {
+			if inside != 0 {
+				i, inside = skipString(data, i), 0
+				continue
+			}
+			var over bool
+			if i, depth, over = deeperBytes(data, i, i+8, depth, limit); over {
+				return true
+			}
+			continue
+		}
+		depth += opened - bits.OnesCount64(closing)
+		inside, before = uint64(int64(strings)>>63), quotes
+		i += 8
+	}
+	if inside != 0 {
+		i = skipString(data, i)
+	}
+	_, _, over := deeperBytes(data, i, len(data), depth, limit)
+	return over
+}
+
+// deeperBytes is Deeper byte by byte from i, outside of strings, up to end or to the end of the
+// string in which that is.
+func deeperBytes(data []byte, i, end, depth, limit int) (int, int, bool) {
+	for i < end {
+		switch data[i] {
+		case '"':
+			i = skipString(data, i+1)
+			continue
+		case '{', '[':
+			if depth++; depth > limit {
+				return i, depth, true
+			}
+		case '}', ']':
+			depth--
+		}
+		i++
+	}
+	return i, depth, false
+}

@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
+	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -103,6 +104,44 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// Cut shortens s so that AppendString writes at most limit bytes of it, quotes aside. What was cut
+// ends with a mark that has the length of s; where the limit does not even leave room for the mark, "" is left.
+func Cut(s string, limit int) string {
+	fits := func(limit int) int {
+		i := 0
+		for size := 0; i < len(s); {
+			n, width := written(s[i:])
+			if size += width; size > limit {
+				break
+			}
+			i += n
+		}
+		return i
+	}
+	if fits(limit) == len(s) {
+		return s
+	}
+	mark := fmt.Sprintf("… (cut, %d bytes in all)", len(s))
+	if len(mark) > limit {
+		return ""
+	}
+	return s[:fits(limit-len(mark))] + mark
+}
+
+// written is how many bytes the first rune of s has, and how many AppendString makes of them.
+func written(s string) (n, width int) {
+	switch c := s[0]; {
+	case c >= utf8.RuneSelf:
+		r, n := utf8.DecodeRuneInString(s)
+		return n, utf8.RuneLen(r)
+	case c == '"' || c == '\\' || c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t':
+		return 1, 2
+	case c < 0x20:
+		return 1, len(`\u0000`)
+	}
+	return 1, 1
 }
 
 func appendEscape(dst []byte, c byte) []byte {

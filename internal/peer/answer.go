@@ -2,6 +2,8 @@ package peer
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -17,15 +19,16 @@ type answer struct {
 	output  []byte
 	reason  string
 	credit  int
+	details []byte // of call.error
 	payload []byte
 }
 
 // parseAnswer reads call.responded, call.completed, call.error, call.aborted and
-// call.credit. It is false for what is malformed, which has nobody to answer.
-// Members that the frame's type does not define are ignored.
-func parseAnswer(typ string, payload []byte) (a answer, ok bool) {
+// call.credit. Members that the frame's type does not define are ignored. An answer
+// that is malformed still has its id, unless that is what is wrong.
+func parseAnswer(typ string, payload []byte) (a answer, err error) {
 	if jsonscan.Kind(payload) != '{' {
-		return a, false
+		return a, errNoID
 	}
 	a.payload = payload
 	var s seen
@@ -35,12 +38,23 @@ func parseAnswer(typ string, payload []byte) (a answer, ok bool) {
 		if bit < 0 {
 			continue
 		}
-		if s.twice(bit) || !a.set(bit, o.Value()) {
-			return a, false
+		switch {
+		case s.twice(bit):
+			if bit == answerID { // which of the two is meant nobody knows
+				return answer{}, errNoID
+			}
+			err = fmt.Errorf("duplicate member %q", o.Name())
+		case !a.set(bit, o.Value()):
+			err = fmt.Errorf("member %q has the wrong kind", o.Name())
 		}
 	}
-	complete := typ != call.EventCredit || s&(1<<answerCredit) != 0
-	return a, complete && o.Err() == nil && len(a.id) > 0 && len(a.id) <= maxIDBytes
+	switch {
+	case o.Err() != nil || len(a.id) == 0 || len(a.id) > maxIDBytes:
+		return answer{}, errNoID
+	case err == nil && typ == call.EventCredit && s&(1<<answerCredit) == 0:
+		err = errors.New("no credit")
+	}
+	return a, err
 }
 
 const (
@@ -48,7 +62,8 @@ const (
 	answerOutput
 	answerCredit
 	answerReason
-	answerError // the first of those that call.ParseError reads
+	answerDetails
+	answerError // the first of the others that call.ParseError reads
 )
 
 // answerBit gives a bit for each member that the type defines, else -1.
@@ -70,7 +85,10 @@ func answerBit(typ string, name []byte) int {
 			return answerReason
 		}
 	case call.EventError:
-		if i := slices.Index([]string{"code", "message", "retryable", "details"}, string(name)); i >= 0 {
+		if string(name) == "details" {
+			return answerDetails
+		}
+		if i := slices.Index([]string{"code", "message", "retryable"}, string(name)); i >= 0 {
 			return answerError + i
 		}
 	}
@@ -85,6 +103,8 @@ func (a *answer) set(bit int, raw []byte) bool {
 		a.output = raw
 	case answerReason:
 		a.reason, _ = jsonscan.String(raw)
+	case answerDetails:
+		a.details = raw
 	case answerCredit:
 		n, err := count("credit", raw)
 		a.credit = n
@@ -140,7 +160,7 @@ func appendError(dst []byte, id string, e *call.Error) []byte {
 func appendAborted(dst []byte, id, reason string) []byte {
 	dst = appendHead(dst, call.EventAborted, id)
 	if reason != "" {
-		dst = jsonscan.AppendString(append(dst, `,"reason":`...), reason)
+		dst = jsonscan.AppendString(append(dst, `,"reason":`...), jsonscan.Cut(reason, reasonBytes))
 	}
 	return append(dst, "}}"...)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pending"
 	"github.com/alkdev/hubspoke/transport"
@@ -23,11 +24,14 @@ const (
 func (p *Peer) dispatch(f transport.Frame) {
 	switch f.Type {
 	case call.EventRequested:
-		p.requested(f.Payload)
+		p.requested(f)
 	case call.EventResponded, call.EventCompleted, call.EventError, call.EventAborted, call.EventCredit:
-		a, ok := parseAnswer(f.Type, f.Payload)
-		if !ok {
-			p.cfg.Counters.Malformed.Add(1)
+		a, err := parseAnswer(f.Type, f.Payload)
+		if err == nil && p.measured(f) {
+			err = p.tooDeep(f.Type, a)
+		}
+		if err != nil {
+			p.malformed(f.Type, a, err)
 			return
 		}
 		p.answered(f.Type, a)
@@ -47,8 +51,32 @@ func (p *Peer) other(f transport.Frame) {
 		}
 	case strings.HasPrefix(f.Type, transport.PrefixCall):
 		p.cfg.Counters.Unknown.Add(1)
+	case p.measured(f) && jsonscan.Deeper(f.Payload, p.cfg.MaxDepth):
+		p.cfg.Counters.Malformed.Add(1)
+		if p.cfg.TooDeep != nil {
+			p.cfg.TooDeep(f.Type, jsonscan.CheckDepth(f.Payload, p.cfg.MaxDepth))
+		}
 	case p.cfg.Event != nil:
 		p.cfg.Event(f.Type, f.Payload)
+	}
+}
+
+// malformed takes an answer that cannot be used: it ends its call, or is only counted.
+func (p *Peer) malformed(typ string, a answer, err error) {
+	p.cfg.Counters.Malformed.Add(1)
+	if len(a.id) == 0 || typ != call.EventResponded && typ != call.EventCompleted && typ != call.EventError {
+		return
+	}
+	e := &call.Error{Code: call.CodeExecution, Sent: true, Cause: err, Message: "the answer cannot be used: " + typ + ": " + err.Error()}
+	if typ == call.EventError {
+		e.Sent = call.ParseError(a.payload).Sent
+	}
+	if p.pending.Fail(a.id, e) == pending.Unknown {
+		p.cfg.Counters.Late.Add(1)
+		return
+	}
+	if typ == call.EventResponded { // a stream would continue
+		p.postAbort(string(a.id), err.Error())
 	}
 }
 
@@ -116,14 +144,19 @@ func (p *Peer) credited(a answer) {
 
 // requested puts a request into the table and starts its handler. It runs on the
 // reader, so that an abort that follows finds the request.
-func (p *Peer) requested(payload []byte) {
+func (p *Peer) requested(f transport.Frame) {
 	now := time.Now()
 	in := &Inbound{peer: p}
 	if p.memo == nil {
 		p.memo = &identityMemo{}
 	}
 	w := wireRequest{req: &in.Request, memo: p.memo}
-	err := w.parse(payload, now)
+	err := w.parse(f.Payload, now)
+	if err == nil && p.measured(f) {
+		if e := CheckRequest(w.req, p.cfg.MaxDepth); e != nil {
+			err = errors.New(e.Message)
+		}
+	}
 	if errors.Is(err, errNoID) {
 		p.cfg.Counters.Malformed.Add(1)
 		return
@@ -139,7 +172,7 @@ func (p *Peer) requested(payload []byte) {
 	admitted, refused := p.admit(in, now, err)
 	switch {
 	case refused != nil:
-		p.postError(w.req.ID, refused)
+		p.postError(w.req, refused)
 	case !admitted:
 	case p.cfg.Relay == nil || in.Request.Stream || !p.cfg.Relay(in):
 		go in.run()
@@ -179,10 +212,8 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	return true, nil
 }
 
-func (p *Peer) postError(id string, e *call.Error) {
-	b := session.NewBuffer()
-	b.B = appendError(b.B, id, e)
-	_ = p.sess.Post(b) // fails only when the session has ended
+func (p *Peer) postError(req *call.Request, e *call.Error) {
+	_ = p.sess.Post(p.errorFrame(req.ID, req.Operation, e)) // fails only when the session has ended
 }
 
 func (p *Peer) postAbort(id, reason string) {

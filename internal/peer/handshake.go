@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -23,7 +24,7 @@ var ErrRegistrationTooLarge = errors.New("the registration is too large")
 // Limits bound a registration. What is 0 is bounded by the message alone.
 type Limits struct {
 	Bytes int // of the input of hub.register
-	Depth int // of the nesting of JSON, the frame included
+	Depth int // of the nesting of the input of hub.register; 0 is DefaultMaxDepth
 	// Offers, if not nil, is with whom the operations are shared.
 	Offers *Offers
 }
@@ -37,7 +38,7 @@ func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registr
 		if err != nil {
 			return "", nil, err
 		}
-		f, err := transport.ParseFrameWithin(data, limits.Depth)
+		f, err := transport.ParseFrame(data)
 		switch {
 		case err != nil:
 			return "", nil, err
@@ -67,12 +68,19 @@ func (l Limits) Parse(input []byte) (*Registration, error) {
 	if l.Bytes > 0 && len(input) > l.Bytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRegistrationTooLarge, len(input), l.Bytes)
 	}
+	depth := l.Depth
+	if depth <= 0 {
+		depth = DefaultMaxDepth
+	}
+	if err := jsonscan.CheckDepth(input, depth); err != nil {
+		return nil, fmt.Errorf("the registration %w", err)
+	}
 	return parseRegistration(input, l.Offers)
 }
 
 // WriteRefused answers a registration that is refused.
 func WriteRefused(conn transport.Conn, id string, e *call.Error) error {
-	return conn.Write([][]byte{appendError(nil, id, e)})
+	return conn.Write([][]byte{appendErrorWithin(nil, id, e, refusalBytes)})
 }
 
 // registerID is the requestId of the first request of every connection.
@@ -98,9 +106,9 @@ func Register(conn transport.Conn, r *Registration) (*Registered, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, ok := parseAnswer(f.Type, f.Payload)
+	a, err := parseAnswer(f.Type, f.Payload)
 	switch {
-	case !ok || string(a.id) != registerID:
+	case err != nil || string(a.id) != registerID:
 		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)
 	case f.Type == call.EventError:
 		return nil, call.ParseError(a.payload)

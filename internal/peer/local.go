@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -19,6 +21,8 @@ import (
 type Local struct {
 	Log      zerolog.Logger
 	Counters *Counters
+	// MaxDepth bounds the nesting of the values that handlers answer; 0 is DefaultMaxDepth.
+	MaxDepth int
 
 	mu    sync.Mutex // guards the fields below
 	calls map[*localCall]struct{}
@@ -27,7 +31,9 @@ type Local struct {
 
 // localCall is one call. Its handler runs on one goroutine and its caller waits on another.
 type localCall struct {
-	in      Inbound // without a peer
+	in      Inbound     // without a peer
+	depth   int         // the nesting that its caller takes in a value
+	bad     *call.Error // for a value that cannot be sent; the handler's goroutine's
 	answers chan call.Envelope
 	done    chan struct{} // closed when the handler has returned
 	err     error         // what it returned, for the caller; set before done is closed
@@ -39,7 +45,7 @@ func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, sen
 	if left < 0 {
 		return call.ContextError(ctx, false)
 	}
-	c := &localCall{answers: make(chan call.Envelope), done: make(chan struct{})}
+	c := &localCall{depth: cmp.Or(l.MaxDepth, DefaultMaxDepth), answers: make(chan call.Envelope), done: make(chan struct{})}
 	c.in.Request = *req
 	c.in.Request.ID = uuid.NewString()
 	if c.in.Request.OriginID == "" {
@@ -131,7 +137,10 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	l.Counters.Served.Add(1)
 	err := h(&c.in.ctx, &c.in.Request, c.send)
 	if e := call.HandlerError(&c.in.ctx, err); e != nil {
-		c.err = e
+		c.err = CheckError(c.in.Request.Operation, e, c.depth)
+	}
+	if c.bad != nil {
+		c.err = c.bad
 	}
 	returned = true
 }
@@ -147,6 +156,13 @@ func (l *Local) panicked(c *localCall, p any) error {
 func (c *localCall) send(e call.Envelope) error {
 	if !c.in.Request.Stream && c.in.ended.Load() {
 		return errOver
+	}
+	if bad := checkEnvelope(c.in.Request.Operation, e, c.depth); bad != nil {
+		if !c.in.Request.Stream || !errors.Is(bad, errTooDeep) { // see Inbound.refuseValue
+			c.bad = bad
+			c.in.ctx.cancel(bad)
+		}
+		return bad
 	}
 	if e.Meta == nil {
 		e = call.Local(c.in.Request.Operation, e.Data, time.Now())

@@ -30,6 +30,9 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 	if timeout < 0 {
 		return nil, call.ContextError(ctx, false)
 	}
+	if e := CheckRequest(req, p.MaxDepth()); e != nil {
+		return nil, e
+	}
 	id := p.newID()
 	o := &Outgoing{peer: p, flow: f}
 	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),

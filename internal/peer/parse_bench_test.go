@@ -30,7 +30,7 @@ func BenchmarkReadRequest(b *testing.B) {
 			b.ReportAllocs()
 			var memo identityMemo
 			for b.Loop() {
-				f, err := transport.ParseFrameWithin(data, 64)
+				f, err := transport.ParseFrame(data)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -49,12 +49,12 @@ func BenchmarkReadAnswer(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				f, err := transport.ParseFrameWithin(data, 64)
+				f, err := transport.ParseFrame(data)
 				if err != nil {
 					b.Fatal(err)
 				}
-				a, ok := parseAnswer(f.Type, f.Payload)
-				if !ok || call.ParseEnvelope(a.output).Meta == nil {
+				a, err := parseAnswer(f.Type, f.Payload)
+				if err != nil || call.ParseEnvelope(a.output).Meta == nil {
 					b.Fatal("no answer")
 				}
 			}

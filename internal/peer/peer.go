@@ -45,7 +45,10 @@ type Config struct {
 	Control func(typ string, payload []byte) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
-	// MaxDepth bounds the nesting of JSON in what arrives; 0 is 10,000 levels.
+	// TooDeep, if not nil, takes the topic of an event whose payload is nested deeper than MaxDepth, and what
+	// is wrong with it. The event has been dropped and counted.
+	TooDeep func(topic string, err error)
+	// MaxDepth bounds the nesting of values that arrive; 0 is MaxMaxDepth.
 	MaxDepth int
 	// Ends names this side and the other for errors: "hub h1", "spoke w1".
 	Ends func() (this, other string)
@@ -86,6 +89,7 @@ type Peer struct {
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
+	maxDepth   atomic.Int64  // the nesting that it takes in a value; 0 is MaxMaxDepth
 	memo       *identityMemo // the reader's; nil before the first request
 	outbox     outbox        // the reader's
 
@@ -102,6 +106,9 @@ type Peer struct {
 func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.MaxDepth <= 0 || cfg.MaxDepth > MaxMaxDepth {
+		cfg.MaxDepth = MaxMaxDepth
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
@@ -134,7 +141,7 @@ func (p *Peer) Run(conn transport.Conn) error {
 			return err
 		}
 		p.busy.Store(true)
-		frame, err := transport.ParseFrameWithin(data, p.cfg.MaxDepth)
+		frame, err := transport.ParseFrame(data)
 		if err != nil {
 			p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")
 			conn.Close(transport.CloseInvalidFrame, "not a frame")

@@ -35,6 +35,9 @@ func (r *Registered) appendTo(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"generation":`...), r.Generation, 10)
 	dst = strconv.AppendInt(append(dst, `,"heartbeatInterval":`...), r.HeartbeatInterval, 10)
 	dst = strconv.AppendInt(append(dst, `,"maxMessageBytes":`...), r.MaxMessageBytes, 10)
+	dst = strconv.AppendInt(append(dst, `,"maxDepth":`...), int64(r.MaxDepth), 10)
+	dst = strconv.AppendInt(append(dst, `,"maxRegistrationBytes":`...), int64(r.MaxRegistrationBytes), 10)
+	dst = strconv.AppendInt(append(dst, `,"maxOperations":`...), int64(r.MaxOperations), 10)
 	if r.Session != nil {
 		dst = r.Session.appendTo(append(dst, `,"session":`...))
 	}

@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/pubsub"
 )
 
 // OperationRegister is the first thing that a spoke calls (protocol section 4).
@@ -15,9 +19,6 @@ const OperationRegister = "hub.register"
 
 // MaxSpokeIDBytes leaves room for the id in a topic of presence.
 const MaxSpokeIDBytes = 128
-
-// MaxInstanceIDBytes bounds what is one random id per process.
-const MaxInstanceIDBytes = 128
 
 // Registration is what a spoke says of itself.
 type Registration struct {
@@ -30,6 +31,7 @@ type Registration struct {
 	Operations      []call.Operation  `json:"operations,omitempty"`
 	MaxInFlight     int               `json:"maxInFlight,omitempty"`
 	MaxMessageBytes int64             `json:"maxMessageBytes,omitempty"`
+	MaxDepth        int               `json:"maxDepth,omitempty"`
 	Session         *SessionRequest   `json:"session,omitempty"`
 
 	// Offer holds Operations where the registration was parsed and has any. Others may share it.
@@ -61,6 +63,10 @@ type Registered struct {
 	Generation        int64  `json:"generation"`
 	HeartbeatInterval int64  `json:"heartbeatInterval"` // milliseconds
 	MaxMessageBytes   int64  `json:"maxMessageBytes"`
+	MaxDepth          int    `json:"maxDepth"`
+	// MaxRegistrationBytes and MaxOperations are what the hub takes of a registration; 0 is unknown.
+	MaxRegistrationBytes int `json:"maxRegistrationBytes"`
+	MaxOperations        int `json:"maxOperations"`
 
 	Session *SessionAnswer `json:"session,omitempty"`
 }
@@ -75,7 +81,7 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 		return r, nil
 	}
 	var operations, session []byte
-	var inFlight int64
+	var inFlight, maxDepth int64
 	attempt := int64(-1)
 	err := jsonscan.Decode(input,
 		jsonscan.StringField("spokeId", &r.SpokeID),
@@ -87,20 +93,21 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 		jsonscan.RawField("operations", &operations),
 		jsonscan.IntField("maxInFlight", &inFlight),
 		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes),
+		jsonscan.IntField("maxDepth", &maxDepth),
 		jsonscan.ObjectField("session", &session))
 	if err != nil {
 		return nil, err
 	}
 	r.MaxInFlight = int(min(max(inFlight, 0), 1<<20))
+	r.MaxDepth = int(min(max(maxDepth, 0), MaxMaxDepth))
 	switch {
 	case r.InstanceID != "" && attempt < 0:
 		return nil, errors.New("an instanceId goes with an attempt")
-	case r.MaxMessageBytes < 0 || inFlight < 0:
-		return nil, errors.New("maxMessageBytes and maxInFlight are not negative")
-	case len(r.InstanceID) > MaxInstanceIDBytes:
-		return nil, fmt.Errorf("instanceId is at most %d bytes", MaxInstanceIDBytes)
-	case !ValidSpokeID(r.SpokeID):
-		return nil, fmt.Errorf("spokeId is at most %d bytes without control characters", MaxSpokeIDBytes)
+	case r.MaxMessageBytes < 0 || inFlight < 0 || maxDepth < 0:
+		return nil, errors.New("maxMessageBytes, maxInFlight and maxDepth are not negative")
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
 	}
 	r.Attempt = max(attempt, 0)
 	if r.Session, err = parseSessionRequest(session); err != nil {
@@ -172,11 +179,39 @@ func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
 	return a, nil
 }
 
-// ValidSpokeID reports whether the hub takes a spoke id: at most [MaxSpokeIDBytes] of UTF-8 without control
-// characters. The empty one, which asks the hub for an id, is valid.
-func ValidSpokeID(id string) bool {
-	return len(id) <= MaxSpokeIDBytes &&
-		!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\uFFFD' })
+// Validate checks what the hub checks besides the operations, so that a spoke finds out when it is made.
+func (r *Registration) Validate() error {
+	if err := CheckName("spokeId", r.SpokeID); err != nil {
+		return err
+	}
+	if err := pubsub.ValidTopic(r.SpokeID); r.SpokeID != "" && err != nil { // it becomes part of topics
+		return fmt.Errorf("spokeId: %w", err)
+	}
+	if err := CheckName("instanceId", r.InstanceID); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"name": r.Name, "version": r.Version} {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%s %q is not UTF-8", name, text)
+		}
+	}
+	for label, value := range r.Labels {
+		if !utf8.ValidString(label) || !utf8.ValidString(value) {
+			return fmt.Errorf("label %q with the value %q is not UTF-8", label, value)
+		}
+	}
+	return nil
+}
+
+// CheckName checks an id of a spoke, an instance or a hub; it may be empty.
+func CheckName(what, id string) error {
+	if len(id) > MaxSpokeIDBytes {
+		return fmt.Errorf("%s has %d bytes; the limit is %d", what, len(id), MaxSpokeIDBytes)
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
+		return fmt.Errorf("%s %q is not UTF-8 without control characters", what, id)
+	}
+	return nil
 }
 
 func parseOperations(raw []byte) ([]call.Operation, error) {
@@ -244,6 +279,7 @@ func present(raw []byte) json.RawMessage {
 func ParseRegistered(data []byte) (*Registered, error) {
 	r := &Registered{}
 	var session []byte
+	var maxDepth, registrationBytes, operations int64
 	err := jsonscan.Decode(data,
 		jsonscan.StringField("hubId", &r.HubID),
 		jsonscan.StringField("spokeId", &r.SpokeID),
@@ -251,6 +287,9 @@ func ParseRegistered(data []byte) (*Registered, error) {
 		jsonscan.IntField("generation", &r.Generation),
 		jsonscan.IntField("heartbeatInterval", &r.HeartbeatInterval),
 		jsonscan.IntField("maxMessageBytes", &r.MaxMessageBytes),
+		jsonscan.IntField("maxDepth", &maxDepth),
+		jsonscan.IntField("maxRegistrationBytes", &registrationBytes),
+		jsonscan.IntField("maxOperations", &operations),
 		jsonscan.ObjectField("session", &session))
 	if err != nil {
 		return nil, err
@@ -258,8 +297,11 @@ func ParseRegistered(data []byte) (*Registered, error) {
 	if r.Session, err = parseSessionAnswer(session); err != nil {
 		return nil, err
 	}
-	if r.SpokeID == "" || r.HeartbeatInterval < 0 || r.MaxMessageBytes < 0 {
+	if r.SpokeID == "" || r.HeartbeatInterval < 0 || r.MaxMessageBytes < 0 || min(maxDepth, registrationBytes, operations) < 0 {
 		return nil, errors.New("the hub's answer names no spokeId, or a negative number")
 	}
+	r.MaxDepth = int(min(maxDepth, MaxMaxDepth))
+	r.MaxRegistrationBytes = int(min(registrationBytes, math.MaxInt32))
+	r.MaxOperations = int(min(operations, math.MaxInt32))
 	return r, nil
 }

@@ -30,7 +30,7 @@ type relay struct {
 // run, the request is served after all, and [Inbound.Tried] tells.
 func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bool) bool {
 	timeout := Remaining(&in.ctx, req)
-	if timeout < 0 {
+	if timeout < 0 || CheckRequest(req, to.MaxDepth()) != nil {
 		return false
 	}
 	r := &relay{in: in, again: again}
@@ -125,6 +125,10 @@ func (in *Inbound) Tried() (*Peer, *call.Error) { return in.tried, in.why }
 // answer ends a relayed request with an output, without waiting. The outbox is that of the
 // reader that runs it.
 func (in *Inbound) answer(output []byte, o *outbox) {
+	if e := in.outputTooDeep(output); e != nil {
+		in.refuse(e)
+		return
+	}
 	b := session.NewBuffer()
 	b.B = appendResponded(b.B, in.Request.ID, output)
 	if e := in.peer.oversize(b); e != nil {

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -11,6 +12,9 @@ import (
 // Handle serves the request with a handler of this program.
 func (in *Inbound) Handle(h call.Handler) *call.Error {
 	err := h(&in.ctx, &in.Request, func(e call.Envelope) error {
+		if e := checkEnvelope(in.Request.Operation, e, in.peer.MaxDepth()); e != nil {
+			return in.refuseValue(e)
+		}
 		b := session.NewBuffer()
 		b.B = appendLocal(b.B, &in.Request, e, time.Now())
 		return in.send(b)
@@ -21,9 +25,21 @@ func (in *Inbound) Handle(h call.Handler) *call.Error {
 // Send answers with an output as it stands on the wire. It ends a unary request;
 // for a stream it waits while the reader has given no credit, and while the log has no room.
 func (in *Inbound) Send(output []byte) error {
+	if e := in.outputTooDeep(output); e != nil {
+		return in.refuseValue(e)
+	}
 	b := session.NewBuffer()
 	b.B = appendResponded(b.B, in.Request.ID, output)
 	return in.send(b)
+}
+
+// refuseValue ends the call with the error of a value that cannot be sent, whatever its handler makes of that. Only the handler of a
+// stream whose value is merely deeper than this receiver takes decides itself, as with one that is too large.
+func (in *Inbound) refuseValue(e *call.Error) error {
+	if !in.Request.Stream || !errors.Is(e, errTooDeep) {
+		in.fail(e)
+	}
+	return e
 }
 
 func (in *Inbound) send(b *session.Buffer) error {
@@ -47,6 +63,9 @@ func (in *Inbound) send(b *session.Buffer) error {
 
 // pass sends one response of a stream whose credit somebody else looks after.
 func (in *Inbound) pass(output []byte) error {
+	if e := in.outputTooDeep(output); e != nil {
+		return e
+	}
 	b := session.NewBuffer()
 	b.B = appendResponded(b.B, in.Request.ID, output)
 	return in.push(b)
@@ -81,13 +100,7 @@ func (in *Inbound) respond(b *session.Buffer) error {
 func (in *Inbound) fail(e *call.Error) { in.finish(in.errorFrame(e)) }
 
 func (in *Inbound) errorFrame(e *call.Error) *session.Buffer {
-	b := session.NewBuffer()
-	b.B = appendError(b.B, in.Request.ID, e)
-	if limit := in.peer.maxMessage.Load(); limit > 0 && int64(len(b.B)) > limit {
-		b.B = appendError(b.B[:0], in.Request.ID, &call.Error{Code: e.Code, Sent: e.Sent, Retryable: e.Retryable,
-			Message: "the error was too large to send"})
-	}
-	return b
+	return in.peer.errorFrame(in.Request.ID, in.Request.Operation, e)
 }
 
 // finish sends the terminal frame, once. It waits for room with the slot held, so

@@ -145,6 +145,24 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 		return
 	}
 	b.Free()
+	s.loseLocked(topic)
+}
+
+// LoseEvent reports a gap of one in place of an event that this session cannot take. It never waits. Gaps
+// of a topic that come together while something waits to be written become one.
+func (s *Session) LoseEvent(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return
+	}
+	s.loseLocked(topic)
+	if s.flushedLocked() { // otherwise the flusher does it when it has written
+		s.tellGapsLocked()
+	}
+}
+
+func (s *Session) loseLocked(topic string) {
 	s.eventsDropped++
 	if s.gaps == nil {
 		s.gaps = make(map[string]int)

@@ -39,6 +39,7 @@ func TestTarget(t *testing.T, newTarget func(t *testing.T) (publisher, subscribe
 		{"StopWhileDispatching", testStopWhileDispatching},
 		{"TopicInvalid", testTopicInvalid},
 		{"TopicCharacters", testTopicCharacters},
+		{"PayloadInvalid", testPayloadInvalid},
 		{"PayloadNull", testPayloadNull},
 		{"PayloadValues", testPayloadValues},
 		{"PayloadSizes", testPayloadSizes},

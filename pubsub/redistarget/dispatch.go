@@ -58,6 +58,9 @@ func (t *Target) encode(ev pubsub.Event) ([]byte, error) {
 	if ev.Gap {
 		return nil, errGap
 	}
+	if err := pubsub.ValidPayload(ev.Payload); err != nil {
+		return nil, err
+	}
 	message, err := t.opts.Serializer.Encode(ev.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("redistarget: encode an event of %q: %w", ev.Topic, err)

@@ -2,8 +2,9 @@ package redistarget
 
 import (
 	"encoding/json"
-	"errors"
-	"unicode/utf8"
+	"fmt"
+
+	"github.com/alkdev/hubspoke/pubsub"
 )
 
 // Serializer turns payloads into what travels in a Redis message and back. The
@@ -24,10 +25,7 @@ type JSON struct{}
 
 var _ Serializer = JSON{}
 
-var (
-	null       = []byte("null")
-	errNotJSON = errors.New("the message is not JSON in UTF-8")
-)
+var null = []byte("null")
 
 // Encode returns payload, unchecked, or null for nil. It never fails.
 func (JSON) Encode(payload json.RawMessage) ([]byte, error) {
@@ -39,11 +37,11 @@ func (JSON) Encode(payload json.RawMessage) ([]byte, error) {
 
 // Decode returns message, which must be one JSON value in valid UTF-8.
 func (JSON) Decode(message []byte) (json.RawMessage, error) {
-	switch {
-	case len(message) == 0 || string(message) == "null":
+	if len(message) == 0 || string(message) == "null" {
 		return nil, nil
-	case !json.Valid(message) || !utf8.Valid(message):
-		return nil, errNotJSON
+	}
+	if err := pubsub.ValidPayload(message); err != nil {
+		return nil, fmt.Errorf("the message: %w", err)
 	}
 	return message, nil
 }

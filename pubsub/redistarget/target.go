@@ -130,7 +130,7 @@ func (t *Target) deliver(it *item) {
 		ev.Payload = payload
 	}
 	// It fails only when it is closed: then nobody listens.
-	_ = t.local.Dispatch(context.Background(), ev)
+	_ = t.local.Deliver(ev)
 }
 
 // Close ends all subscriptions and makes Dispatch and Listen return

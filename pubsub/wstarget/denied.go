@@ -1,6 +1,11 @@
 package wstarget
 
-import "github.com/alkdev/hubspoke/internal/jsonscan"
+import (
+	"strings"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/pubsub"
+)
 
 // Denial is why a publish or a subscription was refused.
 type Denial struct {
@@ -21,11 +26,14 @@ func (d *Denial) Error() string {
 	return d.Action + " " + d.Topic + ": " + d.Code + ": " + d.Message
 }
 
+// denialBytes bounds the message of a denial on the wire; a topic that is too long to be one is cut too.
+const denialBytes = 4 << 10
+
 func (d *Denial) payload() []byte {
 	b := jsonscan.AppendString([]byte(`{"action":`), d.Action)
-	b = jsonscan.AppendString(append(b, `,"topic":`...), d.Topic)
+	b = jsonscan.AppendString(append(b, `,"topic":`...), strings.ToValidUTF8(d.Topic[:min(len(d.Topic), pubsub.MaxTopicBytes)], ""))
 	b = jsonscan.AppendString(append(b, `,"code":`...), d.Code)
-	b = jsonscan.AppendString(append(b, `,"message":`...), d.Message)
+	b = jsonscan.AppendString(append(b, `,"message":`...), jsonscan.Cut(d.Message, denialBytes))
 	return append(b, '}')
 }
 

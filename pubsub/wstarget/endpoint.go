@@ -102,11 +102,11 @@ func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		e.opts.Outlet.Gap(ev.Topic, ev.Dropped)
 		return nil
 	}
-	if len(ev.Payload) > 0 && !isJSON(ev.Payload) {
-		return errNotJSON
+	if err := pubsub.ValidPayload(ev.Payload); err != nil {
+		return err
 	}
 	e.opts.Outlet.Event(ev.Topic, appendEvent(nil, ev))
-	return e.local.Dispatch(ctx, ev)
+	return e.local.Deliver(ev)
 }
 
 // Listen hears what the spoke publishes on the topic, and what Dispatch sends.
@@ -137,7 +137,7 @@ func (e *Endpoint) Published(topic string, payload []byte) {
 		e.deny(d)
 		return
 	}
-	_ = e.local.Dispatch(context.Background(), ev) // fails only when closed
+	_ = e.local.Deliver(ev) // fails only when closed
 }
 
 // Deny tells the spoke of a refusal that became known later.

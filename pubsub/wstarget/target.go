@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"unicode/utf8"
 
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -61,16 +59,12 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 		return nil
 	case len(ev.Payload) == 0:
 		ev.Payload = nil
-	case !isJSON(ev.Payload):
-		return errNotJSON
+	}
+	if err := pubsub.ValidPayload(ev.Payload); err != nil {
+		return err
 	}
 	return t.out.Send(ctx, ev.Topic, ev.Payload)
 }
-
-var errNotJSON = errors.New("wstarget: the payload is not JSON")
-
-// isJSON is what a frame may carry: also its text must be UTF-8.
-func isJSON(payload []byte) bool { return utf8.Valid(payload) && jsonscan.Valid(payload) }
 
 func (t *Target) cause() error {
 	t.mu.Lock()
@@ -172,12 +166,15 @@ func (t *Target) Event(topic string, payload []byte) {
 	t.deliver(ev)
 }
 
+// Lose reports a gap of one to the listeners of the topic, in place of an event that was dropped.
+func (t *Target) Lose(topic string) { t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: 1}) }
+
 func (t *Target) deliver(ev pubsub.Event) {
 	t.mu.Lock()
 	wanted := t.topics[ev.Topic] != nil
 	t.mu.Unlock()
 	if wanted {
-		_ = t.local.Dispatch(context.Background(), ev) // fails only when closed
+		_ = t.local.Deliver(ev) // fails only when closed
 	}
 }
 

@@ -186,9 +186,9 @@ func TestDispatch(t *testing.T) {
 			{t.Context(), pubsub.Event{Topic: "a"}, nil, "a "},
 			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte{}}, nil, "a "},
 			{t.Context(), pubsub.Event{Topic: ""}, pubsub.ErrInvalidTopic, ""},
-			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("{")}, errNotJSON, ""},
-			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("1}, {")}, errNotJSON, ""},
-			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("\"\xff\"")}, errNotJSON, ""},
+			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("{")}, pubsub.ErrInvalidPayload, ""},
+			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("1}, {")}, pubsub.ErrInvalidPayload, ""},
+			{t.Context(), pubsub.Event{Topic: "a", Payload: []byte("\"\xff\"")}, pubsub.ErrInvalidPayload, ""},
 			{t.Context(), pubsub.Event{Topic: "a", Gap: true}, nil, ""},
 			{ended, pubsub.Event{Topic: "a"}, errJoin, ""},
 		} {
