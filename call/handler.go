@@ -68,6 +68,9 @@ func With(interceptors ...Interceptor) HandleOption {
 //
 // It fails with what [Registry.Register] fails with.
 func Handle[In, Out any](r *Registry, name string, fn func(ctx context.Context, in In) (Out, error), opts ...HandleOption) error {
+	if fn == nil {
+		return noHandler(name)
+	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
 		if err != nil {
@@ -100,6 +103,9 @@ func handleRaw(fn func(context.Context, json.RawMessage) (json.RawMessage, error
 // each value. Send blocks while the reader has given no credit and fails when
 // the call is over; fn should then return. See [Handle] for the rest.
 func HandleStream[In, Out any](r *Registry, name string, fn func(ctx context.Context, in In, send func(Out) error) error, opts ...HandleOption) error {
+	if fn == nil {
+		return noHandler(name)
+	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
 		if err != nil {
@@ -110,10 +116,14 @@ func HandleStream[In, Out any](r *Registry, name string, fn func(ctx context.Con
 	return register(r, Operation{Name: name, Type: Subscription}, h, opts)
 }
 
+func noHandler(name string) error { return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, name) }
+
 func register(r *Registry, op Operation, h Handler, opts []HandleOption) error {
 	hg := handling{op: op}
 	for _, o := range opts {
-		o(&hg)
+		if o != nil {
+			o(&hg)
+		}
 	}
 	return r.Register(hg.op, Chain(h, hg.interceptors...))
 }

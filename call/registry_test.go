@@ -115,3 +115,16 @@ func TestRegistryConcurrently(t *testing.T) {
 		t.Errorf("%d left", n)
 	}
 }
+
+func TestHandleWithoutAFunction(t *testing.T) {
+	var r call.Registry
+	if err := call.Handle[int, int](&r, "a.b", nil); !errors.Is(err, call.ErrInvalidOperation) {
+		t.Error(err)
+	}
+	if err := call.HandleStream[int, int](&r, "a.b", nil); !errors.Is(err, call.ErrInvalidOperation) {
+		t.Error(err)
+	}
+	if r.Has("a.b") {
+		t.Error("registered")
+	}
+}

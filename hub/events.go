@@ -106,6 +106,9 @@ func (e eventsAs) Listen(ctx context.Context, topic string, fn func(pubsub.Event
 	if err := e.hub.MaySubscribe(e.id, topic); err != nil {
 		return nil, err
 	}
+	if fn == nil {
+		return nil, pubsub.ErrNoListener
+	}
 	return e.events.Listen(ctx, topic, func(ev pubsub.Event) {
 		if e.hub.seen(ev)(e.id) {
 			fn(ev)

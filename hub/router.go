@@ -34,10 +34,15 @@ func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string
 		return lacking.of(req)
 	}
 	h.makeLeg(leg, req, originID)
-	if !req.WaitForSpoke {
-		return h.tryAll(ctx, req, leg, a)
+	try := h.tryAll
+	if req.WaitForSpoke {
+		try = h.tryUntil
 	}
-	return h.tryUntil(ctx, req, leg, a)
+	e := try(ctx, req, leg, a)
+	if e != nil && nobodyThere(e) && h.draining.Load() { // the spoke has been sent away
+		return draining()
+	}
+	return e
 }
 
 // tryAll tries the candidates here, then those of another hub. Where nobody is

@@ -96,3 +96,40 @@ func listed(answer any, name string) bool {
 	}
 	return ok && slices.ContainsFunc(items, func(i any) bool { m, _ := i.(map[string]any); return m["name"] == name })
 }
+
+// Calls that wait when the hub shuts down fail because of that, not because nothing is there.
+func TestShutdownWhileCallsWait(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		lost := net.Spoke("lost", nil, serveWho("lost"))
+		lost.Wire.Refuse(errors.New("refused"))
+		lost.Wire.Cut()
+		caller := net.Spoke("caller", nil, nil)
+		synctest.Wait()
+		ends := make(chan error)
+		asked := 0
+		for _, ask := range []struct {
+			c    call.Caller
+			op   string
+			opts []call.Option
+		}{
+			{net.Hub, "test.nobody", []call.Option{call.WaitForSpoke()}},
+			{net.Hub, "test.who", nil},
+			{net.Hub, "test.who", []call.Option{call.To("lost")}},
+			{caller, "test.who", nil},
+		} {
+			asked++
+			go func() {
+				_, err := call.Invoke[any](t.Context(), ask.c, ask.op, nil, ask.opts...)
+				ends <- err
+			}()
+		}
+		synctest.Wait()
+		go net.Hub.Shutdown(t.Context())
+		for range asked {
+			if err := <-ends; !errors.Is(err, call.CodeUnavailable) {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -9,6 +9,8 @@ var (
 	// [Subscription.Next] once its subscription has been stopped.
 	ErrClosed = errors.New("pubsub: closed")
 
+	// ErrNoListener is returned by Listen for a nil function.
+	ErrNoListener = errors.New("pubsub: the listener is nil")
 	// ErrInvalidTopic is returned for a topic that [ValidTopic] refuses.
 	ErrInvalidTopic = errors.New("pubsub: invalid topic")
 

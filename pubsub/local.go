@@ -78,6 +78,9 @@ func (l *Local) Listen(ctx context.Context, topic string, fn func(Event)) (stop 
 	if err := check(ctx, topic); err != nil {
 		return nil, err
 	}
+	if fn == nil {
+		return nil, ErrNoListener
+	}
 	added := newListener(topic, fn)
 	l.mu.Lock()
 	defer l.mu.Unlock()

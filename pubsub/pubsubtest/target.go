@@ -29,6 +29,7 @@ func TestTarget(t *testing.T, newTarget func(t *testing.T) (publisher, subscribe
 		{"ListenIsLive", testListenIsLive},
 		{"ListenTwice", testListenTwice},
 		{"ListenAgain", testListenAgain},
+		{"ListenNil", testNilListener},
 		{"DispatchInFn", testDispatchInFn},
 		{"ContextEndsAfterListen", testContextEndsAfterListen},
 		{"ContextEndedBefore", testContextEndedBefore},

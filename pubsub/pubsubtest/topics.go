@@ -43,6 +43,15 @@ func testPayloadInvalid(t *testing.T, e ends) {
 	e.want(t, r, topic, `1`)
 }
 
+// A nil listener is refused: it would panic where nothing could recover.
+func testNilListener(t *testing.T, e ends) {
+	topic := e.topic("nil")
+	if _, err := e.subscriber.Listen(e.ctx, topic, nil); !errors.Is(err, pubsub.ErrNoListener) {
+		t.Errorf("Listen with nil: %v, want ErrNoListener", err)
+	}
+	e.dispatch(t, topic, `1`)
+}
+
 // A topic is a name and nothing else: no character has a meaning. All are
 // listened to at once, so that one taken for a pattern would hear the others.
 func testTopicCharacters(t *testing.T, e ends) {

@@ -76,6 +76,9 @@ func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	if err := pubsub.ValidTopic(topic); err != nil {
 		return nil, err
 	}
+	if fn == nil {
+		return nil, pubsub.ErrNoListener
+	}
 	a := &admission{target: t, topic: topic, fn: fn, ready: make(chan struct{})}
 	in, err := t.join(a)
 	if err != nil {
