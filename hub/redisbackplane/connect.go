@@ -2,7 +2,6 @@ package redisbackplane
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -11,11 +10,11 @@ import (
 // Connect makes a client for [New] from a URL such as
 // redis://user:password@host:6379/0, rediss:// for TLS, or with more nodes as ?addr=host:port. The
 // caller closes it, after the Backplane. The error wraps [ErrOptions] and names what is
-// wrong with the URL; it never shows the password.
+// wrong with the URL; it never shows the password, nor a part of one that was not percent-encoded.
 func Connect(url string) (rueidis.Client, error) {
 	o, err := rueidis.ParseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the Redis URL is not one (redis://host:port is): %s", ErrOptions, withoutURL(err, url))
+		return nil, fmt.Errorf("%w: the Redis URL is not valid (redis://user:password@host:port/database is): %s", ErrOptions, urlFault(err))
 	}
 	client, err := rueidis.NewClient(o)
 	if err != nil {
@@ -24,10 +23,22 @@ func Connect(url string) (rueidis.Client, error) {
 	return client, nil
 }
 
-// withoutURL gives the text of an error without the URL, which may hold a password.
-func withoutURL(err error, url string) string {
-	text := strings.ReplaceAll(err.Error(), strconv.Quote(url), "it")
-	return strings.ReplaceAll(text, url, "it")
+// urlFault says what is wrong with a URL and quotes nothing of it: a password with a character that was not
+// percent-encoded shows up as a port, a path or the number of a database.
+func urlFault(err error) string {
+	for part, fault := range map[string]string{
+		"invalid URL scheme": "the scheme must be redis, rediss or unix",
+		"database number":    "the database is not a number; a / in the password must be written as %2F",
+		"invalid URL path":   "the path must be the number of a database; a / in the password must be written as %2F",
+		"dial timeout":       "dial_timeout is not a duration",
+		"write timeout":      "write_timeout is not a duration",
+		"skip verify":        "skip_verify is not true or false",
+	} {
+		if strings.HasPrefix(err.Error(), "redis: ") && strings.Contains(err.Error(), part) {
+			return fault
+		}
+	}
+	return "it cannot be parsed; special characters in the password must be percent-encoded"
 }
 
 // explain says which setting an error at the start comes from.

@@ -41,6 +41,23 @@ func TestConnectNamesTheSetting(t *testing.T) {
 	}
 }
 
+// No error shows a password, nor a part of it, however wrong the URL is.
+func TestConnectShowsNoPassword(t *testing.T) {
+	server := redistest.Start(t)
+	for _, url := range []string{
+		"redis://user:s3cret@%zz", "redis://user:s3cret@host:port", "redis://user:s3cret/more@host", "redis://user:s3cret?@host",
+		"redis://user:s3cret#@host", "redis://:1/s3cret@host", "redis://:1/x/s3cret@host", "redis://user:s3cret\n@host", "user:s3cret@host",
+		"http://user:s3cret@host", "s3cret", "redis://user:s3cret@[::1", "redis://user:s3cret@host?dial_timeout=s3cret",
+		"redis://user:s3cret@127.0.0.1:1", "redis://user:s3cret@" + server.Addr(), "redis://user:s3cret@" + server.Addr() + "?db=s3cret",
+		"rediss://user:s3cret@" + server.Addr(), "rediss://user:s3cret@host?skip_verify=s3cret",
+	} {
+		_, err := redisbackplane.Connect(url)
+		if err == nil || !errors.Is(err, redisbackplane.ErrOptions) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
 func TestMissingRights(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "weak", "on", ">secret", "+@connection", "+client")
