@@ -45,7 +45,7 @@ func (o *outage) gone(lease time.Duration) {
 		seen = fmt.Sprint(hubs, err, providers, err2, found, err3, o.server.Do("KEYS", "*"), o.server.Do("GET", "alk:hubspoke:hub:{hub-b}:lease"))
 		return errors.Join(err, err2, err3) == nil && slices.Equal(hubs, []string{"hub-a"}) && len(providers) == 0 && !found
 	})
-	if err := fails(o.T, o.a.Hub, call.To("on-b")); !errors.Is(err, call.CodeSpokeNotFound) {
+	if err := fails(o.T, o.a, call.To("on-b")); !errors.Is(err, call.CodeSpokeNotFound) {
 		o.Errorf("a call to its spoke: %v", err)
 	}
 }
@@ -57,9 +57,9 @@ func TestHubCutOff(t *testing.T) {
 	o, proxy := newCutOff(t, lease)
 	ended := o.inFlight()
 	proxy.Refuse()
-	o.disconnected(ended, 3*time.Second)
+	o.disconnected(ended, silent)
 	// Before the lease is over the directory still names it: that costs no call its life.
-	if err := fails(t, o.a.Hub, call.To("on-b")); err == nil {
+	if err := fails(t, o.a, call.To("on-b")); err == nil {
 		t.Error("a call to a hub that is cut off succeeded")
 	} else if e, ok := errors.AsType[*call.Error](err); !ok || e.Sent {
 		t.Errorf("a call that cannot have run: %v", err)
@@ -86,7 +86,7 @@ func TestHubStalled(t *testing.T) {
 			for _, d := range directions {
 				proxy.Stall(d, "")
 			}
-			o.disconnected(ended, 3*time.Second)
+			o.disconnected(ended, silent)
 			if !slices.Equal(directions, []redistest.Direction{redistest.ToClient}) { // then it still renews its lease
 				o.gone(lease)
 			}
@@ -103,7 +103,7 @@ func TestDeafSubscription(t *testing.T) {
 	o, proxy := newCutOff(t, redisbackplane.DefaultLease)
 	ended := o.inFlight()
 	proxy.Stall(redistest.ToClient, "inbox:{hub-b}") // of all its connections just this one
-	o.disconnected(ended, 3*time.Second)
+	o.disconnected(ended, silent)
 	proxy.Heal()
 	o.works("after it hears again")
 	o.nobodyDropped()

@@ -41,7 +41,7 @@ func TestFullRedis(t *testing.T) {
 		t.Errorf("a spoke that registers again: %v", err)
 	}
 	// A hub whose cache is cold finds it all the same.
-	if err := fails(t, d.Hub, call.To("on-b")); err != nil {
+	if err := fails(t, d, call.To("on-b")); err != nil {
 		t.Errorf("a spoke is not found through a full Redis: %v", err)
 	}
 	if n := a.sent.renewals(); n > 100 {

@@ -53,7 +53,7 @@ func TestInstallationsAreApart(t *testing.T) {
 		t.Errorf("database 0 has %s", keys)
 	}
 	for name, n := range map[string]*node{"one": one, "three": three} {
-		if err := fails(t, n.Hub, call.To("on-two")); !errors.Is(err, call.CodeSpokeNotFound) {
+		if err := fails(t, n, call.To("on-two")); !errors.Is(err, call.CodeSpokeNotFound) {
 			t.Errorf("%s calls a spoke of another installation: %v", name, err)
 		}
 		if err := topic.Publish(t.Context(), n.Hub.Events(), "x", name); err != nil {

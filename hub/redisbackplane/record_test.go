@@ -66,7 +66,7 @@ func TestOneRefusedRecordStopsNothing(t *testing.T) {
 	within(t, time.Second, "health reports it", func() bool { return !healthy(b) })
 	a.Spoke("good-a", nil, serve("good-a"))
 	for range 20 { // a refusal does not mean that Redis cannot be reached
-		if err := fails(t, b.Hub, call.To("good-a")); err != nil {
+		if err := fails(t, b, call.To("good-a")); err != nil {
 			t.Fatalf("a call to another hub: %v", err)
 		}
 	}

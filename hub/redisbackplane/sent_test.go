@@ -59,6 +59,14 @@ func (c *counting) sent(names ...string) (n int) {
 // renewals is how often the hubs of the client have renewed their lease, or tried to take it back.
 func (c *counting) renewals() int { return c.sent("evalsha lease") }
 
+// forCalls is how many commands were sent for calls: lookups, and messages to other hubs.
+func (c *counting) forCalls() int {
+	return c.sent("hgetall spoke", "smembers op", "smembers hubs", "get lease") + c.messages()
+}
+
+// messages is how many messages were sent to other hubs, ticks of links included.
+func (c *counting) messages() int { return c.sent("publish inbox", "spublish inbox") }
+
 func (c *counting) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
 	c.note(cmd.Commands())
 	return c.Client.Do(ctx, cmd)
