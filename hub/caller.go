@@ -53,6 +53,13 @@ func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send f
 // once makes one attempt of a call, with the interceptors around it.
 func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		if len(h.opts.Interceptors) > 0 { // which may have changed it
+			var r call.Request
+			if err := r.Copy(ctx, req, req.Stream); err != nil {
+				return err
+			}
+			req = &r
+		}
 		return h.answer(req, &reading{Reading: peer.Reading{Ctx: ctx, Send: send}})
 	}, h.opts.Interceptors...)(ctx, req, send)
 }

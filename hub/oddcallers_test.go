@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
 )
 
 // oddEnv is a hub that serves an operation itself, a worker, and who can call them.
@@ -139,4 +141,44 @@ func TestTypedNilError(t *testing.T) {
 			t.Errorf("%d panics", s.Panics)
 		}
 	})
+}
+
+// A request that an interceptor has spoiled fails alone; the connections of others do not end.
+func TestInterceptorThatSpoilsRequests(t *testing.T) {
+	for name, spoil := range map[string]func(*call.Request){
+		"operation": func(r *call.Request) { r.Operation = "test.\xff" },
+		"input":     func(r *call.Request) { r.Input = []byte("{") },
+		"latin-1":   func(r *call.Request) { r.Input = []byte("\"\xe9\"") },
+		"metadata":  func(r *call.Request) { r.Metadata = []byte("{") },
+		"to":        func(r *call.Request) { r.To = "\xff" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				spoils := []call.Interceptor{func(next call.Handler) call.Handler {
+					return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+						r := *req
+						spoil(&r)
+						return next(ctx, &r, send)
+					}
+				}}
+				net := hubtest.New(t, &hub.Options{AllowAnonymous: true, Interceptors: spoils})
+				worker := net.Spoke("worker", nil, serveWho("worker"))
+				caller := net.Spoke("caller", &spoke.Options{Interceptors: spoils}, nil)
+				for _, c := range []call.Caller{net.Hub, caller} {
+					if _, err := call.Invoke[any](t.Context(), c, "test.who", nil); !errors.Is(err, call.CodeValidation) {
+						t.Error(err)
+					}
+					for _, err := range call.Stream[any](t.Context(), c, "test.count", 1) {
+						if !errors.Is(err, call.CodeValidation) {
+							t.Error(err)
+						}
+					}
+				}
+				later(time.Minute)
+				if n, m := worker.Stats().Connections, caller.Stats().Connections; n != 1 || m != 1 || net.Hub.Stats().Spokes != 2 {
+					t.Errorf("connected %d and %d times", n, m)
+				}
+			})
+		})
+	}
 }

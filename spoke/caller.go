@@ -56,6 +56,13 @@ func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send
 // once makes one attempt of a call, with the interceptors around it.
 func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		if len(s.opts.Interceptors) > 0 { // which may have changed it
+			var r call.Request
+			if err := r.Copy(ctx, req, req.Stream); err != nil {
+				return err
+			}
+			req = &r
+		}
 		return s.ask(req, &peer.Reading{Ctx: ctx, Send: send})
 	}, s.opts.Interceptors...)(ctx, req, send)
 }
