@@ -125,11 +125,12 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Due:       h.eventsDue,
 			Resumable: c.sessionID != "",
 			Total:     &h.waitingBytes,
+			Gauges:    &h.queues,
 			Log:       log,
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
-		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters,
+		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
 	})
 	c.from = *a.from
 	a.from = &c.from

@@ -46,7 +46,9 @@ type Hub struct {
 	links          links
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
-	local          peer.Local // calls of the embedding program to the hub's own operations
+	calls          peer.Gauges    // of all spokes
+	queues         session.Gauges // likewise
+	local          peer.Local     // calls of the embedding program to the hub's own operations
 	turn           atomic.Uint64
 	building       chan struct{} // holds one for each page of a list that is being built
 	refused        atomic.Uint64

@@ -3,7 +3,7 @@ package hub
 // Stats counts what a hub has seen since it began, and what it holds now.
 type Stats struct {
 	HubID       string `json:"hubId"`
-	Spokes      int    `json:"spokes"`      // registered now
+	Spokes      int    `json:"spokes"`      // that hold an id now: registered, or claiming it
 	Waiting     int    `json:"waiting"`     // of these, whose session waits for a connection
 	Resumed     uint64 `json:"resumed"`     // sessions that went on with another connection
 	Connections int    `json:"connections"` // registered or about to be
@@ -12,7 +12,7 @@ type Stats struct {
 	Operations  int    `json:"operations"`  // served by spokes now
 	Topics      int    `json:"topics"`      // with a subscriber among the spokes
 	InFlight    int    `json:"inFlight"`    // calls that spokes answer now
-	Serving     int    `json:"serving"`     // calls that spokes wait for now
+	Serving     int    `json:"serving"`     // calls of spokes that are served now, also of those that have left
 	QueuedBytes int    `json:"queuedBytes"` // waiting for spokes to read
 
 	Frames        uint64 `json:"frames"`        // received
@@ -20,7 +20,7 @@ type Stats struct {
 	Served        uint64 `json:"served"`        // received from spokes, or made here to the hub's own operations
 	Overloaded    uint64 `json:"overloaded"`    // received over maxInFlight
 	Published     uint64 `json:"published"`     // events
-	EventsDropped uint64 `json:"eventsDropped"` // for the slow readers that are connected now
+	EventsDropped uint64 `json:"eventsDropped"` // for slow readers
 	Malformed     uint64 `json:"malformed"`     // payloads that the protocol does not know
 	Unknown       uint64 `json:"unknown"`       // reserved types that the protocol does not know
 	Late          uint64 `json:"late"`          // answers for no call in flight
@@ -30,25 +30,18 @@ type Stats struct {
 	Draining      bool   `json:"draining"`
 }
 
-// Stats gives the counts of this moment.
+// Stats returns the current counts. They are kept up to date, so that it costs the same however many spokes there
+// are; [Hub.SpokePage] lists the spokes.
 func (h *Hub) Stats() Stats {
 	k := &h.counters
-	s := Stats{
+	return Stats{
 		HubID: h.opts.ID, Connections: int(h.connections.Load()), Refused: h.refused.Load(), RateLimited: h.rateLimited.Load(),
-		Operations: h.table.operationsNow(), Topics: h.fanout.topicsNow(),
+		Spokes: h.table.len(), Operations: h.table.operationsNow(), Topics: h.fanout.topicsNow(),
+		InFlight: int(h.calls.InFlight.Load()), Serving: int(h.calls.Serving.Load()),
+		QueuedBytes: int(h.queues.QueuedBytes.Load()), EventsDropped: h.queues.EventsDropped.Load(),
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),
 		Published: h.published.Load(), Malformed: k.Malformed.Load(), Unknown: k.Unknown.Load(), Late: k.Late.Load(),
 		Duplicates: k.Duplicates.Load(), SlowStreams: k.SlowStreams.Load(), Panics: k.Panics.Load(),
 		Draining: h.draining.Load(), Waiting: h.table.waitingNow(), Resumed: h.resumed.Load(),
 	}
-	for _, c := range h.table.all() {
-		n, _ := c.peer.InFlight()
-		q := c.peer.Session().Stats()
-		s.Spokes++
-		s.InFlight += n
-		s.Serving += c.peer.Serving()
-		s.QueuedBytes += q.QueuedBytes
-		s.EventsDropped += q.EventsDropped
-	}
-	return s
 }

@@ -3,6 +3,7 @@ package pending
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,7 +34,8 @@ type Map struct {
 	empty    chan struct{} // closed when the last request goes; nil while nobody waits
 	unknown  uint64
 	overruns uint64
-	deadline deadline // the nearest of those that are waited for
+	total    *atomic.Int64 // of many maps; nil: none
+	deadline deadline      // the nearest of those that are waited for
 }
 
 // Options say how a request waits.
@@ -93,6 +95,7 @@ func (m *Map) Enter(r *Request, id string, o Options) error {
 		m.requests = make(map[string]*Request)
 	}
 	m.requests[id] = r
+	m.countLocked(1)
 	if r.done != nil {
 		m.armLocked(r.deadline)
 	}
@@ -105,6 +108,16 @@ func (m *Map) SetLimit(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.limit = n
+}
+
+// CountIn adds the requests in flight to a total that many maps may share, from now on. It is called before the first
+// request, if at all.
+func (m *Map) CountIn(total *atomic.Int64) { m.total = total }
+
+func (m *Map) countLocked(n int) {
+	if m.total != nil {
+		m.total.Add(int64(n))
+	}
 }
 
 // Outcome says what became of something that arrived.
@@ -235,6 +248,7 @@ func (m *Map) Empty() <-chan struct{} {
 func (m *Map) removeLocked(r *Request) {
 	if m.requests[r.id] == r {
 		delete(m.requests, r.id)
+		m.countLocked(-1)
 		m.wakeLocked()
 	}
 }
@@ -282,6 +296,7 @@ func (m *Map) Close(cause error) {
 			told = append(told, r)
 		}
 	}
+	m.countLocked(-len(m.requests))
 	m.requests = nil
 	m.deadline.stop()
 	m.wakeLocked()

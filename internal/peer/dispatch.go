@@ -206,6 +206,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	p.order++
 	in.Order = p.order
 	p.inbound[in.Request.ID] = in
+	p.countServing(1)
 	in.start(now)
 	p.watchLocked(in)
 	p.wg.Add(1)

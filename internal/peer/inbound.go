@@ -119,6 +119,7 @@ func (in *Inbound) release() {
 		return
 	}
 	delete(p.inbound, in.Request.ID)
+	p.countServing(-1)
 	p.quietLocked()
 	if in.runs {
 		p.late = append(p.late, in)

@@ -50,6 +50,8 @@ type Config struct {
 	TooDeep func(topic string, err error)
 	// MaxDepth bounds the nesting of values that arrive; 0 is MaxMaxDepth.
 	MaxDepth int
+	// Gauges, if not nil, are what many peers have in flight together.
+	Gauges *Gauges
 	// Ends names this side and the other for errors: "hub h1", "spoke w1".
 	Ends func() (this, other string)
 	// Remote, if not empty, names the program at the other end, which may have more than one connection to
@@ -119,7 +121,24 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Ends == nil {
 		cfg.Ends = func() (this, other string) { return "this side", "the other side" }
 	}
-	return &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
+	p := &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
+	if cfg.Gauges != nil {
+		p.pending.CountIn(&cfg.Gauges.InFlight)
+	}
+	return p
+}
+
+// Gauges is what many peers have in flight together, kept up to date so that it can be read without asking each.
+type Gauges struct {
+	InFlight atomic.Int64 // requests made here that have not ended; see [Peer.InFlight]
+	Serving  atomic.Int64 // requests that are served here; see [Peer.Serving]
+}
+
+// countServing keeps Gauges.Serving.
+func (p *Peer) countServing(n int64) {
+	if p.cfg.Gauges != nil {
+		p.cfg.Gauges.Serving.Add(n)
+	}
 }
 
 // SetRemote tells what the other side announced: the largest message that it takes,

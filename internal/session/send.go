@@ -164,6 +164,9 @@ func (s *Session) LoseEvent(topic string) {
 
 func (s *Session) loseLocked(topic string) {
 	s.eventsDropped++
+	if g := s.opts.Gauges; g != nil {
+		g.EventsDropped.Add(1)
+	}
 	if s.gaps == nil {
 		s.gaps = make(map[string]int)
 	}

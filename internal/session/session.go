@@ -57,6 +57,8 @@ type Options struct {
 	Resumable bool
 	// Total, if not nil, is the budget that all sessions without a connection share.
 	Total *Total
+	// Gauges, if not nil, are what many sessions hold and have dropped together.
+	Gauges *Gauges
 	// Log gives where a failed write is told; nil tells nobody.
 	Log func() *zerolog.Logger
 }
@@ -73,6 +75,13 @@ type Stats struct {
 	EventsDropped uint64
 	QueuedBytes   int // in the log now
 	Resumed       uint64
+}
+
+// Gauges is what many sessions hold and have dropped together, kept up to date so that it can be read without asking
+// each.
+type Gauges struct {
+	QueuedBytes   atomic.Int64
+	EventsDropped atomic.Uint64
 }
 
 // Total counts the bytes in the logs of many sessions, of those that have no connection.
@@ -97,6 +106,7 @@ type Session struct {
 	mu        sync.Mutex // guards the fields below
 	log       log
 	charged   int // what Total is charged for this session
+	counted   int // of the log's bytes, what Gauges has
 	conn      transport.Conn
 	try       transport.TryWriter // conn, if it is one
 	flushing  bool
@@ -135,8 +145,12 @@ func New(o Options) *Session {
 	return s
 }
 
-// account updates Total, which is charged for sessions without a connection.
+// account updates Gauges, and Total, which is charged for sessions without a connection.
 func (s *Session) account() {
+	if g := s.opts.Gauges; g != nil {
+		g.QueuedBytes.Add(int64(s.log.bytes - s.counted))
+		s.counted = s.log.bytes
+	}
 	if s.opts.Total == nil {
 		return
 	}
