@@ -123,6 +123,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			},
 			OnSlow:    func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
 			Due:       h.eventsDue,
+			Interval:  h.opts.HeartbeatInterval,
 			Resumable: c.sessionID != "",
 			Total:     &h.waitingBytes,
 			Gauges:    &h.queues,

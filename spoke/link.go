@@ -61,7 +61,8 @@ func (s *Spoke) newLink(a *attachment) *link {
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
 	logger := func() *zerolog.Logger { return &log }
 	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "",
-		OnSlow: func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
+		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond,
+		OnSlow:   func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
 		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,

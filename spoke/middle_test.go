@@ -28,6 +28,7 @@ type middle struct {
 	toHub   transport.Conn
 	swallow int // so many connections to come are cut when a hub has sent something, which is lost
 	refuse  map[string]error
+	largest int // a larger message of a spoke does not pass, nor anything behind it; 0: no bound
 }
 
 func newMiddle(t *testing.T) *middle {
@@ -93,13 +94,14 @@ func (m *middle) Dial(_ context.Context, url string, _ http.Header) (transport.C
 	swallow := m.swallow > 0
 	m.swallow = max(0, m.swallow-1)
 	m.wg.Go(func() { h.Accept(far, &call.Identity{ID: call.Anonymous}) })
-	m.wg.Go(func() { pump(spokeSide, hubSide, false) })
-	m.wg.Go(func() { pump(hubSide, spokeSide, swallow) })
+	m.wg.Go(func() { m.pump(spokeSide, hubSide, false) })
+	m.wg.Go(func() { m.pump(hubSide, spokeSide, swallow) })
 	return near, nil
 }
 
 // pump passes messages and the close on.
-func pump(from, to transport.Conn, swallow bool) {
+func (m *middle) pump(from, to transport.Conn, swallow bool) {
+	blocked := false
 	for {
 		data, err := from.Read()
 		if ce, ok := errors.AsType[*transport.CloseError](err); ok {
@@ -110,6 +112,12 @@ func pump(from, to transport.Conn, swallow bool) {
 			from.Abort()
 			to.Abort()
 			return
+		}
+		m.mu.Lock()
+		blocked = blocked || m.largest > 0 && len(data) > m.largest
+		m.mu.Unlock()
+		if blocked {
+			continue
 		}
 		_ = to.Write([][]byte{data}) // the reader of the other side sees its end
 	}

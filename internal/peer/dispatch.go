@@ -93,7 +93,7 @@ func (p *Peer) answered(typ string, a answer) {
 		p.credited(a)
 		return
 	case call.EventAborted:
-		if p.aborted(a) {
+		if p.aborted(a) || p.replaceResponse(string(a.id)) {
 			return
 		}
 		// A peer of the older kind answers an abort with an abort.
@@ -127,9 +127,21 @@ func (p *Peer) aborted(a answer) bool {
 	if a.reason == reasonDraining {
 		cause = errors.Join(errCancelled, ErrDraining)
 	}
+	in.left.Store(true)
 	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: cause})
 	return true
 }
+
+// replaceResponse replaces a response whose caller has left, if it may have to be sent again: it must not hold up what is behind
+// it (protocol section 8). It reports whether there is one.
+func (p *Peer) replaceResponse(id string) bool {
+	b := session.NewBuffer()
+	b.B = appendError(b.B, id, errLeft)
+	return p.sess.Replace(append(appendHead(nil, call.EventResponded, id), ','), b)
+}
+
+// errLeft answers a request whose caller has left.
+var errLeft = &call.Error{Code: call.CodeAborted, Message: "the caller cancelled", Sent: true}
 
 func (p *Peer) credited(a answer) {
 	p.mu.Lock()

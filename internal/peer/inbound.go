@@ -32,6 +32,7 @@ type Inbound struct {
 	peer    *Peer
 	ctx     handlerContext
 	ended   atomic.Bool // a terminal frame has been made
+	left    atomic.Bool // its caller has left
 	runs    bool        // run has begun
 	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
 	parent atomic.Pointer[Inbound]

@@ -88,6 +88,11 @@ func (in *Inbound) push(b *session.Buffer) error {
 }
 
 func (in *Inbound) respond(b *session.Buffer) error {
+	if in.left.Load() { // a response would hold up what is behind it
+		b.Free()
+		in.fail(errLeft)
+		return errLeft
+	}
 	if e := in.peer.oversize(b); e != nil {
 		e.Sent = true
 		in.fail(e)

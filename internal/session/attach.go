@@ -30,12 +30,29 @@ func (s *Session) attachLocked(c transport.Conn) error {
 }
 
 func (s *Session) setConnLocked(c transport.Conn) {
+	if s.opts.Resumable {
+		s.stuck.connection(s.conn != nil, c != nil)
+	}
 	s.conn = c
 	s.try, _ = c.(transport.TryWriter)
 	s.account()
 }
 
-// Check reports with [ErrCount] whether one who resumes cannot have received this many.
+// rewindLocked makes the log ready for the next connection.
+func (s *Session) rewindLocked() {
+	s.log.rewind()
+	for p, b := range s.instead {
+		if e := s.log.entry(p); e != nil && e.buf != nil {
+			s.log.swap(p, b)
+		} else {
+			b.Free()
+		}
+	}
+	s.instead = nil
+	s.account()
+}
+
+// Check reports why the other side cannot resume the session after it has received this many frames: [ErrCount] or [ErrStuck].
 func (s *Session) Check(received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,15 +63,10 @@ func (s *Session) checkLocked(received uint64) error {
 	if received > s.log.numbered || received < s.log.acked {
 		return ErrCount
 	}
+	if s.stuck.next(received, s.log.numbered, s.opts.Interval).count >= stuckConnections {
+		return ErrStuck
+	}
 	return nil
-}
-
-// Unheard reports whether nothing of this session has come from the other side:
-// it may not know that there is one.
-func (s *Session) Unheard() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.acked == 0 && s.ReceivedCount() == 0
 }
 
 // Resume goes on with another connection, from the first frame that the other
@@ -73,8 +85,8 @@ func (s *Session) Resume(c transport.Conn, received uint64) error {
 		return err
 	}
 	s.log.acked = received
-	s.log.rewind()
-	s.account()
+	s.stuck = s.stuck.next(received, s.log.numbered, s.opts.Interval)
+	s.rewindLocked()
 	s.resumed++
 	s.receipt.resumed()
 	return s.attachLocked(c)
@@ -90,8 +102,7 @@ func (s *Session) Detach(c transport.Conn) {
 	}
 	s.setConnLocked(nil)
 	if !s.writing { // else the flusher does it, since the Write still reads the buffers
-		s.log.rewind()
-		s.account()
+		s.rewindLocked()
 	}
 }
 
@@ -104,6 +115,12 @@ func (s *Session) Ack(received uint64) error {
 	}
 	s.log.acked = max(s.log.acked, received)
 	s.trimLocked()
+	for p, b := range s.instead { // what it was for has arrived
+		if p < s.log.first {
+			b.Free()
+			delete(s.instead, p)
+		}
+	}
 	s.tellGapsLocked() // there may be nothing left to write that would
 	s.wakeLocked()
 	return nil

@@ -143,13 +143,11 @@ func (s *Session) wroteLocked(conn transport.Conn, n int, err error) {
 	case s.cause != nil:
 		return
 	case s.conn != conn: // it was lost, or another has been attached meanwhile
-		s.log.rewind()
-		s.account()
+		s.rewindLocked()
 		return
 	case err != nil: // its reader sees it too
 		s.setConnLocked(nil)
-		s.log.rewind()
-		s.account()
+		s.rewindLocked()
 		return
 	}
 	s.written += uint64(n)

@@ -58,6 +58,26 @@ func (l *log) end() uint64        { return l.first + uint64(len(l.entries)-l.hea
 func (l *log) unwritten() int     { return int(l.end() - l.written) }
 func (l *log) at(p uint64) *entry { return &l.entries[l.head+int(p-l.first)] }
 
+// entry returns the entry at p, nil if it is gone or was never there.
+func (l *log) entry(p uint64) *entry {
+	if p < l.first || p >= l.end() {
+		return nil
+	}
+	return l.at(p)
+}
+
+// swap replaces the frame at p, which nothing writes now, by another one under the same number.
+func (l *log) swap(p uint64, b *Buffer) {
+	e := l.at(p)
+	more := len(b.B) - len(e.buf.B)
+	l.bytes += more
+	if p >= l.written {
+		l.pending += more
+	}
+	e.buf.Free()
+	e.buf = b
+}
+
 // take moves the written cursor over the next frames, up to about limit bytes,
 // numbers those that are written for the first time, and appends them to dst.
 func (l *log) take(dst [][]byte, limit int) [][]byte {

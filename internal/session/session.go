@@ -24,6 +24,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -53,6 +54,8 @@ type Options struct {
 	// OnSlow is called, once and on a goroutine of the session's own, when the
 	// session ends with ErrSlow.
 	OnSlow func()
+	// Interval is the heartbeat interval of the connections; 0 is 25 s. See [ErrStuck].
+	Interval time.Duration
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
 	// Total, if not nil, is the budget that all sessions without a connection share.
@@ -120,6 +123,8 @@ type Session struct {
 	gaps      map[string]int
 	gapTopics []string
 	cause     error
+	instead   map[uint64]*Buffer // what replaces frames when the connection is lost, by position; nil for nothing
+	stuck     inLine
 
 	withdrawn     uint64
 	eventsDropped uint64
@@ -137,6 +142,9 @@ func New(o Options) *Session {
 	}
 	if o.Log == nil {
 		o.Log = NoLog
+	}
+	if o.Interval <= 0 {
+		o.Interval = 25 * time.Second
 	}
 	s := &Session{opts: o, done: make(chan struct{})}
 	s.SetPeerBuffer(0)

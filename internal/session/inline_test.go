@@ -1,0 +1,192 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
+)
+
+const testInterval = 25 * time.Second
+
+// lose ends a connection after it has lasted, and resumes on another one.
+func lose(t *testing.T, s *Session, c *fakeConn, lasted time.Duration, received uint64) (*fakeConn, error) {
+	t.Helper()
+	<-time.After(lasted)
+	s.Detach(c)
+	synctest.Wait()
+	next := &fakeConn{}
+	err := s.Resume(next, received)
+	synctest.Wait()
+	return next, err
+}
+
+// A frame that is first in line on 3 connections that each lasted the interval ends the session; shorter ones do not count.
+func TestStuckFrame(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := attached(t, Options{Resumable: true, Interval: testInterval})
+		mustSend(t, s, "large")
+		mustSend(t, s, "behind")
+		var err error
+		for _, lasted := range []time.Duration{testInterval, testInterval - 1, 0, testInterval, time.Second} {
+			if c, err = lose(t, s, c, lasted, 0); err != nil {
+				t.Fatal(err)
+			}
+			c.want(t, "large", "behind")
+		}
+		if _, err := lose(t, s, c, testInterval, 0); !errors.Is(err, ErrStuck) {
+			t.Errorf("resumed for the third time: %v", err)
+		}
+		if err := s.Check(0); !errors.Is(err, ErrStuck) {
+			t.Errorf("Check: %v", err)
+		}
+		if err := s.Check(1); err != nil {
+			t.Errorf("Check of one who has it: %v", err)
+		}
+	})
+}
+
+// Where a frame arrives, however slowly, nothing is stuck.
+func TestSlowProgressIsNotStuck(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := attached(t, Options{Resumable: true, Interval: testInterval})
+		for range 10 {
+			mustSend(t, s, "frame")
+		}
+		var err error
+		for n := range uint64(20) {
+			if c, err = lose(t, s, c, time.Minute, n/2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 5 { // all has arrived
+			if c, err = lose(t, s, c, time.Minute, 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A frame that nobody waits for is replaced under its number where the other side lacks it, and not where it has it.
+func TestReplace(t *testing.T) {
+	for name, c := range map[string]struct {
+		replace  string // when: queued, written, held, detached
+		received uint64
+		want     []string // on the next connection
+	}{
+		"queued":             {"queued", 0, []string{"before", "other", "behind"}},
+		"written, lacking":   {"written", 1, []string{"other", "behind"}},
+		"written, received":  {"written", 2, []string{"behind"}},
+		"detached":           {"detached", 0, []string{"before", "other", "behind"}},
+		"detached, received": {"detached", 3, nil},
+		"acknowledged":       {"acknowledged", 3, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				s, conn := attached(t, Options{Resumable: true})
+				release := func() {}
+				if c.replace == "queued" {
+					release = conn.hold()
+					mustSend(t, s, "held")
+					synctest.Wait()
+				}
+				for _, text := range []string{"before", "response 1", "behind"} {
+					mustSend(t, s, text)
+				}
+				synctest.Wait()
+				switch c.replace {
+				case "detached":
+					s.Detach(conn)
+				case "acknowledged":
+					if err := s.Ack(3); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := s.Replace([]byte("response 1"), frame("other")); got != (c.replace != "acknowledged") {
+					t.Errorf("Replace: %v", got)
+				}
+				if s.Replace([]byte("response 2"), frame("none")) {
+					t.Error("replaced what is not there")
+				}
+				release()
+				synctest.Wait()
+				if c.replace == "queued" {
+					conn.want(t, "held", "before", "other", "behind")
+					if err := s.Ack(1); err != nil {
+						t.Fatal(err)
+					}
+					c.received++
+				} else {
+					conn.want(t, "before", "response 1", "behind")
+				}
+				s.Detach(conn)
+				next := &fakeConn{}
+				if err := s.Resume(next, c.received); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				next.want(t, c.want...)
+				if err := s.Ack(s.log.numbered); err != nil {
+					t.Fatal(err)
+				}
+				if st := s.Stats(); st.QueuedBytes != 0 || len(s.instead) != 0 {
+					t.Errorf("%d bytes are left, %d replacements", st.QueuedBytes, len(s.instead))
+				}
+			})
+		})
+	}
+}
+
+// While the only frame is held in Write, an early __ack neither frees it nor lets Flush return, and Resume waits for the Write.
+func TestOnlyFrameHeldInWrite(t *testing.T) {
+	for _, ack := range []bool{false, true} {
+		bubble.Test(t, func(t *testing.T) {
+			s, conn, release := stuck(t, Options{Resumable: true})
+			if ack {
+				if err := s.Ack(1); err != nil {
+					t.Fatal(err)
+				}
+				for range 10 { // buffers that are freed are used again
+					frame("another").Free()
+				}
+			}
+			flushed := make(chan error, 1)
+			go func() { flushed <- s.Flush(t.Context()) }()
+			synctest.Wait()
+			if len(flushed) != 0 {
+				t.Fatalf("flushed while the frame is being written: %v", <-flushed)
+			}
+			if st := s.Stats(); st.QueuedBytes == 0 {
+				t.Error("the frame is not kept while it is being written")
+			}
+			s.Detach(conn)
+			next := &fakeConn{}
+			resumed := make(chan error, 1)
+			received := uint64(0)
+			if ack {
+				received = 1
+			}
+			go func() { resumed <- s.Resume(next, received) }()
+			synctest.Wait()
+			if len(resumed) != 0 {
+				t.Fatalf("resumed while the old connection writes: %v", <-resumed)
+			}
+			release()
+			if err := errors.Join(<-resumed, <-flushed); err != nil {
+				t.Error(err)
+			}
+			conn.want(t, "first")
+			if ack {
+				next.want(t)
+			} else {
+				next.want(t, "first")
+			}
+			if err := s.Flush(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

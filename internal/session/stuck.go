@@ -1,0 +1,78 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"time"
+)
+
+// stuckConnections is on how many connections one frame may be first in line.
+const stuckConnections = 3
+
+// ErrStuck says that one frame was first in line on 3 connections that each lasted the heartbeat interval: it would never arrive, and
+// nothing behind it.
+var ErrStuck = errors.New("session: the same frame was first in line on 3 connections that each lasted the heartbeat interval")
+
+// inLine counts the connections on which one frame was first in line.
+type inLine struct {
+	number uint64 // the frame; 0: none
+	count  int
+	since  time.Time     // when the current connection was attached
+	lasted time.Duration // how long the last one was
+}
+
+// connection notes that a connection was attached, or lost.
+func (k *inLine) connection(before, after bool) {
+	switch {
+	case after:
+		k.since = time.Now()
+	case before:
+		k.lasted = time.Since(k.since)
+	}
+}
+
+// next returns the state after a resumption by one who has received so many of the frames that were numbered.
+func (k inLine) next(received, numbered uint64, interval time.Duration) inLine {
+	first := uint64(0)
+	if received < numbered {
+		first = received + 1
+	}
+	if first != k.number {
+		k.number, k.count = first, 0
+	}
+	if first != 0 && k.lasted >= interval {
+		k.count++
+	}
+	k.lasted = 0
+	return k
+}
+
+// Replace replaces the frame that begins with head, if it is still kept, by another one under the same number: at once if the
+// connection has not been given it yet, else if the other side lacks it at the next resumption. It takes the buffer, and reports whether
+// there is such a frame.
+func (s *Session) Replace(head []byte, b *Buffer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := s.log.end(); p > s.log.first; {
+		p--
+		e := s.log.at(p)
+		if e.buf == nil || e.kind != counted || !bytes.HasPrefix(e.buf.B, head) {
+			continue
+		}
+		switch {
+		case p >= s.log.written: // takes no part in a Write
+			s.log.swap(p, b)
+			s.account()
+		case s.instead[p] != nil || !s.opts.Resumable:
+			b.Free()
+		default:
+			if s.instead == nil {
+				s.instead = make(map[uint64]*Buffer)
+			}
+			s.instead[p] = b
+		}
+		return true
+	}
+	b.Free()
+	return false
+}

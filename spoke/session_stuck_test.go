@@ -1,0 +1,83 @@
+package spoke_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
+)
+
+// large serves an operation whose answer does not pass the proxy, and counts how often it runs.
+func large(ran *atomic.Int64, m *middle) func(r *call.Registry) {
+	m.largest = 64 << 10
+	return func(r *call.Registry) {
+		echo(r)
+		if err := call.Handle(r, "test.large", func(context.Context, int) (string, error) {
+			ran.Add(1)
+			return strings.Repeat("x", 128<<10), nil
+		}); err != nil {
+			m.t.Error(err)
+		}
+	}
+}
+
+// A response whose caller has left does not hold up what is behind it, when it was lost with its connection.
+func TestAbandonedResponseIsReplaced(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		h := m.hub(own, hub.Options{})
+		var ran atomic.Int64
+		s, _ := m.spoke("a", spoke.Options{}, large(&ran, m))
+		_, err := call.Invoke[string](t.Context(), h, "test.large", 1, call.Timeout(time.Second))
+		wantError(t, err, call.CodeTimeout, true)
+		synctest.Wait() // until the spoke knows
+		m.cut()
+		out, err := call.Invoke[string](t.Context(), h, "test.echo", "x")
+		if err != nil || out != "x" || ran.Load() != 1 {
+			t.Errorf("%q, %v; the handler ran %d times", out, err, ran.Load())
+		}
+		synctest.Wait()
+		if st := s.Stats(); st.Resumed != 1 || h.Stats().InFlight != 0 {
+			t.Errorf("%+v, %d in flight at the hub", st, h.Stats().InFlight)
+		}
+	})
+}
+
+// A response that never passes ends the session after the third connection that lasted the heartbeat interval: its caller gets
+// a truthful error, and the spoke can be called again.
+func TestResponseThatNeverPasses(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		h := m.hub(own, hub.Options{})
+		var ran atomic.Int64
+		s, _ := m.spoke("a", spoke.Options{}, large(&ran, m))
+		ended := make(chan error, 1)
+		go func() {
+			_, err := call.Invoke[string](t.Context(), h, "test.large", 1, call.Timeout(time.Hour))
+			ended <- err
+		}()
+		for range 2 {
+			later(30 * time.Second)
+			m.cut()
+			later(time.Second)
+		}
+		if len(ended) != 0 || s.Stats().Resumed != 2 {
+			t.Fatalf("ended after two connections, %+v", s.Stats())
+		}
+		later(30 * time.Second)
+		m.cut()
+		wantError(t, <-ended, call.CodeDisconnected, true)
+		later(time.Second)
+		out, err := call.Invoke[string](t.Context(), h, "test.echo", "x")
+		if st := s.Stats(); err != nil || out != "x" || ran.Load() != 1 || st.Resumed != 2 {
+			t.Errorf("%q, %v; the handler ran %d times; %+v", out, err, ran.Load(), st)
+		}
+	})
+}
