@@ -66,7 +66,8 @@ func (s *Spoke) newLink(a *attachment) *link {
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
 		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
-		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Counters: &s.counters,
+		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight,
+		Running: &s.leftover, Counters: &s.counters,
 	})
 	l.adopt(a)
 	log.Info().Int64("generation", got.Generation).Msg("registered")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -241,4 +242,65 @@ func TestSessionsTurnedOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A handler that ignores its context counts within MaxInFlight until it returns, also when its session has ended and another has begun.
+func TestHandlersOfEndedSessionsCount(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		var running, most atomic.Int64
+		free := make(chan struct{})
+		s := d.spoke("a", &spoke.Options{MaxInFlight: 1, NoSession: true}, func(r *call.Registry) {
+			if err := call.Handle(r, "test.deaf", func(context.Context, int) (int, error) {
+				most.Store(max(most.Load(), running.Add(1)))
+				defer running.Add(-1)
+				<-free
+				return 1, nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		first := make(chan error, 1)
+		go func() { _, err := call.Invoke[int](t.Context(), d.theHub(), "test.deaf", 1); first <- err }()
+		synctest.Wait()
+		for range 3 {
+			d.cut()
+			later(10 * time.Second)
+			if _, err := call.Invoke[int](t.Context(), d.theHub(), "test.deaf", 1); !errors.Is(err, call.CodeOverloaded) {
+				t.Errorf("a call while the handler of an ended session runs: %v", err)
+			}
+		}
+		wantError(t, <-first, call.CodeDisconnected, true)
+		close(free)
+		synctest.Wait()
+		if _, err := call.Invoke[int](t.Context(), d.theHub(), "test.deaf", 1); err != nil || most.Load() != 1 || running.Load() != 0 {
+			t.Errorf("%v; at most %d handlers, now %d; %+v", err, most.Load(), running.Load(), s.Stats())
+		}
+	})
+}
+
+// A handler whose spoke was replaced learns that from the cause of its context.
+func TestReplacedSpokeSaysSo(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		cause := make(chan error, 1)
+		d.spoke("a", nil, func(r *call.Registry) {
+			if err := call.Handle(r, "test.waits", func(ctx context.Context, _ int) (int, error) {
+				<-ctx.Done()
+				cause <- context.Cause(ctx)
+				return 0, ctx.Err()
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		ended := make(chan error, 1)
+		go func() { _, err := call.Invoke[int](t.Context(), d.theHub(), "test.waits", 1); ended <- err }()
+		synctest.Wait()
+		d.spoke("a", nil, nil)
+		for name, err := range map[string]error{"cause": <-cause, "caller": <-ended} {
+			if !strings.Contains(fmt.Sprint(err), "replaced by another instance") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 }

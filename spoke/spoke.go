@@ -45,6 +45,7 @@ type Spoke struct {
 	held       *link                 // the session that the loop has in hand; Run's goroutine's
 	last       atomic.Pointer[error] // how the last dial or connection ended
 	ended      atomic.Pointer[error] // what Run returned
+	leftover   atomic.Int64          // how many of handlers there are
 	handlers   sync.WaitGroup        // those of sessions that have ended; Run joins them
 
 	mu       sync.Mutex // guards the fields below

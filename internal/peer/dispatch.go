@@ -207,7 +207,11 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	if p.ended {
 		return false, nil // nobody is there to be told
 	}
-	if len(p.inbound) >= p.cfg.MaxInFlight {
+	running := len(p.inbound)
+	if p.cfg.Running != nil {
+		running += int(p.cfg.Running.Load())
+	}
+	if running >= p.cfg.MaxInFlight {
 		p.cfg.Counters.Overloaded.Add(1)
 		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
 	}

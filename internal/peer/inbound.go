@@ -40,6 +40,7 @@ type Inbound struct {
 	why    *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
+	outlives bool   // its handler was running when the session ended
 	relay    *relay // under way, instead of a handler
 	late     int    // its place in the peer's late, from 1; 0: not there
 	metered  bool
@@ -133,6 +134,9 @@ func (in *Inbound) returned() {
 	p := in.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if in.outlives {
+		p.cfg.Running.Add(-1)
+	}
 	if in.late == 0 {
 		return
 	}

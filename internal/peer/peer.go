@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"maps"
+	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -45,6 +45,9 @@ type Config struct {
 	Control func(typ string, payload []byte) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
+	// Running, if not nil, counts handlers of ended sessions that have not returned; sessions that share it count
+	// them within MaxInFlight. It goes without Relay.
+	Running *atomic.Int64
 	// TooDeep, if not nil, takes the topic of an event whose payload is nested deeper than MaxDepth, and what
 	// is wrong with it. The event has been dropped and counted.
 	TooDeep func(topic string, err error)
@@ -220,6 +223,12 @@ func (p *Peer) End(cause error) {
 		cause = session.ErrEnded
 	}
 	p.mu.Lock()
+	if !p.ended && p.cfg.Running != nil {
+		for in := range p.handlersLocked() {
+			in.outlives = true
+			p.cfg.Running.Add(1)
+		}
+	}
 	p.ended = true
 	if p.unwatch != nil {
 		p.unwatch()
@@ -227,13 +236,29 @@ func (p *Peer) End(cause error) {
 	p.mu.Unlock()
 	p.sess.End(cause)
 	p.pending.Close(endedError{cause})
-	p.cancelAll(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost", Cause: context.Canceled})
+	p.cancelAll(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost: " + cause.Error(), Cause: context.Canceled})
+}
+
+// handlersLocked yields the requests whose handlers have not returned.
+func (p *Peer) handlersLocked() iter.Seq[*Inbound] {
+	return func(yield func(*Inbound) bool) {
+		for _, in := range p.late {
+			if !yield(in) {
+				return
+			}
+		}
+		for _, in := range p.inbound {
+			if !yield(in) {
+				return
+			}
+		}
+	}
 }
 
 // cancelAll ends the contexts of all handlers.
 func (p *Peer) cancelAll(cause error) {
 	p.mu.Lock()
-	all := slices.AppendSeq(slices.Clone(p.late), maps.Values(p.inbound))
+	all := slices.Collect(p.handlersLocked())
 	p.mu.Unlock()
 	for _, in := range all {
 		in.cancel(cause)
