@@ -236,7 +236,11 @@ func (p *Peer) End(cause error) {
 	p.mu.Unlock()
 	p.sess.End(cause)
 	p.pending.Close(endedError{cause})
-	p.cancelAll(&call.Error{Code: call.CodeAborted, Message: "the caller's connection was lost: " + cause.Error(), Cause: context.Canceled})
+	lost := "the caller's connection was lost"
+	if ce, ok := errors.AsType[*transport.CloseError](cause); ok { // any other cause may have addresses in it
+		lost += ": " + ce.Error()
+	}
+	p.cancelAll(&call.Error{Code: call.CodeAborted, Message: lost, Cause: context.Canceled})
 }
 
 // handlersLocked yields the requests whose handlers have not returned.
