@@ -77,6 +77,16 @@ type AccessControl struct {
 	ResourceAction string `json:"resourceAction,omitempty"`
 }
 
+// valid reports whether all text in it is UTF-8.
+func (a AccessControl) valid() bool {
+	for _, s := range slices.Concat(a.RequiredScopes, a.RequiredScopesAny, []string{a.ResourceType, a.ResourceAction}) {
+		if !utf8.ValidString(s) {
+			return false
+		}
+	}
+	return true
+}
+
 // IsZero reports whether everybody may call.
 func (a AccessControl) IsZero() bool {
 	return len(a.RequiredScopes) == 0 && len(a.RequiredScopesAny) == 0 &&

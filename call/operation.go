@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Type says what kind of operation it is.
@@ -57,7 +60,7 @@ func ValidName(name string) bool {
 }
 
 // Validate reports what is wrong with the description; the error wraps
-// [ErrInvalidOperation]. Schemas must be JSON, nothing more is asked of them here.
+// [ErrInvalidOperation]. Schemas must be JSON in UTF-8 of at most 250 levels, nothing more is asked of them here.
 func (o *Operation) Validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %q: %s", ErrInvalidOperation, o.Name, fmt.Sprintf(format, args...))
@@ -78,13 +81,22 @@ func (o *Operation) Validate() error {
 	if (o.Access.ResourceType == "") != (o.Access.ResourceAction == "") {
 		return bad("resourceType and resourceAction go together")
 	}
-	for _, s := range []json.RawMessage{o.InputSchema, o.OutputSchema} {
-		if len(s) > 0 && !json.Valid(s) {
-			return bad("a schema is not JSON")
+	for name, s := range map[string]json.RawMessage{"input": o.InputSchema, "output": o.OutputSchema} {
+		if len(s) == 0 {
+			continue
 		}
+		if err := jsonscan.Check(s, maxSchemaDepth); err != nil {
+			return bad("the %s schema %v", name, err)
+		}
+	}
+	if !utf8.ValidString(o.Description) || !o.Access.valid() {
+		return bad("its description or access control is not UTF-8")
 	}
 	return nil
 }
+
+// maxSchemaDepth leaves room for the levels of a registration and of a list around a schema.
+const maxSchemaDepth = 250
 
 // Streams reports whether the operation answers with a stream when the caller
 // does not say what it wants.

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +13,9 @@ import (
 // ErrDuplicateOperation is what [Registry.Register] wraps when the name is taken.
 var ErrDuplicateOperation = errors.New("operation is registered already")
 
+// ErrRegistryFull is what [Registry.Register] wraps when the hub would not take one more operation.
+var ErrRegistryFull = errors.New("the registration is full")
+
 // Registry holds the operations that a program serves. The zero value is empty
 // and ready. All methods may be called concurrently; operations may come and go
 // while calls run.
@@ -20,15 +24,34 @@ type Registry struct {
 	ops          map[string]served
 	interceptors []Interceptor
 	changed      chan struct{}
+	bytes        int // of the JSON of all descriptions
+	check        func(op Operation, operations, bytes int) error
 }
 
 type served struct {
 	op      Operation
 	handler Handler
+	bytes   int
 }
 
-// Register adds an operation. It fails with [ErrInvalidOperation] or
-// [ErrDuplicateOperation]. The registry keeps a copy of op; schemas are shared.
+// Check sets what [Registry.Register] asks before it adds an operation: with the number of operations and the bytes of the JSON of their
+// descriptions as they would be then. An error refuses the operation. check must not call the registry. It is for
+// frameworks that announce the operations, which have a limit; nil, the default, allows every operation.
+func (r *Registry) Check(check func(op Operation, operations, bytes int) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.check = check
+}
+
+// Bytes is how many bytes the JSON of all descriptions has.
+func (r *Registry) Bytes() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.bytes
+}
+
+// Register adds an operation. It fails with [ErrInvalidOperation],
+// [ErrDuplicateOperation], or, where the hub would not take the registration with it, [ErrRegistryFull]. The registry keeps a copy of op; schemas are shared.
 func (r *Registry) Register(op Operation, h Handler) error {
 	if op.Type == "" {
 		op.Type = Query
@@ -39,6 +62,11 @@ func (r *Registry) Register(op Operation, h Handler) error {
 	if h == nil {
 		return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, op.Name)
 	}
+	text, err := json.Marshal(op)
+	if err != nil {
+		return fmt.Errorf("%w %q: %w", ErrInvalidOperation, op.Name, err)
+	}
+	size := len(text) + len(",")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.ops[op.Name]; ok {
@@ -47,7 +75,13 @@ func (r *Registry) Register(op Operation, h Handler) error {
 	if r.ops == nil {
 		r.ops = make(map[string]served)
 	}
-	r.ops[op.Name] = served{op, h}
+	if r.check != nil {
+		if err := r.check(op, len(r.ops)+1, r.bytes+size); err != nil {
+			return err
+		}
+	}
+	r.ops[op.Name] = served{op, h, size}
+	r.bytes += size
 	r.changedLocked()
 	return nil
 }
@@ -60,6 +94,7 @@ func (r *Registry) Remove(name string) bool {
 	if _, ok := r.ops[name]; !ok {
 		return false
 	}
+	r.bytes -= r.ops[name].bytes
 	delete(r.ops, name)
 	r.changedLocked()
 	return true

@@ -2,10 +2,13 @@ package spoke
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -32,6 +35,7 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 		return nil, false, err
 	}
 	s.connects.Add(1)
+	s.accepted(a, reg)
 	if answer := a.registered.Session; answer != nil && offered != "" && answer.ID == offered {
 		if err := held.resume(a); err != nil { // also where its window was over meanwhile
 			return nil, false, err
@@ -46,6 +50,49 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 	l = s.newLink(a)
 	s.held = l
 	return l, false, l.peer.Session().Attach(conn)
+}
+
+// registrationSlack is what a registration may grow by without a new operation: its session and its attempt.
+const registrationSlack = 512
+
+// limits are what the hub takes of a registration; 0 is unknown.
+type limits struct {
+	operations int
+	bytes      int // of the descriptions of operations
+}
+
+// accepted notes what the hub has taken, and how much more it would take.
+func (s *Spoke) accepted(a *attachment, reg *peer.Registration) {
+	l := limits{operations: a.registered.MaxOperations}
+	if n := a.registered.MaxRegistrationBytes; n > 0 {
+		rest := *reg
+		rest.Operations = nil
+		if text, err := json.Marshal(&rest); err == nil { // it was marshalled before
+			l.bytes = max(n-len(text)-registrationSlack, 1)
+		}
+	}
+	s.limits.Store(&l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = reg.Operations
+}
+
+// checkOperation refuses an operation with which the hub would not take the registration: neither now nor after the next
+// reconnect, when it would refuse the spoke with it.
+func (s *Spoke) checkOperation(op call.Operation, operations, bytes int) error {
+	if strings.HasPrefix(op.Name, "hub.") {
+		return fmt.Errorf("%w %q: names that begin with hub. are the hub's", call.ErrInvalidOperation, op.Name)
+	}
+	l := s.limits.Load()
+	switch {
+	case l == nil:
+	case l.operations > 0 && operations > l.operations:
+		return fmt.Errorf("%w: operation %q is one over the limit of %d (hub.Options.MaxOperations)", call.ErrRegistryFull, op.Name, l.operations)
+	case l.bytes > 0 && bytes > l.bytes:
+		return fmt.Errorf("%w: with operation %q the descriptions have %d bytes; the limit is %d (hub.Options.MaxRegistrationBytes, less the rest of the registration)",
+			call.ErrRegistryFull, op.Name, bytes, l.bytes)
+	}
+	return nil
 }
 
 // drop ends the session that is held, if any.
@@ -145,9 +192,16 @@ func keepsSession(err error, hubDrains bool) bool {
 }
 
 func (s *Spoke) registration() *peer.Registration {
+	changed := s.operations.Changed()
+	operations := s.operations.Operations()
+	s.mu.Lock()
+	if s.refusedAt == changed { // again they would cost the spoke its connection
+		operations = s.taken
+	}
+	s.mu.Unlock()
 	return &peer.Registration{
 		SpokeID: s.opts.ID, InstanceID: s.instanceID, Attempt: s.attempts.Load(), Name: s.opts.Name,
-		Labels: s.opts.Labels, Version: s.opts.Version, Operations: s.operations.Operations(),
+		Labels: s.opts.Labels, Version: s.opts.Version, Operations: operations,
 		MaxInFlight: s.opts.MaxInFlight, MaxMessageBytes: s.opts.MaxMessageBytes,
 		MaxDepth: s.opts.MaxDepth,
 	}

@@ -32,6 +32,7 @@ const registerAgainAfter = time.Second
 // registerAgain tells the hub what the spoke serves now. A hub that refuses
 // keeps the old registration; that is logged. One that was too busy is to be told again when the channel gives.
 func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
+	changed := l.spoke.operations.Changed()
 	reg := l.spoke.registration()
 	reg.SpokeID = l.spokeID
 	req, err := peer.RegisterRequest(reg)
@@ -44,10 +45,25 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 		return nil // the next registration says it
 	}
 	if err != nil && !errors.Is(err, call.CodeDisconnected) {
-		l.spoke.log.Error().Err(err).Msg("the hub did not take the changed operations")
+		l.spoke.log.Error().Err(err).Msg("the hub did not take the changed operations; those of before stay registered")
 	}
-	if e, ok := errors.AsType[*call.Error](err); ok && (e.Retryable || e.Code == call.CodeTimeout) {
+	e, ok := errors.AsType[*call.Error](err)
+	switch {
+	case err == nil:
+		l.spoke.settle(reg.Operations, nil)
+	case ok && (e.Retryable || e.Code == call.CodeTimeout):
 		return time.After(registerAgainAfter)
+	case ok && e.Code != call.CodeDisconnected && e.Code != call.CodeAborted:
+		l.spoke.settle(nil, changed)
 	}
 	return nil
+}
+
+// settle notes the operations that the hub has taken, or the state of the registry that it has refused.
+func (s *Spoke) settle(taken []call.Operation, refusedAt <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusedAt = refusedAt; refusedAt == nil {
+		s.taken = taken
+	}
 }

@@ -42,19 +42,22 @@ type Spoke struct {
 	connects   atomic.Uint64
 	resumed    atomic.Uint64
 	attempts   atomic.Int64
-	held       *link                 // the session that the loop has in hand; Run's goroutine's
-	last       atomic.Pointer[error] // how the last dial or connection ended
-	ended      atomic.Pointer[error] // what Run returned
-	leftover   atomic.Int64          // how many of handlers there are
-	handlers   sync.WaitGroup        // those of sessions that have ended; Run joins them
+	limits     atomic.Pointer[limits] // of the last registration; nil before it
+	held       *link                  // the session that the loop has in hand; Run's goroutine's
+	last       atomic.Pointer[error]  // how the last dial or connection ended
+	ended      atomic.Pointer[error]  // what Run returned
+	leftover   atomic.Int64           // how many of handlers there are
+	handlers   sync.WaitGroup         // those of sessions that have ended; Run joins them
 
-	mu       sync.Mutex // guards the fields below
-	running  bool
-	stopping bool
-	id       string        // what ID gives
-	link     *link         // the session that is registered, nil between
-	changed  chan struct{} // closed when link or stopping changes
-	done     chan struct{} // closed when Run has returned
+	mu        sync.Mutex // guards the fields below
+	running   bool
+	stopping  bool
+	id        string           // what ID gives
+	link      *link            // the session that is registered, nil between
+	changed   chan struct{}    // closed when link or stopping changes
+	taken     []call.Operation // what a hub has taken last
+	refusedAt <-chan struct{}  // the Changed of a set of operations that the hub refused on a live connection
+	done      chan struct{}    // closed when Run has returned
 }
 
 // New makes a spoke for the hub at the URL (ws, wss, http or https). It does not
@@ -71,6 +74,7 @@ func New(url string, o *Options) (*Spoke, error) {
 	s.reading, s.endReading = context.WithCancelCause(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
 	s.state.notify = opts.OnState
+	s.operations.Check(s.checkOperation)
 	s.events = newEvents(s)
 	return s, nil
 }
