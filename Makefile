@@ -17,7 +17,7 @@ JS       := examples/hub-spoke/js
 MUTATE   ?= internal/session internal/peer pending hub hub/redisbackplane spoke transport internal/jsonscan
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: cross help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,7 +41,7 @@ bench-quick: redis ## the same in under 3 minutes, without the growth
 	cd bench && $(GO) run . -quick -markdown ../build/bench-quick.md -json ../build/bench-quick.json $(BENCH)
 
 # Cheap steps come first, so that most mistakes are told within seconds.
-check: fmt vet tidy node redis bench-build staticcheck lint race operations js fuzz vuln ## everything that must hold before a merge
+check: fmt vet cross tidy node redis bench-build staticcheck lint race operations js fuzz vuln ## everything that must hold before a merge
 	@echo "check: all passed"
 
 fmt: ## fail on files that gofmt would change
@@ -49,6 +49,10 @@ fmt: ## fail on files that gofmt would change
 
 vet: ## go vet
 	$(GO) vet ./...
+
+cross: ## build for the other systems, and the spoke for js/wasm
+	@for os in windows darwin freebsd; do echo "build for $$os"; GOOS=$$os CGO_ENABLED=0 $(GO) build ./... || exit 1; done
+	@echo "build the spoke for js/wasm"; GOOS=js GOARCH=wasm $(GO) build ./spoke ./call/... ./pubsub
 
 tidy: ## fail when go.mod or go.sum are not tidy
 	$(GO) mod tidy -diff

@@ -1,3 +1,5 @@
+//go:build !js
+
 package transport
 
 import (
@@ -62,17 +64,6 @@ func (o *AcceptOptions) origins() (origin.Policy, error) {
 		return origin.Anything, nil
 	}
 	return origin.New(o.OriginPatterns)
-}
-
-func validSubprotocols(names []string) error {
-	for _, name := range names {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
-			return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-		}) {
-			return fmt.Errorf("transport: subprotocol %q is not a token", name)
-		}
-	}
-	return nil
 }
 
 // Accept upgrades an HTTP request to a WebSocket (RFC 6455 section 4.2). If it

@@ -1,52 +1,19 @@
+//go:build !js
+
 package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	neturl "net/url"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/alkdev/hubspoke/internal/redact"
 )
-
-// WebSocketDialer dials ws, wss, http and https URLs. The zero value is usable;
-// it may be used concurrently and must not be changed meanwhile.
-type WebSocketDialer struct {
-	// Client makes the handshake request: proxy, TLS, cookies, redirects and the
-	// timeout of the handshake are its own. An *http.Transport in it is cloned
-	// for each Dial, without HTTP/2 and keep-alive; any other
-	// RoundTripper is used as it is, and must return a writable body whose
-	// Close unblocks its Read and Write. nil means http.DefaultTransport.
-	Client *http.Client
-	// Subprotocols are offered to the server, best first. Empty: none.
-	Subprotocols []string
-	// MaxMessageBytes is the largest message that this side announces to take;
-	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
-	MaxMessageBytes int64
-	// WriteTimeout is how long the other side may take for a chunk of at most
-	// 64 KiB before the connection is dropped. 0 means 30 s.
-	WriteTimeout time.Duration
-	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
-	Linger time.Duration
-}
-
-var _ Dialer = (*WebSocketDialer)(nil)
-
-// Validate reports the first thing that is wrong with the options: a negative
-// size or time, a subprotocol that is no HTTP token.
-func (d *WebSocketDialer) Validate() error {
-	if _, err := newLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger); err != nil {
-		return fmt.Errorf("transport: %w", err)
-	}
-	return validSubprotocols(d.Subprotocols)
-}
 
 // Dial connects; see Dialer. Besides *HandshakeError it returns the errors of
 // the HTTP client, of ctx and of Validate. Their texts show no user info and no query of a URL.
@@ -80,21 +47,6 @@ func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Head
 		return nil, fmt.Errorf("transport: %w", redact.Error(err))
 	}
 	return newSocket(ws, up.link, up.remote), nil
-}
-
-// ValidURL reports why a Dialer of WebSockets would not take a URL: it does not parse, names no host, or its scheme is
-// not ws, wss, http or https. nil is valid. The error shows nothing that may be a secret.
-func ValidURL(raw string) error {
-	u, err := neturl.Parse(raw)
-	switch {
-	case err != nil:
-		return errors.New("not a valid URL (it is not shown, since it may contain a password)")
-	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("URL %q: the scheme must be ws, wss, http or https", redact.URL(raw))
-	case u.Hostname() == "":
-		return fmt.Errorf("URL %q names no host", redact.URL(raw))
-	}
-	return nil
 }
 
 // upgrader puts our link between the library and the body of the response that

@@ -17,11 +17,6 @@ type TryWriter interface {
 	TryWrite(frames [][]byte) bool
 }
 
-var _ TryWriter = (*socket)(nil)
-
-// TryWrite implements TryWriter.
-func (s *socket) TryWrite(frames [][]byte) bool { return s.link.tryFrames(frames) }
-
 // socketBelow gives the wire to which writing is writing to the stream, if it can
 // be written without waiting.
 func (l *link) socketBelow() *wire {

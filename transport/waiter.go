@@ -7,17 +7,3 @@ type Waiter interface {
 	// the reader, while it is not in Read.
 	BeforeWait(fn func()) bool
 }
-
-var _ Waiter = (*socket)(nil)
-
-// BeforeWait implements Waiter; it cannot over TLS.
-func (s *socket) BeforeWait(fn func()) bool {
-	w, ok := s.link.stream.(*wire)
-	if !ok {
-		w, ok = s.link.conn.(*wire)
-	}
-	if ok {
-		w.before = fn
-	}
-	return ok
-}

@@ -1,3 +1,5 @@
+//go:build !js
+
 package transport
 
 import (
@@ -135,11 +137,21 @@ func (s *socket) RemoteAddr() string { return s.remote }
 // Subprotocol is what the handshake agreed on, "" for none. See Subprotocol.
 func (s *socket) Subprotocol() string { return s.ws.Subprotocol() }
 
-// Subprotocol returns the WebSocket subprotocol that the handshake agreed on, ""
-// if there is none or c is no WebSocket.
-func Subprotocol(c Conn) string {
-	if s, ok := c.(interface{ Subprotocol() string }); ok {
-		return s.Subprotocol()
+var _ TryWriter = (*socket)(nil)
+
+// TryWrite implements TryWriter.
+func (s *socket) TryWrite(frames [][]byte) bool { return s.link.tryFrames(frames) }
+
+var _ Waiter = (*socket)(nil)
+
+// BeforeWait implements Waiter; it cannot over TLS.
+func (s *socket) BeforeWait(fn func()) bool {
+	w, ok := s.link.stream.(*wire)
+	if !ok {
+		w, ok = s.link.conn.(*wire)
 	}
-	return ""
+	if ok {
+		w.before = fn
+	}
+	return ok
 }
