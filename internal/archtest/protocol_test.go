@@ -1,0 +1,75 @@
+package archtest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The protocol page and the code name the same close codes, error codes and control frames, and the page does not say of
+// anything that it is missing.
+func TestProtocolPageAgreesWithTheCode(t *testing.T) {
+	page := readText(t, "docs/architecture/protocol.md")
+	if words := regexp.MustCompile(`(?i)not (yet )?(built|implemented|done)( yet)?|to be (built|done)|coming soon`).FindAllString(page, -1); words != nil {
+		t.Errorf("the page says %q: it describes what there is", words)
+	}
+	section := func(from, to string) string {
+		_, rest, _ := strings.Cut(page, from)
+		text, _, _ := strings.Cut(rest, to)
+		return text
+	}
+	for name, c := range map[string]struct{ page, code []string }{
+		"close codes": {
+			found(section("\n## 7.", "\n## 8."), `(?m)^\| ([45]\d\d\d)\b`),
+			found(readText(t, "transport/close.go"), `CloseCode = ([45]\d\d\d)`),
+		},
+		"error codes": {
+			found(section("\n### Errors", "\n## 4."), "(?m)^\\| `([A-Z_]+)`"),
+			found(readText(t, "call/code.go"), `Code = "([A-Z_]+)"`),
+		},
+		"control frames": {
+			found(page, `(__[a-z]+)`),
+			found(readText(t, "internal/peer/dispatch.go")+readText(t, "internal/session/receipt.go")+
+				wstargetText(t), `"(__[a-z]+)"`),
+		},
+	} {
+		if len(c.page) == 0 || !slices.Equal(c.page, c.code) {
+			t.Errorf("%s: the page has %v, the code %v", name, c.page, c.code)
+		}
+	}
+}
+
+func wstargetText(t *testing.T) string {
+	files, err := filepath.Glob(filepath.Join(load(t).root, "pubsub", "wstarget", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		if !strings.HasSuffix(f, "_test.go") {
+			all.WriteString(readText(t, filepath.Join("pubsub", "wstarget", filepath.Base(f))))
+		}
+	}
+	return all.String()
+}
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(load(t).root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// found returns what the group of the pattern matches, sorted, each once.
+func found(text, pattern string) (out []string) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
