@@ -36,6 +36,7 @@ type front struct {
 	addr        string
 	certificate string // a file
 	client      *http.Client
+	nginx       *process
 	hubs        []*hub.Hub // in this process, if they are
 }
 
@@ -89,7 +90,7 @@ func startNginx(t *testing.T, addrs []string, oldnew ...string) *front {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "nginx", nil, "nginx", "-p", dir, "-e", "stderr", "-c", path)
+	f.nginx = start(t, "nginx", nil, "nginx", "-p", dir, "-e", "stderr", "-c", path)
 	redistest.Poll(t, "nginx", func() bool {
 		conn, err := net.Dial("tcp", f.addr)
 		if err == nil {

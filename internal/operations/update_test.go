@@ -3,10 +3,13 @@
 package operations
 
 import (
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/alkdev/hubspoke/internal/redistest"
@@ -91,5 +94,52 @@ func TestUpdateLosesNoCall(t *testing.T) {
 	end()
 	if done.Load() < 20 || failed.Load() > 0 || cut.Load() > 2 { // one for each hub that ended
 		t.Errorf("%d calls were answered, %d failed, and %d were cut off", done.Load(), failed.Load(), cut.Load())
+	}
+}
+
+// A spoke whose way through the common proxy is lost resumes its session at the URL of its hub: the call in flight
+// is answered.
+func TestURLOfAHub(t *testing.T) {
+	server := redistest.Start(t)
+	addrs := []string{freeAddr(t), freeAddr(t)}
+	var bundle []byte // the certificates of all three
+	var own []*front
+	for i, addr := range addrs {
+		own = append(own, startNginx(t, []string{addr, addr}))
+		h := newHubs(t, "single.go", "REDIS_URL="+server.URL(), "URL=wss://"+own[i].addr+"/spoke")
+		h.startAt(addr)
+	}
+	common := startNginx(t, addrs)
+	for _, f := range append(own, common) {
+		text, err := os.ReadFile(f.certificate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle = append(bundle, text...)
+	}
+	worker := startWorker(t, "worker-1", "wss://"+common.addr+"/spoke", "SSL_CERT_FILE="+write(t, "bundle", string(bundle)))
+	renders(t, addrs[0], "rendered by worker-1")
+	answers := make(chan error, len(addrs))
+	for _, addr := range addrs {
+		go func() {
+			r, err := post(http.DefaultClient, "http://"+addr, "report.render", "2")
+			if err == nil && r.output != "rendered by worker-1" {
+				err = fmt.Errorf("%+v", r)
+			}
+			answers <- err
+		}()
+	}
+	redistest.Poll(t, "the calls to be in flight", func() bool {
+		return strings.Count(worker.output.String(), `"seconds":2`) == len(addrs)
+	})
+	_ = common.nginx.cmd.Process.Signal(syscall.SIGTERM) // it closes all connections, and does not come back
+	<-common.nginx.ended
+	for range addrs {
+		if err := <-answers; err != nil {
+			t.Errorf("a call in flight: %v", err)
+		}
+	}
+	if !strings.Contains(worker.output.String(), "session resumed") {
+		t.Error("the worker has not resumed its session")
 	}
 }
