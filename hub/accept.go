@@ -21,6 +21,13 @@ const Subprotocol = "hubspoke.v1"
 // returns when the spoke has registered; the connection lives on. Which answer a client gets that is not let in is
 // in section 1 of the protocol.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 { // the server would wait for it before it answers, and again before it closes
+		h.refused.Add(1)
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a test's writer has none
+		http.Error(w, "a handshake has no body", http.StatusBadRequest)
+		return
+	}
 	a, busy := h.enterConnection()
 	if busy != nil {
 		h.comeBack(w, busy.status, busy.reason)
