@@ -143,9 +143,6 @@ func (r *Request) keepLocked(value []byte) {
 	if r.metered {
 		r.credit--
 	}
-	if r.idle > 0 {
-		r.heard = time.Now()
-	}
 }
 
 // expireLocked ends the request if its time is up, unless an answer was quicker.

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -29,5 +30,21 @@ func TestCloseErrorText(t *testing.T) {
 	}
 	if s := transport.CloseCode(4321).String(); !strings.Contains(s, "4321") {
 		t.Error(s)
+	}
+}
+
+// What a close frame may not hold goes out as a close without a code, at both borders of each range.
+func TestCodesThatCanBeSent(t *testing.T) {
+	for code, want := range map[transport.CloseCode]transport.CloseCode{
+		0: 1005, 999: 1005, 1000: 1000, 1003: 1003, 1004: 1005, 1005: 1005, 1006: 1005, 1007: 1007, 1014: 1014, 1015: 1005, 1016: 1005,
+		2999: 1005, 3000: 3000, 4999: 4999, 5000: 1005, 65535: 1005,
+	} {
+		a, b := transport.Pipe(nil)
+		a.Close(code, "bye")
+		_, err := b.Read()
+		if ce, ok := errors.AsType[*transport.CloseError](err); !ok || ce.Code != want || !ce.Remote {
+			t.Errorf("%d arrived as %v, want %d", code, err, want)
+		}
+		_, _ = a.Read()
 	}
 }

@@ -67,6 +67,7 @@ func TestChanges(t *testing.T) {
 		{"imported group", "func f()", "x := call.A", []string{"x := call.B"}},
 		{"field of the same name", "func f()", "x := y.red", nil},
 		{"log line", "func f()", `l.log.Warn().Int("n", 1).Msg("x")`, nil},
+		{"field of a log line", "func f()", `ev.Str("to", x)`, nil},
 		{"send that is no log line", "func f()", "x.Send()", []string{""}},
 		{"panic", "func f()", "panic(1 + x)", nil},
 		{"text of an error", "func f() error", `x = fmt.Errorf("x %d", 1)`, []string{""}},

@@ -19,7 +19,7 @@ func isTested(n ast.Node) bool {
 	case *ast.ImportSpec:
 		return false
 	case *ast.ExprStmt:
-		return isTested(n.X)
+		return isTested(n.X) && !isLogField(n.X)
 	case *ast.DeferStmt:
 		return isTested(n.Call)
 	case *ast.CallExpr:
@@ -89,6 +89,16 @@ func isLogged(call *ast.CallExpr) bool {
 		}
 		call = inner
 	}
+}
+
+// isLogField returns true for a statement that adds a field to a log line, such as ev.Str("name", name).
+func isLogField(expr ast.Expr) bool {
+	call, ok := expr.(*ast.CallExpr)
+	if !ok || len(call.Args) != 2 || !isText(call.Args[0]) {
+		return false
+	}
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && slices.Contains([]string{"Str", "Strs", "Int", "Int64", "Uint64", "Bool", "Dur", "Time", "Any", "RawJSON"}, sel.Sel.Name)
 }
 
 // isWithoutEffect returns true for calls that only help the runtime.
