@@ -188,7 +188,8 @@ func TestEnvelope(t *testing.T) {
 		t.Errorf("%+v", back)
 	}
 	for _, bare := range []string{`5`, `null`, `[]`, `{}`, `{"data":1}`, `{"meta":{"source":"local"}}`, `{"data":1,"meta":{}}`,
-		`{"data":1,"meta":{"source":5}}`, `{"data":1,"meta":[]}`, `{"Data":1,"meta":{"source":"local"}}`} {
+		`{"data":1,"meta":{"source":5}}`, `{"data":1,"meta":[]}`, `{"Data":1,"meta":{"source":"local"}}`,
+		`{"data":1,"data":2,"meta":{"source":"local"}}`, `{"meta":{"source":"mcp"},"data":1,"meta":{"source":"local"}}`} {
 		if e := call.ParseEnvelope([]byte(bare)); string(e.Data) != bare || e.Meta != nil || e.Source() != "" {
 			t.Errorf("%s is taken for an envelope: %+v", bare, e)
 		}

@@ -61,8 +61,8 @@ func appendRaw(dst []byte, raw json.RawMessage, absent string) []byte {
 	return append(dst, raw...)
 }
 
-// ParseEnvelope reads an `output`. A value that is not an envelope is taken as
-// Data as it is. The parts alias output, which must be valid JSON.
+// ParseEnvelope reads an `output`. A value that is not an envelope, also one that names
+// data or meta twice, is taken as Data as it is. The parts alias output, which must be valid JSON.
 func ParseEnvelope(output json.RawMessage) Envelope {
 	bare := Envelope{Data: output}
 	if jsonscan.Kind(output) != '{' {
@@ -70,15 +70,18 @@ func ParseEnvelope(output json.RawMessage) Envelope {
 	}
 	var e Envelope
 	o := jsonscan.OpenValid(output)
+	twice := false
 	for o.Next() {
 		switch string(o.Name()) {
 		case "data":
+			twice = twice || e.Data != nil
 			e.Data = o.Value()
 		case "meta":
+			twice = twice || e.Meta != nil
 			e.Meta = o.Value()
 		}
 	}
-	if o.Err() != nil || e.Data == nil || e.Meta == nil || e.Source() == "" {
+	if o.Err() != nil || twice || e.Data == nil || e.Meta == nil || e.Source() == "" {
 		return bare
 	}
 	return e

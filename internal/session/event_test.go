@@ -52,6 +52,34 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 	})
 }
 
+// An event that the other side does not take leaves a gap in its place. However many there are, a reader that is
+// stuck does not make the log grow.
+func TestLostEventLeavesAGap(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{GapFrame: gapFrame})
+		s.PostEvent("a", frame("a1"))
+		before := s.Stats().QueuedBytes
+		for range 1000 {
+			s.LoseEvent("a")
+			s.LoseEvent("b")
+		}
+		if st := s.Stats(); st.QueuedBytes != before || st.EventsDropped != 2000 {
+			t.Errorf("%+v, %d bytes before", st, before)
+		}
+		s.PostEvent("a", frame("a2"))
+		release()
+		synctest.Wait()
+		c.want(t, "first", "a1", "gap a 1000", "a2", "gap b 1000")
+		s.LoseEvent("a") // nothing waits: the gap goes out alone
+		synctest.Wait()
+		if got := c.written(); got[len(got)-1] != "gap a 1" {
+			t.Errorf("%q", got)
+		}
+		s.End(nil)
+		s.LoseEvent("a")
+	})
+}
+
 func TestEventBudgetIsFreedByWriting(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{EventBytes: 10, GapFrame: gapFrame})
