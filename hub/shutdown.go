@@ -156,6 +156,9 @@ func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 		_ = c.peer.Idle(ctx)
 	}
 	c.drained.Store(true)
+	if ctx.Err() != nil {
+		c.peer.End(errCut) // before the close: calls that are left fail with this reason
+	}
 	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 }
 
