@@ -33,8 +33,9 @@ type AcceptOptions struct {
 	// MaxMessageBytes is the largest message that this side announces to take;
 	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
 	MaxMessageBytes int64
-	// WriteTimeout is how long the other side may take for a chunk of at most
-	// 64 KiB before the connection is dropped. 0 means 30 s.
+	// WriteTimeout is for how long the system may take no byte of a write before the connection is dropped;
+	// a write may take any time in all. Where the connection beneath TLS cannot be seen, which is at the end that
+	// accepts, it is for how long it may not take 16 KiB, or 4 KiB once that has taken a second. 0 means 30 s.
 	WriteTimeout time.Duration
 	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
 	Linger time.Duration
@@ -160,7 +161,7 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	first, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c := &hijacked{wire: makeWire(conn, bytes.Clone(first), nil)}
+	c := &hijacked{wire: makeWire(conn, bytes.Clone(first), nil, h.limits.writeTimeout)}
 	c.link.init(&c.wire, conn, false, h.limits)
 	if _, ok := conn.(*tls.Conn); !ok || len(first) > 0 {
 		c.wire.seen, c.link.stamp = &c.link.seen, false

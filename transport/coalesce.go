@@ -27,6 +27,7 @@ type link struct {
 	below  *wire    // what TryWrite writes to; nil if it cannot
 	client bool     // then frames are masked
 	stamp  bool     // Read touches seen; otherwise a wire below does
+	paced  bool     // a wire below looks after the time of writes; otherwise pace does
 	limits limits
 	seen   lifeSign
 
@@ -36,7 +37,7 @@ type link struct {
 	readErr error // what the stream ended with
 
 	// Whoever set active.
-	deadline time.Time // the write deadline in force
+	pace pace
 
 	flushers sync.WaitGroup
 	over     atomic.Bool // Close was called or the end has come: nothing is handed out any more
@@ -65,6 +66,8 @@ func (l *link) init(stream io.ReadWriteCloser, conn net.Conn, client bool, lim l
 	l.seen.born = time.Now()
 	l.idle.L = &l.mu
 	l.below = l.socketBelow()
+	l.paced = pacedBelow(stream, conn)
+	l.pace.timeout = lim.writeTimeout
 }
 
 // Read is called by the library, in the reader's goroutine.
@@ -191,20 +194,36 @@ func (l *link) begin() error {
 	}
 }
 
-// writeChunk writes to the stream, with a deadline of its own. The caller has
+// writeChunk writes to the stream. It fails when no byte is taken for the write timeout. The caller has
 // set active.
-func (l *link) writeChunk(p []byte) error {
-	if l.conn != nil {
-		l.extendDeadline()
-	} else {
-		timer := time.AfterFunc(l.limits.writeTimeout, func() { l.drop(lost(os.ErrDeadlineExceeded)) })
-		defer timer.Stop()
+func (l *link) writeChunk(p []byte) (err error) {
+	switch {
+	case l.paced:
+		_, err = l.stream.Write(p)
+	case l.conn != nil:
+		err = l.pace.records(l.stream, l.conn, p)
+	default:
+		err = l.writeTimed(p)
 	}
-	_, err := l.stream.Write(p)
 	if err == nil {
 		return nil
 	}
 	return l.writeFailed(err)
+}
+
+// writeTimed is writeChunk where there is nothing to set a deadline of.
+func (l *link) writeTimed(p []byte) error {
+	timer := time.AfterFunc(l.limits.writeTimeout, func() { l.drop(lost(os.ErrDeadlineExceeded)) })
+	defer timer.Stop()
+	for len(p) > 0 {
+		size := min(len(p), slowBytes)
+		if _, err := l.stream.Write(p[:size]); err != nil {
+			return err
+		}
+		p = p[size:]
+		timer.Reset(l.limits.writeTimeout)
+	}
+	return nil
 }
 
 // writeFailed ends the link; but if the other side is gone, it may have said

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -67,7 +68,7 @@ func (u *upgrader) RoundTrip(req *http.Request) (*http.Response, error) {
 	if u.credentials && req.Header.Get("Authorization") == "" {
 		u.redirect = req.URL.Host
 	}
-	base, err := dialTransport(u.base, req)
+	base, err := dialTransport(u.base, req, u.limits.writeTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +91,8 @@ func (u *upgrader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// dialTransport makes a RoundTripper for one handshake request.
-func dialTransport(base http.RoundTripper, req *http.Request) (http.RoundTripper, error) {
+// dialTransport makes a RoundTripper for one handshake request, whose connection has the timeout for writes.
+func dialTransport(base http.RoundTripper, req *http.Request, timeout time.Duration) (http.RoundTripper, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
@@ -121,7 +122,7 @@ func dialTransport(base http.RoundTripper, req *http.Request) (http.RoundTripper
 		if err != nil {
 			return nil, err
 		}
-		return newWire(conn, nil, nil), nil
+		return newWire(conn, nil, nil, timeout), nil
 	}
 	return t, nil
 }

@@ -25,8 +25,8 @@ type WebSocketDialer struct {
 	// MaxMessageBytes is the largest message that this side announces to take;
 	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
 	MaxMessageBytes int64
-	// WriteTimeout is how long the other side may take for a chunk of at most
-	// 64 KiB before the connection is dropped. 0 means 30 s.
+	// WriteTimeout is for how long the system may take no byte of a write before the connection is dropped;
+	// a write may take any time in all. 0 means 30 s.
 	WriteTimeout time.Duration
 	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
 	Linger time.Duration

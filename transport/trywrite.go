@@ -1,9 +1,6 @@
 package transport
 
-import (
-	"os"
-	"time"
-)
+import "os"
 
 // tryBytes is the most that TryWrite takes: what is larger is worth a goroutine.
 const tryBytes = 16 << 10
@@ -50,7 +47,7 @@ func (l *link) tryFrames(frames [][]byte) bool {
 		}
 	}
 	*buffer = out
-	l.extendDeadline()
+	l.below.pace.extend(l.below.Conn, l.below.pace.patience())
 	n, err := l.below.poll.tryWrite(out)
 	if err != nil {
 		_ = l.writeFailed(err) // recorded in the link
@@ -99,16 +96,6 @@ func (l *link) endTurn() {
 	}
 	l.active = false
 	l.idle.Broadcast()
-}
-
-// extendDeadline gives the write that follows its time: at least the timeout and at
-// most a quarter more, since to move the deadline less often is cheaper. The caller has set active.
-func (l *link) extendDeadline() {
-	timeout := l.limits.writeTimeout
-	if now := time.Now(); l.deadline.Sub(now) < timeout {
-		l.deadline = now.Add(timeout + timeout/4)
-		_ = l.conn.SetWriteDeadline(l.deadline) // if it fails, so does the write
-	}
 }
 
 func writeError(err error) error { return os.NewSyscallError("write", err) }

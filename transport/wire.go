@@ -3,6 +3,7 @@ package transport
 import (
 	"io"
 	"net"
+	"time"
 )
 
 // wire is a net.Conn of which an idle one holds no read buffer. It reads as much as is there into a
@@ -12,6 +13,7 @@ import (
 type wire struct {
 	net.Conn
 	seen *lifeSign // touched when bytes come; may be nil
+	pace pace      // the writer's; without a timeout writes are passed on
 
 	// The reader's.
 	rest   []byte  // read, not yet handed out
@@ -21,14 +23,27 @@ type wire struct {
 	before func()  // see Waiter; may be nil
 }
 
-// newWire wraps conn; first is what has already been read from it.
-func newWire(conn net.Conn, first []byte, seen *lifeSign) *wire {
-	w := makeWire(conn, first, seen)
+// newWire wraps conn, whose writes fail when no byte is taken for the timeout; first is what has already been read
+// from it.
+func newWire(conn net.Conn, first []byte, seen *lifeSign, timeout time.Duration) *wire {
+	w := makeWire(conn, first, seen, timeout)
 	return &w
 }
 
-func makeWire(conn net.Conn, first []byte, seen *lifeSign) wire {
-	return wire{Conn: conn, rest: first, seen: seen, poll: newPoller(conn)}
+func makeWire(conn net.Conn, first []byte, seen *lifeSign, timeout time.Duration) wire {
+	w := wire{Conn: conn, rest: first, seen: seen, poll: newPoller(conn)}
+	if continues(conn) {
+		w.pace.timeout = timeout
+	}
+	return w
+}
+
+// Write implements [net.Conn].
+func (w *wire) Write(p []byte) (int, error) {
+	if w.pace.timeout == 0 {
+		return w.Conn.Write(p)
+	}
+	return w.pace.write(w.Conn, p)
 }
 
 func (w *wire) Read(p []byte) (int, error) {
