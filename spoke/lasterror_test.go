@@ -12,6 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -63,6 +65,32 @@ func TestErrorsSayWhyTheSpokeIsNotConnected(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+// The calls that end with a connection say with which code and reason it was closed.
+func TestDisconnectedSaysWhy(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		s := net.Spoke("a", nil, nil)
+		_ = call.Handle(net.Hub.Operations(), "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
+		ended := make(chan error, 1)
+		go func() {
+			_, err := call.Invoke[any](t.Context(), s, "test.wait", nil, call.Timeout(time.Hour))
+			ended <- err
+		}()
+		later(time.Second)
+		if _, err := net.Hub.Disconnect(t.Context(), "a", "misbehaved"); err != nil {
+			t.Fatal(err)
+		}
+		err := <-ended
+		ce, ok := errors.AsType[*transport.CloseError](err)
+		if !errors.Is(err, call.CodeDisconnected) || !ok || ce.Code != transport.CloseKicked || !strings.Contains(err.Error(), "4503") || !strings.Contains(err.Error(), "misbehaved") {
+			t.Error(err)
+		}
+		_ = s.Wait()
+		wantClose(t, s.LastError(), transport.CloseKicked)
+		wantClose(t, s.Ready(t.Context()), transport.CloseKicked)
+	})
 }
 
 // The password and the query of a URL are in no log line, no error and no state.

@@ -76,7 +76,7 @@ func runCall(ctx context.Context, args []string, std streams) error {
 	}
 	u, err := url.Parse(f.hub)
 	if err != nil {
-		return fmt.Errorf("%w: -hub: %w", errUsage, err)
+		return fmt.Errorf("%w: -hub is not a valid URL (it is not shown, since it may contain a password)", errUsage)
 	}
 	switch u.Scheme {
 	case "http", "https":
@@ -84,7 +84,7 @@ func runCall(ctx context.Context, args []string, std streams) error {
 	case "ws", "wss":
 		err = callAsSpoke(ctx, f, std.out)
 	default:
-		return fmt.Errorf("%w: -hub %q: the scheme must be http, https, ws or wss", errUsage, f.hub)
+		return fmt.Errorf("%w: -hub: the scheme %q must be http, https, ws or wss", errUsage, u.Scheme)
 	}
 	// Whoever reads this wants the code first, whatever is around it.
 	if e, ok := errors.AsType[*call.Error](err); ok {

@@ -89,7 +89,7 @@ func (p program) testClusterDemo(t *testing.T) {
 func (p program) testWrongRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Args("--requirepass", "the-secret"))
 	for _, c := range []struct{ url, want string }{
-		{"localhost:6379", "redis://host:port"},
+		{"localhost:6379", "the Redis URL is not valid"},
 		{"redis://127.0.0.1:1", "cannot be reached"},
 		{server.URL(), "wants a password"},
 		{strings.Replace(server.URL(), "//", "//:wrong-secret@", 1), "refuses the user name or password"},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/spoke"
-	"github.com/alkdev/hubspoke/transport"
 )
 
 // connectLimit is how long a command waits for its connection, and to leave it.
@@ -43,13 +42,14 @@ func connect(ctx context.Context, url string, o *spoke.Options) (s *spoke.Spoke,
 	return nil, nil, notConnected(wait, stopped)
 }
 
-// notConnected says why there is no connection: the hub does not want us, or is not there.
+// notConnected returns why there is no connection: the hub has refused the program, or was not reached in time.
 func notConnected(ctx context.Context, stopped error) error {
-	if h, ok := errors.AsType[*transport.HandshakeError](stopped); ok {
-		return &call.Error{Code: call.CodeAccessDenied, Message: h.Error(), Cause: stopped}
+	if stopped == nil || errors.Is(stopped, context.Canceled) {
+		message := "no connection to the hub"
+		if stopped != nil {
+			message += ": " + stopped.Error()
+		}
+		return &call.Error{Code: call.CodeUnavailable, Message: message, Retryable: true, Cause: context.Cause(ctx)}
 	}
-	if _, ok := errors.AsType[*transport.CloseError](stopped); ok {
-		return &call.Error{Code: call.CodeAccessDenied, Message: stopped.Error(), Cause: stopped}
-	}
-	return &call.Error{Code: call.CodeUnavailable, Message: "no connection to the hub", Retryable: true, Cause: context.Cause(ctx)}
+	return &call.Error{Code: call.CodeAccessDenied, Message: stopped.Error(), Cause: stopped}
 }
