@@ -86,7 +86,7 @@ var _ pubsub.EventTarget = (*Endpoint)(nil)
 // Dispatch sends an event to the spoke, whether it has subscribed or not. Within
 // the spoke's budget; over it the spoke is told of a gap.
 func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
-	if err := pubsub.ValidTopic(ev.Topic); err != nil {
+	if err := checkTopic(ev.Topic); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -3,6 +3,8 @@ package wstarget
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/alkdev/hubspoke/pubsub"
@@ -45,7 +47,7 @@ var _ pubsub.EventTarget = (*Target)(nil)
 // hub answers a publish only when it refuses it. A notice of a gap is not sent. A payload that
 // is not JSON is refused, since it would end the connection.
 func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
-	if err := pubsub.ValidTopic(ev.Topic); err != nil {
+	if err := checkTopic(ev.Topic); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -66,6 +68,14 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	return t.out.Send(ctx, ev.Topic, ev.Payload)
 }
 
+// checkTopic refuses also what the hub would take for another frame.
+func checkTopic(topic string) error {
+	if strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.") {
+		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
+	}
+	return pubsub.ValidTopic(topic)
+}
+
 func (t *Target) cause() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +85,7 @@ func (t *Target) cause() error {
 // Listen subscribes at the hub, with the first listener of a topic, and returns
 // when the hub says that the subscription is live. A refusal is a [*Denial].
 func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
-	if err := pubsub.ValidTopic(topic); err != nil {
+	if err := checkTopic(topic); err != nil {
 		return nil, err
 	}
 	unlisten, err := t.local.Listen(ctx, topic, fn)
