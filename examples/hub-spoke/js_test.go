@@ -52,6 +52,14 @@ func TestJavaScriptSpoke(t *testing.T) {
 	t.Run("call", func(t *testing.T) { callJavaScript(ctx, t, first) })
 	t.Run("stream", func(t *testing.T) { streamJavaScript(ctx, t, first) })
 
+	t.Run("wrong token", func(t *testing.T) {
+		refused := exec.CommandContext(ctx, node, "js/spoke.mjs", "ws"+strings.TrimPrefix(server.URL, "http"), "--token", "wrong")
+		out, err := refused.CombinedOutput()
+		if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.Contains(string(out), "stop: 401") {
+			t.Errorf("a refused spoke ended with %v: %s", err, out)
+		}
+	})
+
 	// A hub that goes away sends its spokes to the next one.
 	current.Store(second)
 	if err := first.Shutdown(ctx); err != nil {
