@@ -17,6 +17,10 @@ func (h *Hub) guard(t transport.Conn) transport.Conn {
 	now := time.Since(h.startedAt)
 	g.frames = bucket{left: h.frameRate().burst, filled: now}
 	g.bytes = bucket{left: h.byteRate().burst, filled: now}
+	if m, ok := t.(transport.Metered); ok { // control frames and fragments count too
+		m.Meter(g.meter)
+		return t
+	}
 	return g
 }
 
@@ -28,6 +32,7 @@ type guarded struct {
 	transport.Conn
 	hub           *Hub
 	frames, bytes bucket // the reader's
+	over          bool   // the limit has been exceeded; the reader's
 }
 
 var (
@@ -39,12 +44,10 @@ var (
 // Read implements [transport.Conn].
 func (g *guarded) Read() ([]byte, error) {
 	data, err := g.Conn.Read()
-	if err != nil || g.within(len(data)) {
+	if err != nil || g.within(1, len(data)) {
 		return data, err
 	}
-	g.hub.rateLimited.Add(1)
-	g.hub.log.Warn().Str("remote", g.RemoteAddr()).Msg("a connection sends too much; closed")
-	g.Close(transport.CloseRateLimit, "too much in too short a time")
+	g.limit()
 	for {
 		if _, err := g.Conn.Read(); err != nil {
 			return nil, err
@@ -52,9 +55,24 @@ func (g *guarded) Read() ([]byte, error) {
 	}
 }
 
-// within reports whether a message of n bytes may come now.
-func (g *guarded) within(n int) bool {
-	frame, bytes := g.frames.take(1), g.bytes.take(float64(n))
+// meter takes what has arrived on the wire, until it is too much.
+func (g *guarded) meter(frames, bytes int) {
+	if !g.over && !g.within(frames, bytes) {
+		g.over = true
+		g.limit()
+	}
+}
+
+// limit closes the connection.
+func (g *guarded) limit() {
+	g.hub.rateLimited.Add(1)
+	g.hub.log.Warn().Str("remote", g.RemoteAddr()).Msg("rate limit exceeded; connection closed")
+	g.Close(transport.CloseRateLimit, "too much in too short a time")
+}
+
+// within reports whether that many frames and bytes may come now.
+func (g *guarded) within(frames, n int) bool {
+	frame, bytes := g.frames.take(float64(frames)), g.bytes.take(float64(n))
 	if frame && bytes {
 		return true
 	}

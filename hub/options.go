@@ -42,8 +42,8 @@ type Options struct {
 	// MaxIdentityConnections bounds those of one identity, also where everybody is
 	// [call.Anonymous]; 0 is 16,384, negative no bound. Over it the answer is 429 with Retry-After.
 	MaxIdentityConnections int
-	// FramesPerSecond and BytesPerSecond bound what one connection sends; 0 is
-	// 1,000,000 frames and 1 GiB, negative no bound. Over it the connection is closed with 4003 and its
+	// FramesPerSecond and BytesPerSecond bound what one connection sends, counted on the wire: WebSocket frames,
+	// control frames and fragments included, and every byte of them; 0 is 1,000,000 frames and 1 GiB, negative no bound. Over it the connection is closed with 4003 and its
 	// session ends. The defaults are above what a spoke that calls and answers can send: they stop what
 	// costs its sender nothing.
 	FramesPerSecond int

@@ -34,7 +34,9 @@ type link struct {
 	// The reader's. opened is set when the handshake has succeeded; until then
 	// there is nothing to read.
 	opened  bool
-	readErr error // what the stream ended with
+	readErr error                   // what the stream ended with
+	meter   func(frames, bytes int) // see Metered; may be nil
+	counter frameCounter
 
 	// Whoever set active.
 	pace pace
@@ -78,6 +80,9 @@ func (l *link) Read(p []byte) (int, error) {
 	n, err := l.stream.Read(p)
 	if n > 0 && l.stamp {
 		l.seen.touch()
+	}
+	if n > 0 && l.meter != nil {
+		l.meter(l.counter.add(p[:n]), n)
 	}
 	if err != nil {
 		l.readErr = err
