@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,18 +57,11 @@ func TestLargeFrameIsNotPassed(t *testing.T) {
 		if ok, _ := s.TrySend(frame("small"), nil); ok || len(done) != 0 {
 			t.Error("a small frame passed a large one")
 		}
-		var order []string
 		for n := uint64(1); n <= 4; n++ {
 			if err := s.Ack(n); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			for len(done) > 0 {
-				order = append(order, <-done)
-			}
-		}
-		if !slices.Equal(order, []string{"0", "1", "2", "3"}) && !slices.Equal(order, []string{"1", "0", "3", "2"}) {
-			t.Errorf("admitted in the order %v", order)
 		}
 		got := c.written()
 		if len(got) != 5 || got[1][0] != '0' || got[2][0] != '1' || got[3][0] != '2' || got[4][0] != '3' {
