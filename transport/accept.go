@@ -161,7 +161,8 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	first, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c := &hijacked{wire: makeWire(conn, bytes.Clone(first), nil, h.limits.writeTimeout)}
+	c := &hijacked{}
+	c.wire.init(conn, bytes.Clone(first), nil, h.limits.writeTimeout)
 	c.link.init(&c.wire, conn, false, h.limits)
 	if _, ok := conn.(*tls.Conn); !ok || len(first) > 0 {
 		c.wire.seen, c.link.stamp = &c.link.seen, false

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -20,8 +21,9 @@ const (
 )
 
 // pace writes to a connection that may be slow: a write fails when the connection has taken no byte for the timeout, however
-// long the whole takes. It is used by one writer at a time.
+// long the whole takes.
 type pace struct {
+	mu       sync.Mutex // held by a write: that of the handshake may return when the next one has begun
 	timeout  time.Duration
 	deadline time.Time // the write deadline in force
 	slow     bool      // a write has waited
@@ -45,8 +47,17 @@ func (w *pace) set(conn net.Conn, deadline time.Time) {
 	_ = conn.SetWriteDeadline(deadline) // if it fails, so does the write
 }
 
+// extendTry is extend for a write that does not wait.
+func (w *pace) extendTry(conn net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.extend(conn, w.patience())
+}
+
 // write writes p to a connection of which a write that has timed out can be continued.
 func (w *pace) write(conn net.Conn, p []byte) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	began := w.extend(conn, w.patience())
 	last := began // when a byte was last taken
 	was := w.slow

@@ -47,7 +47,7 @@ func (l *link) tryFrames(frames [][]byte) bool {
 		}
 	}
 	*buffer = out
-	l.below.pace.extend(l.below.Conn, l.below.pace.patience())
+	l.below.pace.extendTry(l.below.Conn)
 	n, err := l.below.poll.tryWrite(out)
 	if err != nil {
 		_ = l.writeFailed(err) // recorded in the link

@@ -26,16 +26,17 @@ type wire struct {
 // newWire wraps conn, whose writes fail when no byte is taken for the timeout; first is what has already been read
 // from it.
 func newWire(conn net.Conn, first []byte, seen *lifeSign, timeout time.Duration) *wire {
-	w := makeWire(conn, first, seen, timeout)
-	return &w
+	w := &wire{}
+	w.init(conn, first, seen, timeout)
+	return w
 }
 
-func makeWire(conn net.Conn, first []byte, seen *lifeSign, timeout time.Duration) wire {
-	w := wire{Conn: conn, rest: first, seen: seen, poll: newPoller(conn)}
+// init is newWire where the wire is part of something.
+func (w *wire) init(conn net.Conn, first []byte, seen *lifeSign, timeout time.Duration) {
+	w.Conn, w.rest, w.seen, w.poll = conn, first, seen, newPoller(conn)
 	if continues(conn) {
 		w.pace.timeout = timeout
 	}
-	return w
 }
 
 // Write implements [net.Conn].
