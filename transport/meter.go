@@ -8,11 +8,6 @@ type Metered interface {
 	Meter(fn func(frames, bytes int))
 }
 
-var _ Metered = (*socket)(nil)
-
-// Meter implements Metered.
-func (s *socket) Meter(fn func(frames, bytes int)) { s.link.meter = fn }
-
 // frameCounter finds the frames in a stream of bytes.
 type frameCounter struct {
 	payload uint64 // bytes left of the frame's payload, and of its mask
@@ -33,12 +28,12 @@ func (c *frameCounter) add(p []byte) (frames int) {
 		}
 		b := p[0]
 		p = p[1:]
-		switch {
-		case c.head == 0:
+		switch c.head {
+		case 0:
 			frames++
 			c.head = 1
 			continue
-		case c.head == 1:
+		case 1:
 			c.head, c.masked, c.size, c.wide = 2, b&maskedBit != 0, uint64(b&^maskedBit), 0
 			switch c.size {
 			case 126:

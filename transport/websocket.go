@@ -37,6 +37,11 @@ func (s *socket) init(ws *websocket.Conn, l *link, remote string) {
 	s.ws, s.link, s.remote = ws, l, remote
 }
 
+var _ Metered = (*socket)(nil)
+
+// Meter implements Metered.
+func (s *socket) Meter(fn func(frames, bytes int)) { s.link.meter = fn }
+
 func (s *socket) Read() ([]byte, error) {
 	giveBack(s.held) // before waiting: an idle connection holds no buffer
 	s.held = nil
