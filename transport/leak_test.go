@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -24,20 +25,31 @@ func goroutines() int {
 	return n
 }
 
+// settled waits until the goroutines of the handshake have returned: net/http writes the request on a goroutine of
+// its own, which may still be on its way out of the connection's Write when the answer has been read.
+func settled(t *testing.T) {
+	t.Helper()
+	for attempt := 0; goroutines() != 0; attempt++ {
+		if attempt == 500 {
+			t.Fatalf("after the handshake: %s", leftover())
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// leftover lists all goroutines, for a message.
+func leftover() string {
+	stacks := make([]byte, 1<<20)
+	return fmt.Sprintf("%d goroutines:\n%s", goroutines(), stacks[:runtime.Stack(stacks, true)])
+}
+
 // An idle connection has no goroutine of its own, at neither end, and the HTTP
 // handler has returned.
 func TestIdleConnHasNoGoroutine(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		s := newServer(t, secure, nil)
 		client, server := s.pair(t, testLinger)
-		// Those that made the connection may be on their last lines.
-		for patience := 0; goroutines() != 0; patience++ {
-			if patience == 500 {
-				stacks := make([]byte, 1<<20)
-				t.Fatalf("%d goroutines:\n%s", goroutines(), stacks[:runtime.Stack(stacks, true)])
-			}
-			<-time.After(10 * time.Millisecond)
-		}
+		settled(t)
 		echo(t, client, server)
 	}
 }
@@ -49,9 +61,13 @@ func TestNothingIsLeft(t *testing.T) {
 	before := descriptors(t)
 	for i := range 20 {
 		client, server := s.pair(t, testLinger)
+		settled(t)
 		if i%2 == 0 {
 			client.Abort()
 			server.Abort()
+			if goroutines() != 0 {
+				t.Fatal(leftover())
+			}
 			continue
 		}
 		done := make(chan bool)
@@ -62,8 +78,8 @@ func TestNothingIsLeft(t *testing.T) {
 		client.Close(transport.CloseNormal, "")
 		_, _ = client.Read()
 		<-done
-		if n := goroutines(); n != 0 {
-			t.Fatalf("%d goroutines", n)
+		if goroutines() != 0 {
+			t.Fatal(leftover())
 		}
 	}
 	// The sockets close when their last user, the poller, lets go.
