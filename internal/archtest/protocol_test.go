@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,6 +39,27 @@ func TestProtocolPageAgreesWithTheCode(t *testing.T) {
 	} {
 		if len(c.page) == 0 || !slices.Equal(c.page, c.code) {
 			t.Errorf("%s: the page has %v, the code %v", name, c.page, c.code)
+		}
+	}
+}
+
+// Every frame type that the code knows has an example on the page, a compact line of JSON.
+func TestProtocolPageHasAnExampleOfEveryFrame(t *testing.T) {
+	var have []string
+	for _, line := range regexp.MustCompile("(?m)^ *(\\{\"type\":.*\\})$").FindAllStringSubmatch(readText(t, "docs/architecture/protocol.md"), -1) {
+		var f struct {
+			Type    string          `json:"type"`
+			Payload json.RawMessage `json:"payload"`
+		}
+		if err := json.Unmarshal([]byte(line[1]), &f); err != nil || f.Type == "" || f.Payload == nil {
+			t.Errorf("no frame, error %v: %s", err, line[1])
+		}
+		have = append(have, f.Type)
+	}
+	code := readText(t, "internal/peer/dispatch.go") + readText(t, "internal/session/receipt.go") + readText(t, "call/event.go") + wstargetText(t)
+	for _, typ := range found(code, `"((?:__|call\.)[a-z]+)"`) {
+		if !slices.Contains(have, typ) {
+			t.Errorf("the page has no example of %s", typ)
 		}
 	}
 }
