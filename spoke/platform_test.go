@@ -59,9 +59,12 @@ func TestPlatformSpoke(t *testing.T) {
 	if err := worker.Start(); err != nil {
 		t.Fatal(err)
 	}
-	big := strings.Repeat("ä", 200_000) // more than Write hands over without waiting
+	ended := make(chan error, 1)
+	calls, stop := context.WithCancel(ctx)
+	go func() { ended <- worker.Wait(); stop() }() // without it the calls would wait for their whole time
+	big := strings.Repeat("ä", 200_000)            // more than Write hands over without waiting
 	for _, in := range []string{"hello", "", big} {
-		got, err := call.Invoke[string](ctx, h, "test.echo", in, call.WaitForSpoke(), call.Timeout(time.Minute))
+		got, err := call.Invoke[string](calls, h, "test.echo", in, call.WaitForSpoke(), call.Timeout(time.Minute))
 		if err != nil || got != in {
 			t.Errorf("%d bytes came back as %d: %v", len(in), len(got), err)
 		}
@@ -69,7 +72,7 @@ func TestPlatformSpoke(t *testing.T) {
 	if _, err := h.Disconnect(ctx, "platform", "enough"); err != nil {
 		t.Error(err)
 	}
-	if err := worker.Wait(); err != nil || !strings.Contains(said.String(), "4503") {
+	if err := <-ended; err != nil || !strings.Contains(said.String(), "4503") {
 		t.Errorf("%v\n%s", err, said.String())
 	}
 }

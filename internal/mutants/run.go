@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ const (
 const (
 	slowTest  = 500 * time.Millisecond // tests that take longer run only where the others have passed
 	spareTime = 15 * time.Second       // each run of tests may take this and several times what it took without a change
-	memory    = 6 << 20                // KiB that a test may reserve, since a mutant may ask for memory without end
+	memory    = 6 << 20                // KiB of data that a test may have, since a mutant may ask for memory without end
 )
 
 // suite is the tests of one package, and how long they take without a change.
@@ -77,7 +78,7 @@ func (l *laboratory) measure(ctx context.Context, dir string) (*suite, error) {
 	began := time.Now()
 	out, err := l.run(ctx, dir, program, 10*time.Minute, "-test.v")
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, tail(out))
+		return nil, fmt.Errorf("%w\n%s\n%s", err, bytes.Join(failed.FindAll(out, -1), []byte("\n")), tail(out))
 	}
 	s := &suite{dir: dir, full: time.Since(began), reaches: map[string]bool{}}
 	for _, m := range passed.FindAllSubmatch(out, -1) {
@@ -194,11 +195,12 @@ var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
 func pattern(tests []string) string { return "^(" + strings.Join(tests, "|") + ")$" }
 
-// run runs a test program in the directory of its package. It ends what the program has started with it.
+// run runs a test program in the directory of its package. It ends what the program has started with it. The limit of memory
+// is on data, not on address space, of which a WebAssembly runtime reserves more than there is memory.
 func (l *laboratory) run(ctx context.Context, dir, program string, limit time.Duration, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	script := fmt.Sprintf(`ulimit -v %d 2>/dev/null; exec "$0" "$@"`, memory)
+	script := fmt.Sprintf(`ulimit -d %d 2>/dev/null; exec "$0" "$@"`, memory)
 	cmd := l.command(ctx, "sh", slices.Concat([]string{"-c", script, program}, args)...)
 	cmd.Dir = filepath.Join(l.root, filepath.FromSlash(dir))
 	inGroup(cmd)
