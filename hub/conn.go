@@ -128,6 +128,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Total:     &h.waitingBytes,
 			Gauges:    &h.queues,
 			Log:       log,
+			Answers:   peer.Answers(),
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,

@@ -60,7 +60,7 @@ func (s *Spoke) newLink(a *attachment) *link {
 	}
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
 	logger := func() *zerolog.Logger { return &log }
-	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "",
+	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "", Answers: peer.Answers(),
 		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond,
 		OnSlow:   func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
 	l.target = wstarget.New(l)

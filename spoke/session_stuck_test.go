@@ -50,6 +50,57 @@ func TestAbandonedResponseIsReplaced(t *testing.T) {
 	})
 }
 
+// So do the items of a stream whose reader has left: neither those that were lost with their connection nor those that were never
+// written are sent, the stream still ends once, and no count goes wrong.
+func TestAbandonedStreamIsReplaced(t *testing.T) {
+	for name, goesOn := range map[string]bool{"in flight": true, "completed": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				m := newMiddle(t)
+				h := m.hub(own, hub.Options{})
+				m.largest = 64 << 10
+				ended := make(chan error, 1)
+				s, _ := m.spoke("a", spoke.Options{LogBytes: 4 << 20}, func(r *call.Registry) {
+					echo(r)
+					if err := call.HandleStream(r, "test.large", func(ctx context.Context, _ int, send func(string) error) (err error) {
+						defer func() { ended <- err }()
+						for range 8 {
+							if err := send(strings.Repeat("x", 128<<10)); err != nil {
+								return err
+							}
+						}
+						if goesOn {
+							<-ctx.Done()
+							return context.Cause(ctx)
+						}
+						return nil
+					}); err != nil {
+						m.t.Error(err)
+					}
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				for _, err := range call.Stream[string](ctx, h, "test.large", 1) {
+					wantError(t, err, call.CodeTimeout, true)
+				}
+				synctest.Wait() // until the spoke knows
+				if err := <-ended; (err != nil) != goesOn {
+					t.Errorf("the handler ended with %v", err)
+				}
+				m.cut()
+				out, err := call.Invoke[string](t.Context(), h, "test.echo", "x")
+				if err != nil || out != "x" {
+					t.Errorf("%q, %v", out, err)
+				}
+				later(3 * time.Second) // until all is acknowledged
+				if st, hs := s.Stats(), h.Stats(); st.Resumed != 1 || st.QueuedBytes != 0 || hs.InFlight != 0 || hs.Unknown != 0 || hs.Late > 1 {
+					t.Errorf("%+v, hub %+v", st, hs)
+				}
+			})
+		})
+	}
+}
+
 // A response that never passes ends the session after the third connection that lasted the heartbeat interval: its caller gets
 // a truthful error, and the spoke can be called again.
 func TestResponseThatNeverPasses(t *testing.T) {

@@ -37,7 +37,7 @@ func (p *Peer) dispatch(f transport.Frame) {
 		p.answered(f.Type, a)
 	case TypePing:
 		_ = p.Post(TypePong, nil) // fails only when the session has ended
-	case TypePong:
+	case TypePong, session.TypeSkip:
 	default:
 		p.other(f)
 	}
@@ -93,7 +93,7 @@ func (p *Peer) answered(typ string, a answer) {
 		p.credited(a)
 		return
 	case call.EventAborted:
-		if p.aborted(a) || p.replaceResponse(string(a.id)) {
+		if p.aborted(a) {
 			return
 		}
 		// A peer of the older kind answers an abort with an abort.
@@ -112,13 +112,14 @@ func (p *Peer) answered(typ string, a answer) {
 	}
 }
 
-// aborted cancels a request that is served here and reports whether there is one.
+// aborted cancels a request that is served here, and drops the frames that still answer it: nobody waits for them, and they must not hold
+// up what is behind them (protocol section 8). It returns false if there is neither.
 func (p *Peer) aborted(a answer) bool {
 	p.mu.Lock()
 	in := p.inbound[string(a.id)]
 	p.mu.Unlock()
 	if in == nil {
-		return false
+		return p.abandon(string(a.id), false)
 	}
 	msg, cause := "the caller cancelled", errCancelled
 	if a.reason != "" {
@@ -129,19 +130,9 @@ func (p *Peer) aborted(a answer) bool {
 	}
 	in.left.Store(true)
 	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: cause})
+	in.abandonIfLeft()
 	return true
 }
-
-// replaceResponse replaces a response whose caller has left, if it may have to be sent again: it must not hold up what is behind
-// it (protocol section 8). It reports whether there is one.
-func (p *Peer) replaceResponse(id string) bool {
-	b := session.NewBuffer()
-	b.B = appendError(b.B, id, errLeft)
-	return p.sess.Replace(append(appendHead(nil, call.EventResponded, id), ','), b)
-}
-
-// errLeft answers a request whose caller has left.
-var errLeft = &call.Error{Code: call.CodeAborted, Message: "the caller cancelled", Sent: true}
 
 func (p *Peer) credited(a answer) {
 	p.mu.Lock()

@@ -137,6 +137,7 @@ func (in *Inbound) answer(output []byte, o *outbox) {
 		return
 	}
 	in.finishSoon(b, o)
+	in.abandonIfLeft()
 }
 
 // Refuse ends the request with an error, from [Config.Relay], which then returns true.

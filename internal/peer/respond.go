@@ -81,7 +81,10 @@ func (in *Inbound) push(b *session.Buffer) error {
 		return e
 	}
 	_, err := in.peer.sess.Send(&in.ctx, b, 0, nil)
-	if err != nil && in.ctx.Err() != nil {
+	switch {
+	case err == nil:
+		in.abandonIfLeft()
+	case in.ctx.Err() != nil:
 		return context.Cause(&in.ctx)
 	}
 	return err
@@ -99,6 +102,7 @@ func (in *Inbound) respond(b *session.Buffer) error {
 		return e
 	}
 	in.finish(b)
+	in.abandonIfLeft()
 	return nil
 }
 
@@ -129,5 +133,7 @@ func (in *Inbound) sendLast(b *session.Buffer) {
 func (in *Inbound) awaitLast(b *session.Buffer) {
 	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
 		in.release() // the session has ended; nobody is told
+		return
 	}
+	in.abandonIfLeft()
 }

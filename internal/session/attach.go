@@ -41,14 +41,7 @@ func (s *Session) setConnLocked(c transport.Conn) {
 // rewindLocked makes the log ready for the next connection.
 func (s *Session) rewindLocked() {
 	s.log.rewind()
-	for p, b := range s.instead {
-		if e := s.log.entry(p); e != nil && e.buf != nil {
-			s.log.swap(p, b)
-		} else {
-			b.Free()
-		}
-	}
-	s.instead = nil
+	s.replaceAbandonedLocked()
 	s.account()
 }
 
@@ -115,12 +108,6 @@ func (s *Session) Ack(received uint64) error {
 	}
 	s.log.acked = max(s.log.acked, received)
 	s.trimLocked()
-	for p, b := range s.instead { // what it was for has arrived
-		if p < s.log.first {
-			b.Free()
-			delete(s.instead, p)
-		}
-	}
 	s.tellGapsLocked() // there may be nothing left to write that would
 	s.wakeLocked()
 	return nil
@@ -132,6 +119,9 @@ func (s *Session) trimLocked() {
 		s.log.trim(s.from)
 	} else {
 		s.log.trim(s.log.written)
+	}
+	if s.log.first == s.log.end() {
+		s.index.last = nil
 	}
 	s.account()
 }

@@ -4,7 +4,10 @@ package session
 type entry struct {
 	buf    *Buffer // nil: withdrawn, or out and not to be sent again
 	number uint64  // its number among the counted frames; 0 until it is first written
+	before uint32  // how many positions before this one is the frame before that answers the same request; 0: none is known
 	kind   kind
+
+	abandoned abandoned
 }
 
 // kind says how a frame is treated.
@@ -57,14 +60,6 @@ func (l *log) append(b *Buffer, k kind) uint64 {
 func (l *log) end() uint64        { return l.first + uint64(len(l.entries)-l.head) }
 func (l *log) unwritten() int     { return int(l.end() - l.written) }
 func (l *log) at(p uint64) *entry { return &l.entries[l.head+int(p-l.first)] }
-
-// entry returns the entry at p, nil if it is gone or was never there.
-func (l *log) entry(p uint64) *entry {
-	if p < l.first || p >= l.end() {
-		return nil
-	}
-	return l.at(p)
-}
 
 // swap replaces the frame at p, which nothing writes now, by another one under the same number.
 func (l *log) swap(p uint64, b *Buffer) {

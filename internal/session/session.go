@@ -56,6 +56,8 @@ type Options struct {
 	OnSlow func()
 	// Interval is the heartbeat interval of the connections; 0 is 25 s. See [ErrStuck].
 	Interval time.Duration
+	// Answers reads the frames that answer requests, for [Session.Abandon]; without it Abandon does nothing.
+	Answers Answers
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
 	// Total, if not nil, is the budget that all sessions without a connection share.
@@ -123,7 +125,8 @@ type Session struct {
 	gaps      map[string]int
 	gapTopics []string
 	cause     error
-	instead   map[uint64]*Buffer // what replaces frames when the connection is lost, by position; nil for nothing
+	index     answerIndex
+	abandoned bool // some frame is to be replaced when the connection is lost
 	stuck     inLine
 
 	withdrawn     uint64
@@ -187,6 +190,7 @@ func (s *Session) endLocked(cause error) {
 	}
 	s.cause = cause
 	s.log.clear()
+	s.index.last = nil
 	s.setConnLocked(nil)
 	s.gaps, s.gapTopics = nil, nil
 	s.wakeLocked()

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"errors"
 	"time"
 )
@@ -45,34 +44,4 @@ func (k inLine) next(received, numbered uint64, interval time.Duration) inLine {
 	}
 	k.lasted = 0
 	return k
-}
-
-// Replace replaces the frame that begins with head, if it is still kept, by another one under the same number: at once if the
-// connection has not been given it yet, else if the other side lacks it at the next resumption. It takes the buffer, and reports whether
-// there is such a frame.
-func (s *Session) Replace(head []byte, b *Buffer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for p := s.log.end(); p > s.log.first; {
-		p--
-		e := s.log.at(p)
-		if e.buf == nil || e.kind != counted || !bytes.HasPrefix(e.buf.B, head) {
-			continue
-		}
-		switch {
-		case p >= s.log.written: // takes no part in a Write
-			s.log.swap(p, b)
-			s.account()
-		case s.instead[p] != nil || !s.opts.Resumable:
-			b.Free()
-		default:
-			if s.instead == nil {
-				s.instead = make(map[uint64]*Buffer)
-			}
-			s.instead[p] = b
-		}
-		return true
-	}
-	b.Free()
-	return false
 }
