@@ -153,7 +153,7 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool, e *end) {
 	stop()
 	stopQuit()
 	stopKeeping()
-	e.err, e.registered = err, time.Since(start)
+	e.err, e.registered, e.progressed = err, time.Since(start), resumed && l.peer.Session().Progressed()
 	if ctx.Err() == nil && s.quit.Err() == nil && l.wait(a, err) {
 		return
 	}

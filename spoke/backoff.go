@@ -6,8 +6,8 @@ import (
 )
 
 // backoff gives the delays between dials: full jitter under a bound that doubles
-// (protocol section 7). It is reset only after the spoke has been registered for a while, so that a hub that
-// takes registrations and drops them is not stormed.
+// (protocol section 7). It is reset only after the spoke has been registered for a while or a resumed session has
+// advanced, so that a spoke does not storm a hub that takes registrations and drops them.
 type backoff struct {
 	low, high time.Duration
 	tries     int

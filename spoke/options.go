@@ -76,8 +76,9 @@ type Options struct {
 	// RetryAfterMax is the longest Retry-After that the spoke follows; 0 is 2 min. A hub that answers with one is left
 	// alone for that time, while the others (URLs) are dialed.
 	RetryAfterMax time.Duration
-	// BackoffReset is how long the spoke must have been registered for the delays to
-	// begin anew; 0 is 10 s.
+	// BackoffReset is how long the spoke must have been registered for the delays to start at BackoffMin
+	// again; 0 is 10 s. They also do so when a resumed session has advanced (protocol section 7): on a network that
+	// cuts often the calls in flight wait for each delay.
 	BackoffReset time.Duration
 
 	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they end with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -197,4 +198,66 @@ func TestTokenIsAskedForAtEachDial(t *testing.T) {
 			t.Errorf("%q after %d dials", h.Get("Authorization"), wire.Dials())
 		}
 	})
+}
+
+// cutEverySecond cuts n connections of a spoke through a middle, each a second after it was made, and returns how long the
+// spoke was away after each.
+func cutEverySecond(m *middle, s *spoke.Spoke, n int, while func()) (delays []time.Duration) {
+	for range n {
+		while()
+		later(time.Second)
+		m.cut()
+		synctest.Wait()
+		lost := time.Now()
+		_ = s.Ready(m.t.Context())
+		delays = append(delays, time.Since(lost))
+	}
+	return delays
+}
+
+// On a network that cuts every second a session that advances is not held up by ever longer delays; one that does not
+// advance is: since nothing is sent, or since the same frame breaks each connection.
+func TestBackoffIsResetByProgress(t *testing.T) {
+	for name, c := range map[string]struct {
+		call, wall bool
+		long       bool
+	}{
+		"calls are answered":                {call: true},
+		"nothing is sent":                   {long: true},
+		"an answer never passes":            {wall: true, long: true},
+		"calls pass, but one answer before": {call: true, wall: true, long: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				m := newMiddle(t)
+				h := m.hub(own, hub.Options{SessionWindow: time.Hour})
+				s, _ := m.spoke("a", spoke.Options{}, func(r *call.Registry) {
+					echo(r)
+					registered(call.Handle(r, "test.large", func(context.Context, int) (string, error) { return strings.Repeat("x", 10_000), nil }))
+				})
+				invoke := func(operation string) {
+					_, _ = call.Invoke[string](t.Context(), h, operation, "x", call.Timeout(time.Hour))
+				}
+				if c.wall {
+					m.mu.Lock()
+					m.largest = 5_000
+					m.mu.Unlock()
+					go func() { _, _ = call.Invoke[string](t.Context(), h, "test.large", 1, call.Timeout(time.Hour)) }()
+					later(time.Second)
+				}
+				delays := cutEverySecond(m, s, 40, func() {
+					if c.call {
+						go invoke("test.echo")
+					}
+				})
+				longest := slices.Max(delays[20:])
+				if (longest > 5*time.Second) != c.long || !c.long && longest > 400*time.Millisecond {
+					t.Errorf("the longest delay is %v: %v", longest, delays)
+				}
+				if s.Stats().Resumed < 40 {
+					t.Errorf("%+v", s.Stats())
+				}
+			})
+		})
+	}
 }

@@ -70,6 +70,7 @@ type end struct {
 	offered    bool          // a session was offered
 	answered   bool          // the registration was
 	registered time.Duration // how long it was
+	progressed bool          // the session was resumed and has advanced
 	retryAfter time.Duration // the hub asks for at least this
 }
 
@@ -95,8 +96,8 @@ func (s *Spoke) loop(ctx context.Context) error {
 			return e.err
 		}
 		s.last.Store(&e.err)
-		if e.registered >= s.opts.BackoffReset || waited && !s.held.alive() {
-			b.reset() // the tries for a session that is given up say nothing of the next hub
+		if e.registered >= s.opts.BackoffReset || e.progressed || waited && !s.held.alive() {
+			b.reset() // the attempts for a session that is given up say nothing about the next hub
 		}
 		waited = s.held.alive()
 		delay := b.next(0)

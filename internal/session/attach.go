@@ -23,6 +23,7 @@ func (s *Session) attachLocked(c transport.Conn) error {
 		return s.cause
 	}
 	s.setConnLocked(c)
+	s.attached = s.markLocked()
 	s.tellGapsLocked() // of what was dropped while nothing could be written
 	s.startFlushLocked()
 	s.admitLocked()

@@ -128,6 +128,7 @@ type Session struct {
 	index     answerIndex
 	abandoned bool // some frame is to be replaced when the connection is lost
 	stuck     inLine
+	attached  mark // see Progressed
 
 	withdrawn     uint64
 	eventsDropped uint64
