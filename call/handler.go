@@ -12,8 +12,8 @@ import (
 // fails when the call is over; it is for one goroutine at a time. The values
 // belong to the framework once sent; an Envelope without Meta gets one of source
 // "local". A value that is not JSON in UTF-8 ends the call with EXECUTION_ERROR, whatever the
-// handler returns; so does one that is nested deeper than the other side takes (256 levels by
-// default), except that the handler of a stream decides itself what to do about send's error.
+// handler returns; so does one that is nested deeper than the other side accepts (256 levels by
+// default), except that the handler of a stream decides what to do if send returns an error.
 //
 // The context ends when the caller goes away or cancels, when its time is up, or when
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.

@@ -20,12 +20,12 @@ type Identity struct {
 	// Expires is when the credentials that it was taken from are over; zero is
 	// never. An authenticator sets it; it is not passed on with calls.
 	Expires time.Time `json:"-"`
-	// Revoked, if it is not nil, is closed when the credentials end before their time. An
-	// authenticator sets it, and closes it; it is not passed on with calls.
+	// Revoked, if it is not nil, is closed when the credentials are revoked. The
+	// authenticator sets it and closes it; it is not passed on with calls.
 	Revoked <-chan struct{} `json:"-"`
 }
 
-// Ended reports whether the credentials that the identity was taken from have expired or been revoked.
+// Ended reports whether the credentials have expired at now or have been revoked.
 func (id *Identity) Ended(now time.Time) bool {
 	if !id.Expires.IsZero() && !now.Before(id.Expires) {
 		return true

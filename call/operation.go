@@ -60,7 +60,7 @@ func ValidName(name string) bool {
 }
 
 // Validate reports what is wrong with the description; the error wraps
-// [ErrInvalidOperation]. Schemas must be JSON in UTF-8 of at most 250 levels, nothing more is asked of them here.
+// [ErrInvalidOperation]. Schemas must be JSON in UTF-8 of at most 250 levels; nothing else of them is checked.
 func (o *Operation) Validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %q: %s", ErrInvalidOperation, o.Name, fmt.Sprintf(format, args...))

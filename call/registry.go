@@ -13,7 +13,7 @@ import (
 // ErrDuplicateOperation is what [Registry.Register] wraps when the name is taken.
 var ErrDuplicateOperation = errors.New("operation is registered already")
 
-// ErrRegistryFull is what [Registry.Register] wraps when the hub would not take one more operation.
+// ErrRegistryFull is wrapped by the error of [Registry.Register] if the hub would not accept another operation.
 var ErrRegistryFull = errors.New("the registration is full")
 
 // Registry holds the operations that a program serves. The zero value is empty
@@ -34,24 +34,25 @@ type served struct {
 	bytes   int
 }
 
-// Check sets what [Registry.Register] asks before it adds an operation: with the number of operations and the bytes of the JSON of their
-// descriptions as they would be then. An error refuses the operation. check must not call the registry. It is for
-// frameworks that announce the operations, which have a limit; nil, the default, allows every operation.
+// Check sets a function that [Registry.Register] calls before it adds op. Its arguments are the number of operations
+// and the size of the JSON of their descriptions, in bytes, both including op. If it returns an error, Register does not add op and
+// returns the error. It is called with the registry locked and must not use it. Nil, the default, allows every operation.
+// Check is for frameworks whose peers limit what can be announced.
 func (r *Registry) Check(check func(op Operation, operations, bytes int) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.check = check
 }
 
-// Bytes is how many bytes the JSON of all descriptions has.
+// Bytes returns the size of the JSON of all descriptions in bytes, as [Registry.Check] counts it.
 func (r *Registry) Bytes() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.bytes
 }
 
-// Register adds an operation. It fails with [ErrInvalidOperation],
-// [ErrDuplicateOperation], or, where the hub would not take the registration with it, [ErrRegistryFull]. The registry keeps a copy of op; schemas are shared.
+// Register adds an operation. Its error wraps [ErrInvalidOperation], [ErrDuplicateOperation], or, if the hub would not
+// accept a registration that contains the operation, [ErrRegistryFull]. The registry keeps a copy of op; schemas are shared.
 func (r *Registry) Register(op Operation, h Handler) error {
 	if op.Type == "" {
 		op.Type = Query

@@ -51,8 +51,8 @@ type Request struct {
 	ID string
 	// OriginID is the id that the first caller gave it; logs name it.
 	OriginID string
-	// ParentID is, in a handler, the ID of the request of this program of which the call is a part, if there is
-	// one that has not been answered. The framework sets it from the context; what a caller sets is not looked at.
+	// ParentID, in a handler, is the ID of this program's request that the call is a part of, if that request is
+	// still in flight; else it is empty. The framework sets it from the context and ignores what a caller sets.
 	ParentID string
 }
 
@@ -82,17 +82,17 @@ func IdleTimeout(d time.Duration) Option { return func(r *Request) { r.IdleTimeo
 func Credit(n int) Option { return func(r *Request) { r.Credit = n } }
 
 // Metadata sends a JSON object along, unchanged, for the handler to read;
-// `traceparent` goes here. What is not an object in UTF-8, or is nested deeper than the receiver takes, makes the
-// call fail with VALIDATION_ERROR. White space before the object is dropped.
+// `traceparent` belongs here. Metadata that is not a JSON object in UTF-8, or is nested deeper than the receiver accepts,
+// makes the call fail with VALIDATION_ERROR. White space before the object is dropped.
 func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metadata = object } }
 
 // WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.
 func WaitForSpoke() Option { return func(r *Request) { r.WaitForSpoke = true } }
 
 // FailFast makes the call fail with UNAVAILABLE where the only spokes that could answer it are detached: their
-// connections were lost and they have not come back. Without it the call waits for them within its time. It
-// takes precedence over [WaitForSpoke], and is looked at when the hub chooses the spoke: a spoke that is lost
-// while the call is in flight does not end it.
+// connections were lost and they have not reconnected. Without it the call waits for them within its timeout. It
+// takes precedence over [WaitForSpoke]. It applies when the hub chooses the spoke: losing the spoke's connection
+// while the call is in flight does not end the call.
 func FailFast() Option { return func(r *Request) { r.FailFast = true } }
 
 // Idempotent says that the operation may be repeated even after it can have run;
