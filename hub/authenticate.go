@@ -15,27 +15,27 @@ import (
 
 // Authenticator returns who makes a request: a spoke that dials, or a client of the
 // gateway. It may block, for example to ask a database; the request's context bounds
-// it. It is asked once, when the connection is made.
+// it. It is called once for each connection, before the connection is accepted.
 //
-// An error that wraps [ErrUnauthenticated] or [ErrForbidden] refuses the client, which then stops or looks
-// for other credentials (protocol section 1). Every other error means that the credentials could not be checked: it is answered
-// with 503, and the client comes back. So is a panic, and neither an identity nor an error. The text of
-// an error is logged and not sent.
+// An error that wraps [ErrUnauthenticated] or [ErrForbidden] refuses the client, which then stops or obtains
+// other credentials (protocol section 1). Every other error means that the credentials could not be checked: the
+// hub answers 503, and the client reconnects. The same holds for a panic, and for a nil identity with a nil
+// error. The text of an error is logged and not sent.
 //
 // When the identity's Expires has passed or its Revoked is closed, the connection is closed with 4005 within a
-// second, and the spoke comes back into its session with other credentials.
+// second, and the spoke resumes its session with new credentials.
 type Authenticator func(r *http.Request) (*call.Identity, error)
 
-// What the error of an [Authenticator] wraps if it refuses the client.
+// Errors that an [Authenticator] wraps to refuse a client.
 var (
-	// ErrUnauthenticated: the credentials are missing, wrong or expired.
+	// ErrUnauthenticated reports that the credentials are missing, wrong or expired.
 	ErrUnauthenticated = errors.New("not authenticated")
-	// ErrForbidden: the identity is known and may not connect.
+	// ErrForbidden reports that the identity is known and is not allowed to connect.
 	ErrForbidden = errors.New("forbidden")
 )
 
-// Identify calls the authenticator and holds it to its contract: the identity that it returns without an error has an id,
-// and its credentials are valid now. Programs that authenticate requests of their own as the hub does use it.
+// Identify calls the authenticator and enforces its contract: a nil error comes with an identity that has an id and whose
+// credentials are currently valid; a panic becomes an error. A program uses it to authenticate its own requests as the hub does.
 func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {

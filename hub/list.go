@@ -18,7 +18,7 @@ type ListQuery struct {
 	// Limit is how many items a page has at most; 0 is [DefaultListLimit], more than [MaxListLimit] is refused.
 	// A page has fewer where more would not fit into the asker's message size.
 	Limit int `json:"limit,omitempty"`
-	// After is the name behind which the page begins: the Next of the page before. Empty begins with the first.
+	// After is the name after which the page begins, exclusive: the Next of the previous page. If it is empty, the page begins with the first name.
 	After string `json:"after,omitempty"`
 	// Prefix selects the names that begin with it.
 	Prefix string `json:"prefix,omitempty"`
@@ -26,8 +26,8 @@ type ListQuery struct {
 	Operation string `json:"operation,omitempty"`
 	// Selector selects the spokes that have all these labels; in a list of operations, what those serve.
 	Selector map[string]string `json:"selector,omitempty"`
-	// Fields are the members that the items have besides those that name them (spokeId, hubId and generation;
-	// name and spokes); empty is all.
+	// Fields are the JSON members that the items have besides those that identify them (spokeId, hubId and generation;
+	// name and spokes); empty is all. An unknown field is refused.
 	Fields []string `json:"fields,omitempty"`
 }
 
@@ -47,14 +47,14 @@ type Page[T any] struct {
 	Incomplete []Incomplete `json:"incomplete,omitempty"`
 }
 
-// Incomplete names a hub that could not be asked, and why.
+// Incomplete names a hub that did not answer, and the error code.
 type Incomplete struct {
 	// HubID is empty if the directory did not say which other hubs there are.
 	HubID string    `json:"hubId,omitempty"`
 	Code  call.Code `json:"code"`
 }
 
-// IncompleteError reports that an answer lacks what some hubs would have added.
+// IncompleteError reports that an answer lacks the contributions of some hubs.
 type IncompleteError struct{ Hubs []Incomplete }
 
 // Error implements error.
@@ -186,7 +186,7 @@ func (h *Hub) isList(operation string) bool {
 	return operation == spokeList.operation || operation == operationList.operation
 }
 
-// SpokePage returns a page of the spokes of all hubs that the identity may see; nil sees all. Items are
+// SpokePage returns a page of the spokes of all hubs that the identity may see; a nil identity sees all. Items are
 // [SpokeInfo] with the members that the query asks for. A hub that does not answer within ctx, at most 5 s, is
 // in Incomplete. The error is an [*call.Error]: VALIDATION_ERROR, or how ctx ended.
 func (h *Hub) SpokePage(ctx context.Context, id *call.Identity, q ListQuery) (Page[json.RawMessage], error) {
@@ -194,7 +194,7 @@ func (h *Hub) SpokePage(ctx context.Context, id *call.Identity, q ListQuery) (Pa
 }
 
 // OperationPage returns a page of what the identity may call on all hubs, this hub's own operations included;
-// nil sees all. Items are [OperationInfo]. For the rest see [Hub.SpokePage].
+// a nil identity sees all. Items are [OperationInfo]. For the rest see [Hub.SpokePage].
 func (h *Hub) OperationPage(ctx context.Context, id *call.Identity, q ListQuery) (Page[json.RawMessage], error) {
 	return h.checkedPage(ctx, &operationList, id, q)
 }

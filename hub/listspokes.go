@@ -31,14 +31,14 @@ type SpokeInfo struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// SpokeState says whether a spoke can be called now.
+// SpokeState is the state of a spoke, which decides whether it receives calls.
 type SpokeState string
 
 // The states of a spoke.
 const (
 	SpokeConnected SpokeState = "connected"
-	SpokeDetached  SpokeState = "detached" // its connection was lost, and its session waits for another
-	SpokeDraining  SpokeState = "draining" // it finishes its calls and takes no new ones
+	SpokeDetached  SpokeState = "detached" // its connection was lost, and the hub keeps its session
+	SpokeDraining  SpokeState = "draining" // it finishes its calls and accepts no new ones
 )
 
 // spokeList is hub.spokes.

@@ -18,7 +18,8 @@ import (
 
 // Options configure a Hub. They are copied by [New]. What is zero has its default.
 type Options struct {
-	// Authenticate returns who dials, for example [TokenSet.Authenticate]. It is required unless AllowAnonymous is set.
+	// Authenticate returns the identity of a client that dials, for example [TokenSet.Authenticate]. It is
+	// required unless AllowAnonymous is set.
 	Authenticate Authenticator
 	// AllowAnonymous lets everybody in, all as the one identity
 	// [call.Anonymous]. It goes without Authenticate.
@@ -54,7 +55,7 @@ type Options struct {
 	// MaxRegistrationBytes is the largest registration, which the hub keeps; 0 is
 	// 256 KiB. Over it the answer is MESSAGE_TOO_LARGE, then 4501.
 	MaxRegistrationBytes int
-	// MaxDepth is how deep arrays and objects may be nested in a value that the hub takes, from a spoke, over HTTP or from
+	// MaxDepth is how deep arrays and objects may be nested in a value that the hub accepts, from a spoke, over HTTP or from
 	// the embedding program: an input, metadata, an output, the payload of an event, the details of an error. It is
 	// announced to spokes. A scalar has depth 0, [] has 1. 0 is 256; at most 9,900. A value that is deeper fails its
 	// own call or event: VALIDATION_ERROR for a request, EXECUTION_ERROR for a response.
@@ -85,8 +86,8 @@ type Options struct {
 	// MaxWaiting bounds the sessions that wait; 0 is 10,000. Over it a session
 	// ends with its connection.
 	MaxWaiting int
-	// MaxWaitingBytes bounds what the sessions hold that wait for their spokes, all together; 0 is 256 MiB. Over it
-	// they take nothing more. Sessions with a connection are not charged.
+	// MaxWaitingBytes bounds the bytes that all detached sessions hold together; 0 is 256 MiB. Over it
+	// they accept no more frames. Sessions with a connection are not charged.
 	MaxWaitingBytes int64
 
 	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s.
@@ -99,11 +100,11 @@ type Options struct {
 	// WriteTimeout is how long a write may make no progress; 0 is 30 s.
 	WriteTimeout time.Duration
 	// StreamGrace is how long streams continue after Shutdown has begun. Then they end with UNAVAILABLE, which
-	// wraps [ErrDraining], so that one without end does not hold up Shutdown; the cause of a handler's context wraps it too.
+	// wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a handler's context wraps it too.
 	// Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
-	// DrainTimeout is how long a connection that drains may go on with its calls after a newer registration has taken
-	// its spoke id. Then it is closed with 4502; 0 is 60 s.
+	// DrainTimeout is how long a draining connection may continue its calls after a newer registration has taken
+	// its spoke id. Then the hub closes it with 4502; 0 is 60 s.
 	DrainTimeout time.Duration
 	// DrainSpread is the time over which the spokes are asked to come back when
 	// the hub drains; 0 is 5 s.

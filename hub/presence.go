@@ -15,8 +15,8 @@ import (
 const (
 	TopicConnected    = "hub.spoke.connected"
 	TopicDisconnected = "hub.spoke.disconnected"
-	TopicDetached     = "hub.spoke.detached" // its connection was lost, and its session waits
-	TopicResumed      = "hub.spoke.resumed"  // a detached spoke is back in its session
+	TopicDetached     = "hub.spoke.detached" // its connection was lost, and the hub keeps its session
+	TopicResumed      = "hub.spoke.resumed"  // a detached spoke resumed its session
 )
 
 // Presence is the payload of the topics of presence.

@@ -6,8 +6,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
-// ScopeObserve is the scope that an identity needs to see what the hub counts of everyone, also where there is no
-// [Authorizer].
+// ScopeObserve is the scope that an identity needs to read a hub's statistics, also if the hub has no [Authorizer].
 const ScopeObserve = "hub.observe"
 
 // AuthorizeScopes gives an [Authorizer] that permits what a scope of the identity

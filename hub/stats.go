@@ -30,8 +30,8 @@ type Stats struct {
 	Draining      bool   `json:"draining"`
 }
 
-// Stats returns the current counts. They are kept up to date, so that it costs the same however many spokes there
-// are; [Hub.SpokePage] lists the spokes.
+// Stats returns the current counts. Its cost does not depend on the number of spokes; [Hub.SpokePage] lists the
+// spokes.
 func (h *Hub) Stats() Stats {
 	k := &h.counters
 	return Stats{

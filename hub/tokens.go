@@ -17,7 +17,7 @@ import (
 type Token struct {
 	// Secret is the token itself.
 	Secret string
-	// Identity is the identity of a client that has it. Its Revoked belongs to the set of tokens.
+	// Identity is the identity of a client that presents the token. Its Revoked is set by the [TokenSet].
 	Identity call.Identity
 }
 

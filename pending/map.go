@@ -49,7 +49,7 @@ type Options struct {
 	Timeout time.Duration
 	// IdleTimeout bounds the time to the next response of a stream; 0 is no bound.
 	IdleTimeout time.Duration
-	// Owner is for [Map.Owner]; nil is none.
+	// Owner is the value that [Map.Owner] returns; nil is none.
 	Owner any
 	// Done, for a unary request, takes the answer in place of [Request.Next]: it is called once, with what
 	// Next would give, and not if [Request.Leave] or [Request.Drop] came first. It runs on the goroutine that brings
@@ -110,7 +110,7 @@ func (m *Map) SetLimit(n int) {
 	m.limit = n
 }
 
-// CountIn adds the requests in flight to a total that many maps may share, from now on. It is called before the first
+// CountIn counts the requests in flight in total, which many maps may share, from now on. It is called before the first
 // request, if at all.
 func (m *Map) CountIn(total *atomic.Int64) { m.total = total }
 
@@ -213,7 +213,7 @@ func (m *Map) finishLocked(id []byte, err error) (*Request, Outcome) {
 	return r, Delivered
 }
 
-// Owner returns what the request with the id was given as its owner, and whether it is in flight; see [Map.Len].
+// Owner returns the Owner of the request with the id, and whether it is in flight; see [Map.Len].
 func (m *Map) Owner(id string) (owner any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,9 +11,9 @@ const MaxTopicBytes = 256
 
 // ValidTopic returns nil for a topic that can be used: 1 to [MaxTopicBytes]
 // bytes of UTF-8 without control characters, in which no segment is exactly "*"
-// or ">". Segments are what dots and colons separate. There are no wildcards yet: a
-// subscription to "user.*" would hear nothing, so it is refused, and so is publishing there. Anything else
-// is an error that wraps [ErrInvalidTopic] and says what is wrong.
+// or ">". Segments are what dots and colons separate. There are no wildcards: a
+// subscription to "user.*" would receive nothing, so it is refused, and so is publishing to it. Otherwise its
+// error wraps [ErrInvalidTopic] and names the reason.
 func ValidTopic(topic string) error {
 	switch {
 	case topic == "":

@@ -40,9 +40,9 @@ type Options struct {
 	URLs []string
 	// HTTPClient dials; nil is a default one. TLS and proxies are configured there.
 	HTTPClient *http.Client
-	// Header is sent along with the handshake. It has no Authorization if Token is set.
+	// Header is sent with the handshake. It must not have Authorization if Token is set.
 	Header http.Header
-	// Dialer replaces the WebSocket dialer. It goes without HTTPClient.
+	// Dialer replaces the WebSocket dialer. HTTPClient must then be nil.
 	Dialer transport.Dialer
 
 	// MaxInFlight is how many requests are served at once; 0 is 64.
@@ -57,8 +57,8 @@ type Options struct {
 	// MaxMessageBytes, whichever is more.
 	LogBytes int
 
-	// SessionWindow is how long the hub keeps the session when its connection was lost, if that is less than the hub's own
-	// window (hub.Options.SessionWindow): after that time the calls in flight end, and callers find the spoke gone. 0 is the hub's.
+	// SessionWindow is how long the hub keeps the session after its connection is lost, if that is less than the hub's own
+	// window (hub.Options.SessionWindow). Then the calls in flight end with DISCONNECTED, and the spoke is no longer registered. 0 is the hub's.
 	SessionWindow time.Duration
 	// NoSession asks the hub for none: every lost connection then ends the calls in
 	// flight and the subscriptions' flow.
@@ -73,8 +73,8 @@ type Options struct {
 	// to BackoffMax, 0 is 20 s. Each delay is chosen between 0 and that.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
-	// RetryAfterMax is the longest Retry-After that the spoke follows; 0 is 2 min. A hub that answers with one is left
-	// alone for that time, while the others (URLs) are dialed.
+	// RetryAfterMax caps the Retry-After of a hub; 0 is 2 min. The spoke does not dial the URL that answered with it
+	// for that time; it dials the others (URLs) meanwhile.
 	RetryAfterMax time.Duration
 	// BackoffReset is how long the spoke must have been registered for the delays to start at BackoffMin
 	// again; 0 is 10 s. They also do so when a resumed session has advanced (protocol section 7): on a network that
@@ -82,7 +82,7 @@ type Options struct {
 	BackoffReset time.Duration
 
 	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they end with
-	// UNAVAILABLE, which wraps [ErrDraining], so that one without end does not hold up Shutdown; the cause of a handler's context
+	// UNAVAILABLE, which wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a handler's context
 	// wraps it too. Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
 

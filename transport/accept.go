@@ -33,9 +33,9 @@ type AcceptOptions struct {
 	// MaxMessageBytes is the largest message that this side announces to take;
 	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
 	MaxMessageBytes int64
-	// WriteTimeout is for how long the system may take no byte of a write before the connection is dropped;
-	// a write may take any time in all. Where the connection beneath TLS cannot be seen, which is at the end that
-	// accepts, it is for how long it may not take 16 KiB, or 4 KiB once that has taken a second. 0 means 30 s.
+	// WriteTimeout is for how long the system may accept no byte of a write before the connection is dropped;
+	// the whole write may take longer. The end that accepts cannot see the connection beneath TLS: there it is the time within which
+	// the system must accept 16 KiB, or 4 KiB once that has taken a second. 0 means 30 s.
 	WriteTimeout time.Duration
 	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
 	Linger time.Duration
@@ -113,7 +113,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	return &c.socket, nil
 }
 
-// IsHandshake reports whether a request asks for a WebSocket.
+// IsHandshake reports whether a request is a WebSocket handshake.
 func IsHandshake(r *http.Request) bool {
 	for _, line := range r.Header.Values("Upgrade") {
 		for token := range strings.SplitSeq(line, ",") {

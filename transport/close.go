@@ -14,7 +14,7 @@ type CloseCode int
 
 // The codes of protocol section 7, and those of RFC 6455 that the transport itself meets.
 const (
-	// CloseNormal says nothing about the session: proxies send it too. A spoke that leaves sends CloseLeft.
+	// CloseNormal is a lost connection for the session, since proxies send it too. A spoke that leaves sends CloseLeft.
 	CloseNormal CloseCode = 1000
 	// CloseGoingAway ends a connection whose side goes away.
 	CloseGoingAway CloseCode = 1001
@@ -49,7 +49,7 @@ const (
 	CloseSuperseded CloseCode = 4006
 	// CloseResumeElsewhere: another hub holds the session; the answer before it has that hub's URL.
 	CloseResumeElsewhere CloseCode = 4007
-	// CloseLeft (from a spoke): it leaves for good, and its session ends. No proxy sends it.
+	// CloseLeft (from a spoke): it leaves permanently, and its session ends. No proxy sends it.
 	CloseLeft CloseCode = 4008
 
 	// CloseNotAuthenticated: the credentials were refused.

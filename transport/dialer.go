@@ -25,8 +25,8 @@ type WebSocketDialer struct {
 	// MaxMessageBytes is the largest message that this side announces to take;
 	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
 	MaxMessageBytes int64
-	// WriteTimeout is for how long the system may take no byte of a write before the connection is dropped;
-	// a write may take any time in all. 0 means 30 s.
+	// WriteTimeout is for how long the system may accept no byte of a write before the connection is dropped;
+	// the whole write may take longer. 0 means 30 s.
 	WriteTimeout time.Duration
 	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
 	Linger time.Duration
@@ -43,8 +43,8 @@ func (d *WebSocketDialer) Validate() error {
 	return validSubprotocols(d.Subprotocols)
 }
 
-// ValidURL reports why a Dialer of WebSockets would not take a URL: it does not parse, names no host, or its scheme is
-// not ws, wss, http or https. nil is valid. The error shows nothing that may be a secret.
+// ValidURL returns an error if a WebSocket [Dialer] would not accept the URL: it does not parse, names no host, or its scheme is
+// not ws, wss, http or https. The error does not contain the URL, which may hold a secret.
 func ValidURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {

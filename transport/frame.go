@@ -34,7 +34,7 @@ type Frame struct {
 	Deep bool
 }
 
-// ShallowDepth is the nesting up to which ParseFrame leaves Frame.Deep false.
+// ShallowDepth is the nesting of a payload, in levels, up to which [ParseFrame] always leaves [Frame].Deep false.
 const ShallowDepth = 64
 
 // AppendFrame appends the frame to dst and returns the extended slice. The

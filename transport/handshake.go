@@ -34,7 +34,7 @@ type HandshakeError struct {
 // RefusedHeader is the name of the header with which a hub marks its refusals.
 const RefusedHeader = "Hubspoke-Refused"
 
-// The values of RefusedHeader, with which the reason of CloseNotAuthenticated begins too.
+// The values of [RefusedHeader]. The reason of [CloseNotAuthenticated] begins with one of them too.
 const (
 	RefusedUnauthenticated = "unauthenticated"
 	RefusedForbidden       = "forbidden"

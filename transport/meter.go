@@ -1,10 +1,10 @@
 package transport
 
-// Metered is implemented by a Conn that counts what arrives on the wire.
+// Metered is implemented by a [Conn] that counts the frames and bytes that arrive on the wire.
 type Metered interface {
-	// Meter has Read call fn, on its own goroutine, with what has arrived: how many WebSocket frames have begun, control
-	// frames and fragments included, and how many bytes. It is for the reader, while it is not in Read; fn
-	// may close the connection.
+	// Meter sets a function that Read calls, on its goroutine, with the number of WebSocket frames that have begun
+	// since the last call, control frames and fragments included, and the number of bytes. fn
+	// may close the connection. Meter must not be called concurrently with Read.
 	Meter(fn func(frames, bytes int))
 }
 

@@ -18,9 +18,8 @@ type PipeOptions struct {
 	MaxMessageBytes int64
 	// Linger is how long Close waits for the other end's answer. 0 means 1 s.
 	Linger time.Duration
-	// BytesPerSecondToA and BytesPerSecondToB are how fast bytes cross to either end, control frames
-	// included. They cross in fiftieths of a second, and a receiving end that does not read is sent
-	// no more than BufferBytes. 0 means immediately.
+	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end, control frames
+	// included. The bytes cross in steps of a fiftieth of a second, at most BufferBytes ahead of a reader. 0 means no limit.
 	BytesPerSecondToA, BytesPerSecondToB int
 }
 
