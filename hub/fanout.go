@@ -136,8 +136,7 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 	if t.seen != nil {
 		may := t.seen(ev)
 		members = slices.DeleteFunc(slices.Clone(members), func(m *wstarget.Endpoint) bool {
-			c, ok := m.Outlet().(*conn)
-			return ok && !may(c.who())
+			return !may(connOf(m).who())
 		})
 	}
 	if err := t.all.check(ev); err != nil {
@@ -150,7 +149,7 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 	depth := newNesting(ev.Payload)
 	frame := transport.AppendFrame(make([]byte, 0, len(ev.Payload)+len(t.topic)+32), t.topic, ev.Payload)
 	for _, m := range members {
-		if c, ok := m.Outlet().(*conn); ok && depth.over(c.peer.MaxDepth()) {
+		if depth.over(connOf(m).peer.MaxDepth()) {
 			lose(m, t.topic)
 			continue
 		}
@@ -159,13 +158,10 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 }
 
 // lose reports a gap of one to a member in place of an event.
-func lose(m *wstarget.Endpoint, topic string) {
-	if c, ok := m.Outlet().(*conn); ok {
-		c.peer.Session().LoseEvent(topic)
-		return
-	}
-	m.DeliverGap(topic, 1)
-}
+func lose(m *wstarget.Endpoint, topic string) { connOf(m).peer.Session().LoseEvent(topic) }
+
+// connOf returns the spoke whose endpoint m is: newConn makes all of them.
+func connOf(m *wstarget.Endpoint) *conn { return m.Outlet().(*conn) }
 
 // check holds what the core delivers to the rule for payloads, once for all members: other programs may publish
 // there, and a spoke would close its connection. A Local has checked it.

@@ -42,6 +42,5 @@ func (k inLine) next(received, numbered uint64, interval time.Duration) inLine {
 	if first != 0 && k.lasted >= interval {
 		k.count++
 	}
-	k.lasted = 0
 	return k
 }
