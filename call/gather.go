@@ -84,7 +84,7 @@ func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 		jsonscan.RawField("incomplete", &incomplete))
 	switch {
 	case err != nil:
-		r.Err = &Error{Code: CodeDecode, Sent: true, Cause: err, Message: "the hub's gather answered what is no result: " + err.Error()}
+		r.Err = &Error{Code: CodeDecode, Sent: true, Cause: err, Message: "the hub's gather returned an invalid result: " + err.Error()}
 	case incomplete != nil:
 		r.Err = incompleteError(incomplete)
 	case failure != nil:

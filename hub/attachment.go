@@ -57,7 +57,7 @@ func (g *gate) enterWithin(ctx context.Context) error {
 func (g *gate) leave() { <-g.full }
 
 // errWindow is why a session ends whose spoke did not come back in time.
-var errWindow = errors.New("the connection was lost and did not come back in time")
+var errWindow = errors.New("the connection was lost and the session was not resumed in time")
 
 // run reads until the connection ends. It runs on a goroutine of its own, so that
 // the stack of the HTTP handler goes. The connection keeps its place until then.

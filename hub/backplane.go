@@ -61,7 +61,7 @@ var (
 	// ErrHeld says that the id is held by another identity on another hub.
 	ErrHeld = errors.New("hub: the id is held by another identity")
 	// ErrSuperseded says that a newer connection of the same instance is there.
-	ErrSuperseded = errors.New("hub: a newer connection of the spoke is there")
+	ErrSuperseded = errors.New("hub: the spoke has a newer connection")
 	// ErrHubIDInUse says that another hub has the id.
 	ErrHubIDInUse = errors.New("hub: the hub id is in use")
 )

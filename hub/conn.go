@@ -78,7 +78,7 @@ type conn struct {
 const (
 	reasonReplaced   = "replaced by another instance"
 	reasonSuperseded = "superseded by a newer connection"
-	reasonNewer      = "a newer connection of the spoke is there" // the refused one's
+	reasonNewer      = "the spoke has a newer connection" // the refused one's
 )
 
 // profile is what a registration may change.

@@ -53,7 +53,7 @@ func (h *Hub) others(ctx context.Context) ([]string, []Incomplete) {
 	hubs, err := h.directory.Hubs(ctx)
 	hubs = slices.DeleteFunc(hubs, func(id string) bool { return id == h.opts.ID })
 	if err != nil {
-		h.log.Warn().Err(err).Msg("the directory does not name the hubs")
+		h.log.Warn().Err(err).Msg("cannot list the hubs in the directory")
 		return hubs, []Incomplete{{Code: call.CodeUnavailable}}
 	}
 	return hubs, nil

@@ -97,7 +97,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 			run.wg.Go(func() { run.spoke(ctx, c) })
 		case leaving:
 			run.wg.Go(func() {
-				run.failed(c.id, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "spoke " + c.id + " is draining and takes nothing new"})
+				run.failed(c.id, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "spoke " + c.id + " is draining and accepts no new calls"})
 			})
 		}
 	}
@@ -177,7 +177,7 @@ func (g *gathering) answered(spokeID string, size int, result func() json.RawMes
 	if g.held.Add(int64(size)) > gatherBytes { // counted first: many answers may come at the same moment
 		g.held.Add(-int64(size))
 		g.failed(spokeID, &call.Error{Code: call.CodeSlowConsumer, Sent: true,
-			Message: fmt.Sprintf("the results of the gather are not read: %d bytes wait", gatherBytes)})
+			Message: fmt.Sprintf("the results of the gather are not read: over %d bytes are waiting", gatherBytes)})
 		return
 	}
 	b := result()

@@ -67,7 +67,7 @@ func (g *guarded) meter(frames, bytes int) {
 func (g *guarded) limit() {
 	g.hub.rateLimited.Add(1)
 	g.hub.log.Warn().Str("remote", g.RemoteAddr()).Msg("rate limit exceeded; connection closed")
-	g.Close(transport.CloseRateLimit, "too much in too short a time")
+	g.Close(transport.CloseRateLimit, "rate limit exceeded")
 }
 
 // within reports whether that many frames and bytes may come now.

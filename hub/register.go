@@ -265,7 +265,7 @@ func (h *Hub) provide(ops []string) {
 	defer cancel()
 	for _, op := range ops {
 		if err := h.directory.Provide(ctx, h.opts.ID, op); err != nil {
-			h.log.Warn().Err(err).Str("operation", op).Msg("the directory was not told of an operation")
+			h.log.Warn().Err(err).Str("operation", op).Msg("cannot add an operation to the directory")
 		}
 	}
 	if gone := h.table.unserved(ops); len(gone) > 0 { // meanwhile; whoever took them out may have been first
@@ -282,7 +282,7 @@ func (h *Hub) withdraw(ops []string) {
 	ops = h.table.unserved(ops)
 	for _, op := range ops {
 		if err := h.directory.Withdraw(ctx, h.opts.ID, op); err != nil {
-			h.log.Warn().Err(err).Str("operation", op).Msg("the directory was not told that an operation is gone")
+			h.log.Warn().Err(err).Str("operation", op).Msg("cannot withdraw an operation from the directory")
 		}
 	}
 	gone := h.table.unserved(ops)

@@ -146,7 +146,7 @@ func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.T
 		e.Message += "; " + why().Error()
 		return e
 	case <-over:
-		return &call.Error{Code: call.CodeTimeout, Message: "no spoke came in the call's time; " + why().Error(),
+		return &call.Error{Code: call.CodeTimeout, Message: "no spoke was available within the call's timeout; " + why().Error(),
 			Cause: context.DeadlineExceeded}
 	}
 }

@@ -45,7 +45,7 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 		return nil // the next registration says it
 	}
 	if err != nil && !errors.Is(err, call.CodeDisconnected) {
-		l.spoke.log.Error().Err(err).Msg("the hub did not take the changed operations; those of before stay registered")
+		l.spoke.log.Error().Err(err).Msg("the hub refused the changed operations; the earlier ones stay registered")
 	}
 	e, ok := errors.AsType[*call.Error](err)
 	switch {

@@ -47,7 +47,7 @@ var (
 	errRefused    = errors.New("the connection was lost and the session was refused")
 	errMoved      = errors.New("the connection was lost and no hub resumed the session")
 	errLeaving    = errors.New("the spoke is leaving and opens no new session")
-	errWindow     = errors.New("the connection was lost and did not come back in time")
+	errWindow     = errors.New("the connection was lost and the session was not resumed in time")
 )
 
 // newLink makes the session of a registration.

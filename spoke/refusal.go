@@ -51,7 +51,7 @@ func (r *refusals) repeated(token string, now time.Time) error {
 	case r.accepted != nil && *r.accepted == token && now.Sub(r.since) < refusalTime:
 		return nil
 	}
-	return fmt.Errorf("the token that was refused is the only one there is: %w", r.last)
+	return fmt.Errorf("the token was refused and Options.Token returns no other: %w", r.last)
 }
 
 // unauthenticated reports whether a hub has refused the credentials.

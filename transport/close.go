@@ -39,7 +39,7 @@ const (
 	CloseHeartbeatMissed CloseCode = 4001
 	// CloseSlowConsumer: events were not read fast enough.
 	CloseSlowConsumer CloseCode = 4002
-	// CloseRateLimit: too much in too short a time.
+	// CloseRateLimit: rate limit exceeded.
 	CloseRateLimit CloseCode = 4003
 	// CloseIDTaken: the id is held by another identity.
 	CloseIDTaken CloseCode = 4004

@@ -44,7 +44,7 @@ func (d *WebSocketDialer) Validate() error {
 }
 
 // ValidURL returns an error if a WebSocket [Dialer] would not accept the URL: it does not parse, names no host, or its scheme is
-// not ws, wss, http or https. The error does not contain the URL, which may hold a secret.
+// not ws, wss, http or https. Its text contains neither user info nor query of the URL.
 func ValidURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {

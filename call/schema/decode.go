@@ -66,7 +66,7 @@ func decodeObject(d *json.Decoder, depth int) (map[string]any, error) {
 			return nil, errors.New("the name of a member is not a string")
 		}
 		if _, twice := object[name]; twice {
-			return nil, fmt.Errorf("the member %.64q is there twice", name)
+			return nil, fmt.Errorf("duplicate member %.64q", name)
 		}
 		if object[name], err = decodeValue(d, depth); err != nil {
 			return nil, err

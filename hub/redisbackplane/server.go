@@ -34,7 +34,7 @@ func (b *Backplane) checkServer(ctx context.Context) error {
 		return explain("the Redis of the client", err)
 	}
 	if len(denied) > 0 {
-		return fmt.Errorf("%w: the user of the Redis URL may not send what the backplane needs: allow it (its ACL): %s",
+		return fmt.Errorf("%w: the Redis user lacks rights that the backplane needs; add them to its ACL: %s",
 			ErrOptions, strings.Join(denied, ", "))
 	}
 	return nil

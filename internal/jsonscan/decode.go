@@ -15,7 +15,7 @@ type Field struct {
 
 // Decode reads the object in data and hands each known member to its field.
 // Members that no field names are ignored. An error names the member: one that
-// a field knows but that stands there twice, or one whose Set refused it; data
+// a field knows but that is named twice, or one whose Set refused it; data
 // that is no JSON object is a *SyntaxError. Fields before the error have been set.
 // It is meant for cold paths and for fewer than 64 fields; more is an error.
 func Decode(data []byte, fields ...Field) error {
@@ -31,7 +31,7 @@ func Decode(data []byte, fields ...Field) error {
 				continue
 			}
 			if seen>>i&1 != 0 {
-				return fmt.Errorf("member %q stands there twice", string(name))
+				return fmt.Errorf("duplicate member %q", string(name))
 			}
 			seen |= 1 << i
 			if err := fields[i].Set(o.Value()); err != nil {

@@ -58,7 +58,7 @@ func MapField(name string, p *map[string]string) Field {
 				return fmt.Errorf("%q is not a string", key)
 			}
 			if _, twice := m[key]; twice {
-				return fmt.Errorf("%q stands there twice", key)
+				return fmt.Errorf("duplicate key %q", key)
 			}
 			m[key] = value
 		}

@@ -204,7 +204,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	}
 	if running >= p.cfg.MaxInFlight {
 		p.cfg.Counters.Overloaded.Add(1)
-		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
+		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "too many calls in flight (Options.MaxInFlight)"}
 	}
 	p.cfg.Counters.Served.Add(1)
 	if p.inbound == nil {

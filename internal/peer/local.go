@@ -90,7 +90,7 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			e = call.Local(c.in.Request.Operation, nil, time.Now())
 		case <-silence:
 			return &call.Error{Code: call.CodeTimeout, Sent: true, Cause: context.DeadlineExceeded,
-				Message: "the handler of " + c.in.Request.Operation + " sent no response within the call's idle time"}
+				Message: "the handler of " + c.in.Request.Operation + " sent no response within the call's idle timeout"}
 		case <-ctx.Done():
 			return call.ContextError(ctx, true)
 		case <-c.in.ctx.Done(): // also when the handler has returned
@@ -118,7 +118,7 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 func (c *localCall) ended() error {
 	e := call.ContextError(&c.in.ctx, true)
 	if e.Code == call.CodeTimeout {
-		e.Message = "the handler of " + c.in.Request.Operation + " did not answer within the call's time"
+		e.Message = "the handler of " + c.in.Request.Operation + " did not answer within the call's timeout"
 	}
 	return e
 }

@@ -90,7 +90,7 @@ func (p *Peer) oversize(b *session.Buffer) *call.Error {
 func (p *Peer) refused(err error) error {
 	switch {
 	case errors.Is(err, pending.ErrFull):
-		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "as many calls in flight as may be"}
+		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "too many calls in flight (Options.MaxInFlight)"}
 	default:
 		return p.disconnected(err, false)
 	}
@@ -99,7 +99,7 @@ func (p *Peer) refused(err error) error {
 func (p *Peer) notSent(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, session.ErrNoRoom):
-		return &call.Error{Code: call.CodeTimeout, Message: p.from("took no request within the call's time"), Cause: context.DeadlineExceeded}
+		return &call.Error{Code: call.CodeTimeout, Message: p.from("accepted no request within the call's timeout"), Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return call.ContextError(ctx, false)
 	default:
@@ -155,10 +155,10 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 		return &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "more responses came than the reader takes"}
 	case errors.Is(err, pending.ErrTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("the call's time was up"),
-			Message: o.peer.from("did not answer within the call's time"), Cause: context.DeadlineExceeded}
+			Message: o.peer.from("did not answer within the call's timeout"), Cause: context.DeadlineExceeded}
 	case errors.Is(err, pending.ErrIdleTimeout):
 		return &call.Error{Code: call.CodeTimeout, Sent: o.Abort("no response in the idle time"),
-			Message: o.peer.from("sent no response within the call's idle time"), Cause: context.DeadlineExceeded}
+			Message: o.peer.from("sent no response within the call's idle timeout"), Cause: context.DeadlineExceeded}
 	case errors.Is(err, pending.ErrClosed):
 		return &call.Error{Code: call.CodeAborted, Sent: true, Message: "the call was left"}
 	default:

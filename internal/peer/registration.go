@@ -224,7 +224,7 @@ func parseOperations(raw []byte) ([]call.Operation, error) {
 			return nil, err
 		}
 		if names[op.Name] {
-			return nil, fmt.Errorf("operation %q is there twice", op.Name)
+			return nil, fmt.Errorf("duplicate operation %q", op.Name)
 		}
 		if strings.HasPrefix(op.Name, "hub.") {
 			return nil, fmt.Errorf("operation %q: names that begin with hub. are the hub's", op.Name)

@@ -98,7 +98,7 @@ func (w *wireRequest) parse(payload []byte, now time.Time) error {
 			continue
 		}
 		if s.twice(bit) {
-			bad = errors.Join(bad, fmt.Errorf("%s is there twice", name))
+			bad = errors.Join(bad, fmt.Errorf("duplicate member %q", name))
 			continue
 		}
 		if jsonscan.IsNull(raw) && bit != bitInput {
@@ -281,7 +281,7 @@ func parseIdentity(raw []byte) (*call.Identity, error) {
 		var actions []string
 		name := string(o.Name())
 		if _, twice := id.Resources[name]; twice {
-			return nil, fmt.Errorf("identity.resources: %q is there twice", name)
+			return nil, fmt.Errorf("identity.resources: duplicate member %q", name)
 		}
 		one := append(append([]byte(`{"r":`), o.Value()...), '}')
 		if err := jsonscan.Decode(one, jsonscan.StringsField("r", &actions)); err != nil {

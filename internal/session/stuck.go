@@ -10,7 +10,7 @@ const stuckConnections = 3
 
 // ErrStuck says that one frame was first in line on 3 connections that each lasted the heartbeat interval: it would never arrive, and
 // nothing behind it.
-var ErrStuck = errors.New("session: the same frame was first in line on 3 connections that each lasted the heartbeat interval")
+var ErrStuck = errors.New("session: the same frame was first in the queue on 3 connections that each lasted the heartbeat interval")
 
 // inLine counts the connections on which one frame was first in line.
 type inLine struct {

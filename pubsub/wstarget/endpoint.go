@@ -184,7 +184,7 @@ func (e *Endpoint) subscribe(topic string) {
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.opts.MaxTopics:
-		e.deny(&Denial{ActionSubscribe, topic, "OVERLOADED", "subscribed to as many topics as may be"})
+		e.deny(&Denial{ActionSubscribe, topic, "OVERLOADED", "too many topics (hub.Options.MaxTopics)"})
 	default:
 		e.startJoinLocked(topic)
 	}
