@@ -28,6 +28,7 @@ func TestRatesCountTheWire(t *testing.T) {
 		"fragments, bytes":  {first: []byte{0x01, 0x80, 1, 2, 3, 4}, again: fragment, o: hub.Options{BytesPerSecond: 1 << 10, MaxMessageBytes: 4 << 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for its linger time
 			h := stuckHub(t, &c.o)
 			var raw net.Conn
 			dial := func(ctx context.Context, network, address string) (net.Conn, error) {

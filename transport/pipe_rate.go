@@ -12,7 +12,7 @@ type transit struct {
 }
 
 // moveSteps is how many times per second bytes arrive.
-const moveSteps = 50
+const moveSteps = 20
 
 // size is what the item counts on the wire.
 func (i *pipeItem) size() int {
