@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -28,7 +29,8 @@ type middle struct {
 	toHub   transport.Conn
 	swallow int // so many connections to come are cut when a hub has sent something, which is lost
 	refuse  map[string]error
-	largest int // a larger message of a spoke does not pass, nor anything behind it; 0: no bound
+	closed  []transport.CloseCode // with which spokes have closed
+	largest int                   // a larger message of a spoke does not pass, nor anything behind it; 0: no bound
 }
 
 func newMiddle(t *testing.T) *middle {
@@ -71,6 +73,13 @@ func (m *middle) swallowNext(n int) {
 	m.swallow = n
 }
 
+// closes returns the codes with which spokes have closed.
+func (m *middle) closes() []transport.CloseCode {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.closed)
+}
+
 func (m *middle) dials() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -105,6 +114,11 @@ func (m *middle) pump(from, to transport.Conn, swallow bool) {
 	for {
 		data, err := from.Read()
 		if ce, ok := errors.AsType[*transport.CloseError](err); ok {
+			m.mu.Lock()
+			if from == m.toSpoke && ce.Remote {
+				m.closed = append(m.closed, ce.Code)
+			}
+			m.mu.Unlock()
 			to.Close(ce.Code, ce.Reason)
 			return
 		}

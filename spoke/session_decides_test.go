@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -88,6 +89,9 @@ func TestLeavingEndsTheSession(t *testing.T) {
 				}
 				if reason := <-left; reason != "left" {
 					t.Errorf("reason %q", reason)
+				}
+				if got := m.closes(); !slices.Equal(got, []transport.CloseCode{transport.CloseLeft}) {
+					t.Errorf("on the wire the spoke closed with %v, want 4008", got)
 				}
 				cancel()
 			})
