@@ -28,12 +28,19 @@ type events struct {
 type subscription struct {
 	topic     string
 	listeners int
-	live      chan struct{} // closed when it has been live once, or has failed for good
-	settled   bool          // live is closed
-	err       error         // set before live is closed
-	stop      func()        // on the session of the moment
-	deaf      bool          // the hub has ended it, or did not take it back
+	answer    *answer // to the listener that asked first, or first after it was deaf
+	stop      func()  // on the session of the moment
+	deaf      bool    // the hub has refused or ended it
 }
+
+// answer is what the hub answers to a subscription that listeners wait for.
+type answer struct {
+	done    chan struct{} // closed when the subscription has been live once, or is refused
+	settled bool          // done is closed; guarded by the mu of events
+	err     error         // set before done is closed
+}
+
+func newAnswer() *answer { return &answer{done: make(chan struct{})} }
 
 var _ pubsub.EventTarget = (*events)(nil)
 
@@ -82,7 +89,7 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	if err != nil {
 		return nil, err
 	}
-	sub, live, err := e.join(topic)
+	sub, answer, err := e.join(topic)
 	if err != nil {
 		unlisten()
 		return nil, err
@@ -90,10 +97,8 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	var once sync.Once
 	stop = func() { once.Do(func() { unlisten(); e.leave(sub) }) }
 	select {
-	case <-live:
-		e.mu.Lock()
-		err = sub.err
-		e.mu.Unlock()
+	case <-answer.done:
+		err = answer.err
 	case <-ctx.Done():
 		if err = context.Cause(ctx); e.spoke.current() == nil {
 			err = e.spoke.unregistered(err)
@@ -106,7 +111,7 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	return stop, nil
 }
 
-func (e *events) join(topic string) (*subscription, <-chan struct{}, error) {
+func (e *events) join(topic string) (*subscription, *answer, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -114,19 +119,19 @@ func (e *events) join(topic string) (*subscription, <-chan struct{}, error) {
 	}
 	sub := e.topics[topic]
 	if sub != nil && sub.deaf { // who comes now asks the hub again, for all
-		sub.deaf, sub.settled, sub.err, sub.live = false, false, nil, make(chan struct{})
+		sub.deaf, sub.answer = false, newAnswer()
 		e.subscribeLocked(sub)
 	}
 	if sub == nil {
 		if e.topics == nil {
 			e.topics = make(map[string]*subscription)
 		}
-		sub = &subscription{topic: topic, live: make(chan struct{})}
+		sub = &subscription{topic: topic, answer: newAnswer()}
 		e.topics[topic] = sub
 		e.subscribeLocked(sub)
 	}
 	sub.listeners++
-	return sub, sub.live, nil
+	return sub, sub.answer, nil
 }
 
 func (e *events) leave(sub *subscription) {
@@ -169,7 +174,7 @@ func (e *events) subscribeLocked(sub *subscription) {
 		return
 	}
 	gap := func() {}
-	if sub.settled {
+	if sub.answer.settled {
 		gap = sync.OnceFunc(func() { e.deliver(pubsub.Event{Topic: sub.topic, Gap: true}) })
 	}
 	l.wg.Go(func() {
@@ -192,22 +197,24 @@ func (e *events) subscribed(sub *subscription, stop func(), err error) {
 	denial, denied := errors.AsType[*wstarget.Denial](err)
 	e.mu.Lock()
 	current := e.topics[sub.topic] == sub
+	deaf := false
 	switch {
 	case err == nil && current:
 		sub.stop, stop, sub.deaf = stop, nil, false
 		e.settleLocked(sub, nil)
-	case denied && !sub.settled:
-		if current {
-			delete(e.topics, sub.topic)
-		}
+	case denied && !sub.answer.settled:
+		sub.deaf = true // those who wait leave it; others may have listened before
 		e.settleLocked(sub, denial)
 	case denied:
-		sub.deaf = true
+		sub.deaf, deaf = true, true
 		e.spoke.log.Error().Err(denial).Msg("the hub does not take a subscription back; its listeners hear nothing")
 	}
 	e.mu.Unlock()
 	if stop != nil { // nobody listens any more
 		stop()
+	}
+	if deaf {
+		e.deliver(pubsub.Event{Topic: sub.topic, Gap: true}) // without end, as in ended
 	}
 }
 
@@ -231,9 +238,9 @@ func (e *events) ended(l *link, topic string) {
 }
 
 func (e *events) settleLocked(sub *subscription, err error) {
-	if !sub.settled {
-		sub.settled, sub.err = true, err
-		close(sub.live)
+	if a := sub.answer; !a.settled {
+		a.settled, a.err = true, err
+		close(a.done)
 	}
 }
 
