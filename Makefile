@@ -71,7 +71,7 @@ race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=.
 	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)
 
 # The programs and configurations are taken from the page itself. Debian keeps nginx where only root looks.
-operations: redis ## run what docs/operations.md says, which needs nginx and redis-sentinel
+operations: redis ## run every example of docs/operations.md; needs nginx and redis-sentinel
 	@PATH="$$PATH:/usr/sbin"; for program in nginx redis-sentinel; do command -v $$program >/dev/null 2>&1 \
 	  || { echo "$$program is missing (Debian: apt-get install nginx-light redis-sentinel)"; exit 1; }; done
 	$(GO) vet -tags operations ./internal/operations

@@ -25,7 +25,7 @@ func AppendErrorMembers(dst []byte, e *Error) []byte {
 }
 
 // appendDetails writes `details` without its closing brace. What the handler
-// says there of `sent` gives way to what is so. Details that are no JSON object are left out.
+// wrote there for `sent` is replaced by the actual value. Details that are not a JSON object are left out.
 func appendDetails(dst []byte, e *Error) []byte {
 	dst = append(dst, `{"sent":`...)
 	dst = appendBool(dst, e.Sent)
@@ -65,7 +65,7 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 // ParseError reads the members that [AppendErrorMembers] writes; others are
 // ignored. What is left out or unreadable takes the protocol's defaults: an unknown or
 // malformed code is EXECUTION_ERROR, retryable is false, and sent is what the
-// table says of the code; it is no part of Details. It never fails and keeps nothing of payload.
+// table has for the code; it is not part of Details. It never fails and keeps nothing of payload.
 func ParseError(payload []byte) *Error {
 	var code, message string
 	e := &Error{}
@@ -95,7 +95,7 @@ func ParseError(payload []byte) *Error {
 	return e
 }
 
-// withoutSent gives what a program wrote into details, nil if that is nothing.
+// withoutSent returns details without the member sent, nil if no other member is left.
 func withoutSent(details []byte) json.RawMessage {
 	o := jsonscan.Open(details)
 	out := appendOthers(nil, &o)

@@ -93,7 +93,7 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 }
 
 // accept registers the spoke and starts its reader. If it returns true the
-// reader's end will give up the admission.
+// reader's end will release the admission.
 func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
 	t = h.guard(t)
 	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}

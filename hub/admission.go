@@ -15,7 +15,7 @@ type admission struct {
 	id     string // of the identity, if seated
 }
 
-// rejection is why a connection is not admitted now. The client comes back.
+// rejection is the reason why a connection is not admitted now. The client reconnects.
 type rejection struct {
 	status int
 	reason string
@@ -42,7 +42,7 @@ func (h *Hub) enterConnection() (*admission, *rejection) {
 	return a, nil
 }
 
-// seat counts the connection for its identity. If the identity has too many it gives up the admission.
+// seat counts the connection for its identity. If the identity has too many, it releases the admission.
 func (a *admission) seat(id *call.Identity, remote string) *rejection {
 	h := a.hub
 	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
@@ -55,7 +55,7 @@ func (a *admission) seat(id *call.Identity, remote string) *rejection {
 	return nil
 }
 
-// leave gives the place up.
+// leave releases the admission.
 func (a *admission) leave() {
 	if a.seated {
 		a.hub.seats.leave(a.id)

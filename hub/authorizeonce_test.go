@@ -17,7 +17,7 @@ import (
 	"github.com/alkdev/hubspoke/spoke"
 )
 
-// asked is an authorizer that records what it is asked and refuses what it is told to.
+// asked is an authorizer that records its calls and refuses the configured ones.
 type asked struct {
 	mu   sync.Mutex // guards the fields below
 	seen []hub.Action

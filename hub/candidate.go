@@ -19,7 +19,7 @@ const (
 	lacking           // it does not serve the operation, or has other labels
 	forbidden         // the identity may not call it there
 	leaving           // it drains
-	lost              // its connection was lost, and may come back
+	lost              // its connection was lost, and its session may be resumed
 	full              // it takes no more calls now
 )
 
@@ -55,7 +55,7 @@ func (h *Hub) detached(req *call.Request, parent *peer.Inbound) *call.Error {
 			}
 		}
 	}
-	if last == nil { // it came back, or ended, in between
+	if last == nil { // it resumed or ended meanwhile
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Cause: errDetached,
 			Message: "the spoke that serves " + req.Operation + " was detached"}
 	}
@@ -132,7 +132,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, parent *peer.Inbound, 
 	return best, why
 }
 
-// suits says whether c can answer the request, its load aside. A spoke that leaves answers only calls
+// suits reports whether c can answer the request, regardless of its load. A draining spoke answers only calls
 // that are part of one that it waits for itself.
 func (h *Hub) suits(c *conn, req *call.Request, parent *peer.Inbound) verdict {
 	p, waiting := h.table.view(c)

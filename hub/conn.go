@@ -50,7 +50,7 @@ type conn struct {
 	attempt    int64
 	profile    profile
 	retired    string    // why it was taken out of the table; "" while it is in
-	waiting    bool      // its connection was lost, and may come back
+	waiting    bool      // its connection was lost, and its session may be resumed
 	detachedAt time.Time // when that happened; zero while it has one
 	newer      *Record   // on another hub, known before this one had its generation; nil for none
 
@@ -218,7 +218,7 @@ func (c *conn) retire(code transport.CloseCode, reason string) {
 }
 
 // displace takes the id, the record and the subscriptions from a connection that drains, for a newer registration
-// of its id. The table has done so already. Its calls in flight go on, until its time is up.
+// of its id. The table has already done so. Its calls in flight continue until the drain timeout.
 func (c *conn) displace() {
 	c.hub.departed(c, "replaced")
 	c.events.Close()
@@ -300,7 +300,7 @@ func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	if in.Request.Operation == peer.OperationRegister {
 		return c.registerAgain(in)
 	}
-	// What the request says of itself is never believed; of its parent only what is in flight is left.
+	// Ignore the identity that the request contains, and its parent unless that is in flight.
 	in.Request.Identity = c.who()
 	if c.hub.draining.Load() && in.Request.ParentID == "" {
 		return draining()

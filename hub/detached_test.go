@@ -97,7 +97,7 @@ func TestPresenceOfADetachedSpoke(t *testing.T) {
 	}
 }
 
-// Whoever calls a detached spoke learns that it is detached, and since when; with FailFast immediately.
+// The error of a call to a detached spoke names the spoke and the time of the loss; with FailFast immediately.
 func TestErrorsNameTheDetachedSpoke(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, SessionWindow: time.Hour})
@@ -120,7 +120,7 @@ func TestErrorsNameTheDetachedSpoke(t *testing.T) {
 				}
 			}
 		}
-		for name, c := range callers { // without it the call waits, and then says why it did
+		for name, c := range callers { // without it the call waits, and its error then names the reason
 			_, err := call.Invoke[string](t.Context(), c, "test.who", nil, call.To("w"), call.Timeout(7*time.Second))
 			ago := fmt.Sprintf("spoke w is detached (connection lost %d s ago)", int(time.Since(lostAt(t, net.Hub)).Seconds()))
 			if !errors.Is(err, call.CodeTimeout) || name == "hub" && !strings.Contains(err.Error(), ago) {

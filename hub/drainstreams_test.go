@@ -70,7 +70,7 @@ func (e *ends) endless(t *testing.T, r *call.Registry, name string, every time.D
 	}))
 }
 
-// Streams without end get their time when the hub shuts down, and are then told why they end.
+// Endless streams continue for StreamGrace when the hub shuts down; then they end with the reason.
 func TestShutdownEndsStreams(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var e ends
@@ -113,7 +113,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 		go func() { down <- a.Hub.Shutdown(t.Context()) }()
 		later(4900 * time.Millisecond)
 		if got := e.take(); len(got) != 0 {
-			t.Errorf("ended before the grace is over: %v", got)
+			t.Errorf("ended before StreamGrace: %v", got)
 		}
 		if err := <-down; err != nil || time.Since(start) > 14*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))

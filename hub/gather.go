@@ -93,7 +93,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	made := peer.InboundFrom(ctx)
 	for _, c := range h.table.serving(g.operation) {
 		switch h.suits(c, req, made) {
-		case suitable, lost: // one that is lost may come back in time
+		case suitable, lost: // a lost one may resume in time
 			run.wg.Go(func() { run.spoke(ctx, c) })
 		case leaving:
 			run.wg.Go(func() {
@@ -194,7 +194,7 @@ func (g *gathering) failed(spokeID string, e *call.Error) {
 }
 
 // elsewhere asks the other hubs for what their spokes answer. A hub that cannot be asked, or whose results end
-// early, is noted: nobody knows which spokes it has.
+// early, is recorded as incomplete: its spokes are unknown.
 func (g *gathering) elsewhere(ctx context.Context, in json.RawMessage) {
 	h := g.hub
 	if h.alone() {
@@ -234,7 +234,7 @@ func (g *gathering) lacks(hubID string, e *call.Error) {
 	g.incomplete = append(g.incomplete, Incomplete{hubID, e.Code})
 }
 
-// gatherCall makes one call of a gather. The error of a spoke that is detached says so.
+// gatherCall makes one call of a gather. If the spoke is detached, the error names it and the time of the loss.
 func (h *Hub) gatherCall(ctx context.Context, c *conn, req *call.Request) ([]byte, error) {
 	if since := h.table.detachedSince(c); !since.IsZero() && req.FailFast {
 		return nil, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: detachedMessage(c.id, since)}

@@ -102,7 +102,7 @@ func TestGatherHoldsItsBoundAtOneMoment(t *testing.T) {
 	}
 }
 
-// A spoke that drains takes no part in a gather, and the gather says so.
+// A gather does not call a draining spoke, and reports it.
 func TestGatherNamesDrainingSpokes(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)

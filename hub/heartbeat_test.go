@@ -99,7 +99,7 @@ func TestSilenceAfterTrafficIsNoticed(t *testing.T) {
 	})
 }
 
-// What an idle connection costs: per interval one frame each way, and nobody pings.
+// An idle connection costs one frame in each direction per interval, and no WebSocket pings.
 func TestIdleConnectionSendsOneFrameEachWay(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h, s, _, end := slowSpoke(t, &hub.Options{}, &spoke.Options{}, transport.PipeOptions{}, func(*call.Registry) {})

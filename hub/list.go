@@ -49,7 +49,7 @@ type Page[T any] struct {
 
 // Incomplete names a hub that did not answer, and the error code.
 type Incomplete struct {
-	// HubID is empty if the directory did not say which other hubs there are.
+	// HubID is empty if the directory did not name the other hubs.
 	HubID string    `json:"hubId,omitempty"`
 	Code  call.Code `json:"code"`
 }
@@ -85,7 +85,7 @@ type listKind struct {
 	merge func([]listItem) []listItem // of items sorted by key, those that stay
 }
 
-// listItem is an item as it stands in the answer, with what pages of several hubs are merged by.
+// listItem is an item as it is encoded in the answer, with the keys by which pages of several hubs are merged.
 type listItem struct {
 	key string
 	raw json.RawMessage
@@ -215,7 +215,7 @@ func (h *Hub) page(ctx context.Context, k *listKind, id *call.Identity, q *ListQ
 	return h.pageOf(ctx, k, id, q, room, hubs, incomplete)
 }
 
-// pageOf makes a page of what this hub and the given ones have.
+// pageOf merges the items of this hub and of the pages of others into a page.
 func (h *Hub) pageOf(ctx context.Context, k *listKind, id *call.Identity, q *ListQuery, room int64, hubs []string, incomplete []Incomplete) (Page[json.RawMessage], error) {
 	share := max(room/int64(len(hubs)+1), 64<<10)
 	in, err := json.Marshal(struct {
@@ -441,7 +441,7 @@ func everything[T any](ctx context.Context, h *Hub, k *listKind, id *call.Identi
 	return list, nil
 }
 
-// answerTime is the time that other hubs have, so that what they say still reaches the caller in the call's time.
+// answerTime is the timeout for other hubs, so that their answers still reach the caller within the call's timeout.
 func answerTime(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {

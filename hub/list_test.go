@@ -351,7 +351,7 @@ func TestListsAreFilteredBeforeTheyAreCut(t *testing.T) {
 	})
 }
 
-// What hubs cannot be asked is said, by code, for lists and for gathers; what the others have comes all the same.
+// Lists and gathers report the hubs that did not answer, by code, and still contain the items of the others.
 func TestAnswersThatLackAHubSaySo(t *testing.T) {
 	for name, cut := range map[string]struct {
 		directory, links bool
@@ -412,7 +412,7 @@ func wantIncomplete(t *testing.T, err error, want hub.Incomplete) {
 
 var errAway = errors.New("away")
 
-// blindDirectory does not say who is there.
+// blindDirectory does not list the hubs.
 type blindDirectory struct{ hub.Directory }
 
 func (blindDirectory) Hubs(context.Context) ([]string, error)              { return nil, errAway }

@@ -109,7 +109,7 @@ func (h *Hub) sight(id *call.Identity, q *ListQuery) func(*conn) bool {
 	}
 }
 
-// operationInfo describes an operation; it returns false if the identity sees nobody who serves it, or may not call it.
+// operationInfo describes an operation; it returns false if the identity sees no spoke that serves it, or may not call it.
 func (h *Hub) operationInfo(id *call.Identity, name string, mine map[string]call.Operation, sees func(*conn) bool) (OperationInfo, bool) {
 	var info OperationInfo
 	if h.allow(id, Call, name) != nil {

@@ -68,7 +68,7 @@ func TestReaderThatPanics(t *testing.T) {
 								t.Errorf("%s: %v", who, err)
 							}
 						case <-time.After(time.Minute):
-							t.Errorf("%s: the handler goes on", who)
+							t.Errorf("%s: the handler is still running", who)
 						}
 					}
 				}

@@ -65,7 +65,7 @@ func (h *Hub) registerNew(c *conn, a *arrival) error {
 	}
 	h.clear(got)
 	if older := cmp.Or(got.older, got.displaced); older != nil {
-		defer h.withdraw(older.offered()) // after the newer one has said what it offers
+		defer h.withdraw(older.offered()) // after the newer one has registered its operations
 	}
 	return h.admit(c, a)
 }

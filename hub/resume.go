@@ -77,7 +77,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 		now.reading.Done()
 		return err
 	}
-	if h.draining.Load() { // the spoke has to hear it on each connection
+	if h.draining.Load() { // the spoke has to receive it on each connection
 		c.sayDrain()
 	}
 	if c.drained.Load() { // Shutdown has closed the connection before

@@ -24,7 +24,7 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the hub") }
 
-// Shutdown drains the hub. It refuses new connections and new calls, announces to every spoke when to come back,
+// Shutdown drains the hub. It refuses new connections and new calls, announces to every spoke when to reconnect,
 // waits for the calls in flight, and closes the connections with 1012. Streams are ended after
 // [Options.StreamGrace]. A hub that is alone keeps its connections until nothing is in flight on any of them, since a spoke that
 // leaves earlier has nowhere to go; where there are other hubs, a spoke leaves as soon as nothing is in flight on its own connection.
@@ -150,7 +150,7 @@ func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 	c.draining.Store(true)
 	c.sayDrain()
-	if c.peer.Session().Attached() || c.busy() { // a spoke whose connection was lost may come back for its calls
+	if c.peer.Session().Attached() || c.busy() { // a detached spoke may resume and finish its calls
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
 		<-last
 		_ = c.peer.Idle(ctx)

@@ -16,7 +16,7 @@ import (
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
-// What the hub counts of its spokes is what the spokes add up to, while calls run, when spokes are lost, and when all is over.
+// The hub's counts equal the sums over its spokes, while calls run, when spokes are lost, and at the end.
 func TestStatsAreWhatTheSpokesAddUpTo(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, EventBytes: 1 << 10})
@@ -61,7 +61,7 @@ func TestStatsAreWhatTheSpokesAddUpTo(t *testing.T) {
 		}
 		check("at the end", 0, 0, 5, 0)
 
-		// Events that are dropped are counted for good, and what is queued goes with the session.
+		// Dropped events stay counted; queued ones are counted until the session ends.
 		idle := net.Hub.Stats().QueuedBytes // what the other spokes have not acknowledged yet
 		near := rawSpoke(t, net.Hub, &call.Identity{ID: "one"}, `{"spokeId":"slow"}`)
 		if err := near.Write([][]byte{[]byte(`{"type":"__subscribe","payload":{"topic":"t"}}`)}); err != nil {

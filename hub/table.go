@@ -26,7 +26,7 @@ type table struct {
 	// namesVersion rises when an operation has its first provider or loses its last.
 	namesVersion uint64
 	closed       bool
-	change       chan struct{} // closed at the next change; nil while nobody waits
+	change       chan struct{} // closed at the next change; nil while no call waits
 }
 
 // claim is what became of an attempt to hold an id.
@@ -154,7 +154,7 @@ func (t *table) restore(c *conn, p profile) (first, last []string, ok bool) {
 	return first, last, true
 }
 
-// renumber notes the generation that the directory has given c. It is false if c has been taken out.
+// renumber sets the generation of c to the one from the directory. It returns false if c was removed.
 func (t *table) renumber(c *conn, generation int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

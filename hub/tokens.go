@@ -13,7 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
-// Token is a bearer token and the identity that it stands for.
+// Token is a bearer token and the identity of a client that presents it.
 type Token struct {
 	// Secret is the token itself.
 	Secret string

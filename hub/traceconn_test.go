@@ -227,7 +227,7 @@ func (r *traceRun) said() (out []string) {
 		c.mu.Unlock()
 	}
 	for _, h := range r.hubs() {
-		for _, l := range slices.Sorted(slices.Values(h.take())) { // what happens at once has no order
+		for _, l := range slices.Sorted(slices.Values(h.take())) { // events at the same virtual time have no order
 			out = append(out, h.name+"< "+r.names.shorten(l))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-// A bad value fails its own call or event, and nobody else notices: on one hub, and across two.
+// A bad value fails only its own call or event: on one hub, and across two.
 func TestBadValues(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, from, to *hubtest.Network){"calls": badvalues.Calls, "events": badvalues.Events} {
 		t.Run(name+" on one hub", func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestErrorTexts(t *testing.T) {
 	})
 }
 
-// A caller that cannot decode the answer gets an error of its own kind, which says that the handler has run.
+// A caller that cannot decode the answer gets DECODE_ERROR with Sent true.
 func TestDecodeError(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		n := hubtest.New(t, nil)

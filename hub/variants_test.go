@@ -140,7 +140,7 @@ func wantVariants(t *testing.T, h *hub.Hub, want bool) {
 	}
 }
 
-// What spokes of different hubs say is merged.
+// Descriptions by spokes of different hubs are merged.
 func TestVariantsOfTwoHubs(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)

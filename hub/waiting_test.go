@@ -52,7 +52,7 @@ func TestWaitingForASpokeEnds(t *testing.T) {
 	}
 }
 
-// An operation that its last provider gives up is called nowhere, listed nowhere, and no hub counts as serving it.
+// An operation that its last provider withdraws cannot be called and is not listed on any hub.
 func TestOperationGivenUp(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		bp := hub.NewMemoryBackplane()

@@ -13,7 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// register registers on a fresh connection. It offers the session that the spoke holds; the hub's answer says
+// register registers on a fresh connection. It offers the session that the spoke holds; the hub's answer shows
 // whether that was resumed or a new one begins, and then the old one has ended. A spoke that leaves begins none.
 func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error) {
 	a := &attachment{conn: conn, changed: s.operations.Changed()}
@@ -173,7 +173,7 @@ func (l *link) wait(a *attachment, err error) bool {
 }
 
 // keepsSession reports after which ends of a connection the spoke offers its session (protocol section 7): the hub knows
-// whether it still has it. HubDrains says that the hub has sent __drain on this connection.
+// whether the hub resumed it. HubDrains reports that the hub has sent __drain on this connection.
 func keepsSession(err error, hubDrains bool) bool {
 	ce, ok := errors.AsType[*transport.CloseError](err)
 	switch {

@@ -52,7 +52,7 @@ func (d *dialLog) take() ([]string, []time.Time) {
 
 const otherURL = "ws://other.example.com/spoke"
 
-// A spoke that keeps a session dials the hub that has it, soon and often, until the window is over, and only then its next
+// A spoke that keeps a session dials the hub that has it, soon and often, until the window expires, and only then its next
 // URL. Where nothing listens there is no session either: then it takes the next URL immediately. Without a session it
 // takes the URLs in turn.
 func TestOrderOfDialing(t *testing.T) {
@@ -62,12 +62,12 @@ func TestOrderOfDialing(t *testing.T) {
 		noSession bool
 		stays     bool // it dials the first URL only, as long as the session may wait
 	}{
-		"the hub does not answer":   {errors.New("no route"), false, true},
-		"nothing listens":           {syscall.ECONNREFUSED, false, false},
-		"without a session":         {errors.New("no route"), true, false},
-		"no session, nobody there":  {syscall.ECONNREFUSED, true, false},
-		"the hub answers with 503":  {&transport.HandshakeError{Status: http.StatusServiceUnavailable}, false, true},
-		"503 without a session too": {&transport.HandshakeError{Status: http.StatusServiceUnavailable}, true, false},
+		"the hub does not answer":        {errors.New("no route"), false, true},
+		"nothing listens":                {syscall.ECONNREFUSED, false, false},
+		"without a session":              {errors.New("no route"), true, false},
+		"no session, connection refused": {syscall.ECONNREFUSED, true, false},
+		"the hub answers with 503":       {&transport.HandshakeError{Status: http.StatusServiceUnavailable}, false, true},
+		"503 without a session too":      {&transport.HandshakeError{Status: http.StatusServiceUnavailable}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestOrderOfDialing(t *testing.T) {
 				if len(urls) < 6 {
 					t.Fatalf("%d dials", len(urls))
 				}
-				early := 0 // before the session's window is over
+				early := 0 // before the session's window expires
 				for early < len(at) && at[early].Sub(lost) < window {
 					early++
 				}

@@ -8,16 +8,16 @@
 // # Guarantees
 //
 //   - Whatever ends a connection, the spoke reconnects, with backoff and jitter, unless a hub refuses it
-//     for good: then Run returns the reason.
+//     permanently: then Run returns the reason.
 //   - A lost connection loses nothing if the spoke is back at the same hub within the session's window (15 s by default):
 //     calls in both directions, streams, handlers and subscriptions continue where they were. Options.NoSession turns that off.
-//   - If the session is lost (the window is over, the hub has restarted, another hub answers), its calls fail
+//   - If the session is lost (the window expired, the hub restarted, another hub answered), its calls fail
 //     with DISCONNECTED, whose Sent is true if the handler can have run; the contexts of its handlers end;
 //     topics are subscribed to again, and their listeners get a gap.
 //   - Calls and subscriptions made while there is no connection wait within their context. A request that cannot
 //     have left is sent on the next connection, in the same session or a new one.
 //   - While a session waits, the spoke dials the hub that has it, at intervals of at most a third of the window. It
-//     dials the next of its URLs when the window is over, and immediately if nothing listens at the first.
+//     dials the next of its URLs when the window expires, and immediately if nothing listens at the first.
 //   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
 //
 // # Bounds

@@ -14,7 +14,7 @@ func (s *Spoke) LastError() error {
 	return nil
 }
 
-// unregistered returns the error of an operation that waited for a registration in vain: cause, and
+// unregistered returns the error of an operation that waited for a registration that did not happen: cause, and
 // why there was none, as far as that is known.
 func (s *Spoke) unregistered(cause error) error {
 	if last := s.LastError(); last != nil {

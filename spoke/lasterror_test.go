@@ -19,7 +19,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// What a spoke that cannot connect says of it: the status and what the server wrote, in the error of whoever waits.
+// The errors of operations that wait for a connection contain the status and text of the server's refusal.
 func TestErrorsSayWhyTheSpokeIsNotConnected(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "upgrade is disabled here", http.StatusNotImplemented)
@@ -67,7 +67,7 @@ func TestErrorsSayWhyTheSpokeIsNotConnected(t *testing.T) {
 	}
 }
 
-// The calls that end with a connection say with which code and reason it was closed.
+// The errors of calls that end with a connection contain its close code and reason.
 func TestDisconnectedSaysWhy(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)

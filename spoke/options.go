@@ -21,7 +21,7 @@ import (
 type Options struct {
 	// ID is the spoke's id; empty lets the hub choose one for each session. It should be unique: of two processes that run at the
 	// same time under one id, the newer one replaces the older, whose calls in flight end (unless it is in Shutdown) and
-	// whose Run returns an error with close code 4502. Give each replica an id of its own, or none, and tell them apart by Labels; a fixed
+	// whose Run returns an error with close code 4502. Use a different id for each replica, or none, and distinguish them by Labels; a fixed
 	// id is for a single process that callers address with call.To.
 	// It has at most 128 bytes of UTF-8 without control characters, and no segment of it (what dots and colons separate) is
 	// exactly "*" or ">".

@@ -16,7 +16,7 @@ const (
 	refusalTime   = 30 * time.Second
 )
 
-// refusals decides when to give up asking the token function for a token that a hub accepts. It
+// refusals decides when a refusal of tokens is final. It
 // belongs to the goroutine of Run. The zero value has seen nothing.
 type refusals struct {
 	accepted *string         // the token of the last registration; nil before the first
@@ -63,7 +63,7 @@ func unauthenticated(err error) bool {
 	return ok && he.Refused == transport.RefusedUnauthenticated
 }
 
-// terminal reports whether a hub has ended it for good (protocol sections 1 and 7). A refusal of
+// terminal reports whether a hub's refusal is final (protocol sections 1 and 7). A refusal of
 // credentials is not among these: see refusals.
 func terminal(err error) bool {
 	if ce, ok := errors.AsType[*transport.CloseError](err); ok && ce.Remote {

@@ -41,7 +41,7 @@ func (a answered) dial() (transport.Conn, error) {
 	return near, nil
 }
 
-// tokenDoor admits tokens, as a hub that has been told which are good.
+// tokenDoor admits a configurable set of tokens, as a hub does.
 type tokenDoor struct {
 	*hubtest.Wire
 	refusal answered
@@ -168,7 +168,7 @@ func TestRefusedTokens(t *testing.T) {
 }
 
 // After its token has expired, a source that lags behind the hub's clock may return the old one for a
-// while: the spoke keeps its session and comes back. A token that was revoked is final after 30 s.
+// while: the spoke keeps its session and reconnects. A token that was revoked is final after 30 s.
 func TestTokenSourceLags(t *testing.T) {
 	for name, refusal := range byBoth {
 		for _, lag := range []time.Duration{1500 * time.Millisecond, time.Hour} {

@@ -122,7 +122,7 @@ func TestDescriptionsAreChecked(t *testing.T) {
 	must(t, call.Handle(s.Operations(), "a."+strings.Repeat("x", 254), answerID))
 }
 
-// The rules for what a spoke says of itself, at the exact values.
+// The limits of a registration, at the exact values.
 func TestNamesAreChecked(t *testing.T) {
 	for id, ok := range map[string]bool{
 		strings.Repeat("x", 128): true, strings.Repeat("x", 129): false, "a\x7eb": true, "a\x7fb": false, "a\x1fb": false,

@@ -20,8 +20,8 @@ import (
 //   - Shutdown has drained it: nil;
 //   - a hub refuses the spoke (the header Hubspoke-Refused, or a close code from 4500 to 4999): an error
 //     that has the [*transport.HandshakeError] or [*transport.CloseError], and the [*call.Error] of a refused
-//     registration, in its chain. A 401 or 403 without the header comes from something on the way
-//     to the hub, and the spoke comes back. If the hub does not accept the token, the spoke calls Options.Token again: Run
+//     registration, in its chain. A 401 or 403 without the header comes from a server on the way
+//     to the hub, and the spoke reconnects. If the hub does not accept the token, the spoke calls Options.Token again: Run
 //     returns when it has only tokens that were refused (the same one again, or three different ones over
 //     30 s), or, if the spoke had been registered with the token, after 30 s.
 //
@@ -97,7 +97,7 @@ func (s *Spoke) loop(ctx context.Context) error {
 		}
 		s.last.Store(&e.err)
 		if e.registered >= s.opts.BackoffReset || e.progressed || waited && !s.held.alive() {
-			b.reset() // the attempts for a session that is given up say nothing about the next hub
+			b.reset() // the attempts for the old session do not count for the next hub
 		}
 		waited = s.held.alive()
 		delay := b.next(0)
@@ -110,7 +110,7 @@ func (s *Spoke) loop(ctx context.Context) error {
 			moved, waited = false, false
 			s.drop(errMoved)
 		}
-		if to.named == "" && (!waited || isConnectionRefused(e.err)) { // where nobody listens there is no session either
+		if to.named == "" && (!waited || isConnectionRefused(e.err)) { // a machine where nothing listens holds no session
 			to.advance()
 		}
 		delay = max(delay, e.retryAfter)
@@ -133,7 +133,7 @@ func (s *Spoke) loop(ctx context.Context) error {
 }
 
 // giveUp reports whether the registration was refused in a way that ends the session that it offered and not
-// the spoke (protocol section 8): the spoke then registers anew at its own URLs.
+// the spoke (protocol section 8): the spoke then registers with a new session at its own URLs.
 func (e *end) giveUp() bool {
 	if !e.offered || e.answered {
 		return false
@@ -151,7 +151,7 @@ func (e *end) giveUp() bool {
 	return e.named
 }
 
-// elsewhere returns the URL at which a hub says that the session can be resumed, "" if it names none.
+// elsewhere returns the URL that a hub has named for resuming the session, "" if it names none.
 func (e *end) elsewhere() (named string, moved bool) {
 	ce, ok := errors.AsType[*transport.CloseError](e.err)
 	if e.answered || !ok || !ce.Remote || ce.Code != transport.CloseResumeElsewhere {
@@ -191,7 +191,7 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 	token := ""
 	defer func() {
 		switch {
-		case e.giveUp(): // says nothing about the spoke's own URLs
+		case e.giveUp(): // does not concern the spoke's own URLs
 		case !e.answered && tokens.note(token, e.err, time.Now()), terminal(e.err):
 			e.final = true
 		}
@@ -247,7 +247,7 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 	return e
 }
 
-// closeUnserved closes a connection that nobody reads, and waits until the close frame has arrived or the time for that is up.
+// closeUnserved closes a connection that has no reader, and waits until the close frame has arrived or its timeout expires.
 func closeUnserved(conn transport.Conn, code transport.CloseCode, reason string) {
 	conn.Close(code, reason)
 	for {

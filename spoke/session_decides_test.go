@@ -45,7 +45,7 @@ func TestProxiesEndNoSession(t *testing.T) {
 	}
 }
 
-// A spoke that leaves for good closes with 4008, whichever way it leaves; the hub ends the session immediately.
+// A spoke that leaves permanently closes with 4008, whichever way it leaves; the hub ends the session immediately.
 func TestLeavingEndsTheSession(t *testing.T) {
 	for name, leave := range map[string]func(s *spoke.Spoke, cancel func()){
 		"Shutdown": func(s *spoke.Spoke, _ func()) { _ = s.Shutdown(context.Background()) },
@@ -149,7 +149,7 @@ func TestLostFirstAnswerIsNoResumption(t *testing.T) {
 	}
 }
 
-// A registration whose answer was lost, for a session in which nothing was said yet: it is resumed with a count of 0, since
+// A registration whose answer was lost, for a session without counted frames: it is resumed with a count of 0, since
 // the spoke knows its id.
 func TestResumedBeforeAnythingWasSaid(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestResumedBeforeAnythingWasSaid(t *testing.T) {
 	})
 }
 
-// After the hub's __drain and 1012 the session is over and is not offered: the spoke ends its side immediately.
+// After the hub's __drain and 1012 the session has ended and is not offered: the spoke ends its side immediately.
 func TestDrainedHubEndsTheSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		m := newMiddle(t)
@@ -190,7 +190,7 @@ func TestDrainedHubEndsTheSession(t *testing.T) {
 	})
 }
 
-// A hub that drains waits for the spoke that lost its connection with a call in flight, and the spoke comes back for it.
+// A hub that drains waits for the spoke that lost its connection with a call in flight, and the spoke resumes for it.
 func TestDrainingHubResumes(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		m := newMiddle(t)

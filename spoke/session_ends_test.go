@@ -102,7 +102,7 @@ func TestShutdownOfAWaitingSession(t *testing.T) {
 	}
 }
 
-// The hub is shut down while a session with calls in flight waits: the spoke has its window to come back for them, and no more. A
+// The hub is shut down while a session with calls in flight waits: the spoke can resume within its window, and not later. A
 // session without calls does not hold it up.
 func TestHubShutdownWithAWaitingSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

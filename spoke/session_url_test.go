@@ -38,7 +38,7 @@ func TestSessionURL(t *testing.T) {
 	})
 }
 
-// Dials alternate between the named URL and the spoke's own, in turn, until the window is over; then only its own.
+// Dials alternate between the named URL and the spoke's own, in turn, until the window expires; then only its own.
 func TestDialsAlternate(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		m := newMiddle(t)
@@ -173,7 +173,7 @@ func TestShorterWindow(t *testing.T) {
 		m.cut()
 		later(2900 * time.Millisecond)
 		if st := h.Stats(); st.Spokes != 1 {
-			t.Errorf("%d spokes before the window is over", st.Spokes)
+			t.Errorf("%d spokes before the window expires", st.Spokes)
 		}
 		later(200 * time.Millisecond)
 		if st := h.Stats(); st.Spokes != 0 {

@@ -43,7 +43,7 @@ type Spoke struct {
 	resumed    atomic.Uint64
 	attempts   atomic.Int64
 	limits     atomic.Pointer[limits] // of the last registration; nil before it
-	held       *link                  // the session that the loop has in hand; Run's goroutine's
+	held       *link                  // the session that the loop holds; Run's goroutine's
 	last       atomic.Pointer[error]  // how the last dial or connection ended
 	ended      atomic.Pointer[error]  // what Run returned
 	leftover   atomic.Int64           // how many of handlers there are
@@ -52,7 +52,7 @@ type Spoke struct {
 	mu        sync.Mutex // guards the fields below
 	running   bool
 	stopping  bool
-	id        string           // what ID gives
+	id        string           // returned by ID
 	link      *link            // the session that is registered, nil between
 	changed   chan struct{}    // closed when link or stopping changes
 	taken     []call.Operation // what a hub has taken last

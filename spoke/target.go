@@ -46,7 +46,7 @@ func (t *targets) namedNext(delay time.Duration) bool {
 	return t.named != "" && !t.ownNext && time.Until(t.busy[t.named]) <= delay
 }
 
-// forget drops what hubs have named, when there is no session any more that could be offered there.
+// forget drops the URLs that hubs have named, once there is no session to offer there.
 func (t *targets) forget() { t.named, t.ownNext, t.moved, t.moves = "", false, "", 0 }
 
 // registered notes the URL that the answer to a registration names. Dialed is where the answer came from.

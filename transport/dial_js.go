@@ -195,7 +195,7 @@ func (c *platformConn) Read() ([]byte, error) {
 	}
 }
 
-// The platform takes everything and says how much of it has not left: Write waits while that is more than a chunk.
+// The platform accepts everything and reports how much of it has not been sent: Write waits while that is more than a chunk.
 const platformPoll = 5 * time.Millisecond
 
 func (c *platformConn) Write(frames [][]byte) error {

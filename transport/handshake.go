@@ -15,10 +15,10 @@ import (
 type HandshakeError struct {
 	// Status is the HTTP status of the answer. 101 if the server agreed but broke the protocol.
 	Status int
-	// Refused is the value of the header Hubspoke-Refused, by which a hub says that it
-	// refuses this client: "unauthenticated" or "forbidden". It is empty if the header is absent or unknown, or if
-	// Status is neither 401 nor 403: then something on the way may have answered, and the
-	// client should come back (protocol section 1).
+	// Refused is the value of the header Hubspoke-Refused, with which a hub marks its
+	// refusal of this client: "unauthenticated" or "forbidden". It is empty if the header is absent or unknown, or if
+	// Status is neither 401 nor 403: then a server on the way may have answered, and the
+	// client should reconnect (protocol section 1).
 	Refused string
 	// RetryAfter is how long the server asks to stay away; 0 if it does not.
 	RetryAfter time.Duration

@@ -20,7 +20,7 @@ func answer(w http.ResponseWriter, status int, text []byte) {
 	_, _ = w.Write(text)
 }
 
-// timedWriter gives each piece of an answer its time.
+// timedWriter sets a deadline for each piece of an answer.
 type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController

@@ -162,7 +162,7 @@ func TestCallIsAbortedWhenTheClientGoes(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(10 * time.Second):
-		t.Fatal("the handler goes on")
+		t.Fatal("the handler is still running")
 	}
 }
 

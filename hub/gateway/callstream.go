@@ -113,7 +113,7 @@ func (s *values) value(env call.Envelope) bool {
 	return !s.stream.failed
 }
 
-// end says how the stream has ended: an error before the first value is the answer itself.
+// end reports how the stream has ended: an error before the first value is the whole answer.
 func (s *values) end(failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

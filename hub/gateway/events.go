@@ -56,7 +56,7 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 	}
 }
 
-// untilEnded ends a stream with the credentials of its reader. cancel gives up what it holds.
+// untilEnded ends a stream with the credentials of its reader. cancel releases its resources.
 func untilEnded(parent context.Context, id *call.Identity) (ctx context.Context, cancel context.CancelFunc) {
 	if id.Expires.IsZero() {
 		ctx, cancel = context.WithCancel(parent)

@@ -49,7 +49,7 @@ type Handler struct {
 	origins  origin.Policy
 	requests places
 	streams  places
-	refused  func(r *http.Request, err error) // logs what the client is not told
+	refused  func(r *http.Request, err error) // logs the error, which is not sent to the client
 }
 
 var _ http.Handler = (*Handler)(nil)

@@ -86,7 +86,7 @@ func (d ghostDirectory) Hubs(ctx context.Context) ([]string, error) {
 	return append(ids, "other hub"), err
 }
 
-// An answer that lacks the spokes of a hub says so in a header.
+// An answer that lacks the spokes of a hub has a header that names the hub.
 func TestListThatIsIncomplete(t *testing.T) {
 	bp := hub.NewMemoryBackplane()
 	s := newSite(t, &hub.Options{AllowAnonymous: true, Backplane: bp}, nil)

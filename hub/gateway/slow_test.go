@@ -53,7 +53,7 @@ func (s *site) answered(conn net.Conn) (status int, closes bool, body string) {
 
 const bodyToCome = " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 10\r\n\r\n"
 
-// Whoever announces a body and does not send it is answered: immediately where the body is not wanted, else when its
+// A client that announces a body and does not send it is answered: immediately where the body is not wanted, else when its
 // time is up or the hub drains.
 func TestBodyThatNeverComes(t *testing.T) {
 	s := newSite(t, tokens(), nil)
@@ -141,7 +141,7 @@ func TestBodiesDoNotHoldUpAShutdown(t *testing.T) {
 	}
 }
 
-// readNotice tells when a body is about to be read.
+// readNotice reports when a body is about to be read.
 type readNotice struct {
 	io.ReadCloser
 	reading chan<- struct{}

@@ -37,7 +37,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 	}
 }
 
-// What the handler says of an error reaches the client as it is: once, with its details, and `sent` beside them.
+// A handler's error reaches the client unchanged: once, with its details, and with `sent` among them.
 func TestErrorOverHTTP(t *testing.T) {
 	s := open(t)
 	s.join("worker", "", func(r *call.Registry) error {

@@ -11,7 +11,7 @@ type gate struct {
 	mu      sync.Mutex // guards the fields below
 	shut    bool
 	delay   time.Duration
-	changed chan struct{} // closed at the next change; nil while nobody waits
+	changed chan struct{} // closed at the next change; nil while no call waits
 }
 
 func (g *gate) set(change func()) {

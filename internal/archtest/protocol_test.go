@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The protocol page and the code name the same close codes, error codes and control frames, and the page does not say of
-// anything that it is missing.
+// The protocol page and the code name the same close codes, error codes and control frames, and the page does not describe anything
+// as missing.
 func TestProtocolPageAgreesWithTheCode(t *testing.T) {
 	page := readText(t, "docs/architecture/protocol.md")
 	if words := regexp.MustCompile(`(?i)not (yet )?(built|implemented|done)( yet)?|to be (built|done)|coming soon`).FindAllString(page, -1); words != nil {

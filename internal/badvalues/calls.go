@@ -223,7 +223,7 @@ func gather(ctx context.Context, t *testing.T, who string, caller call.Caller) {
 	}
 }
 
-// bystander is somebody else's stream and call.
+// bystander is a stream and a call of another spoke.
 type bystander struct {
 	failed atomic.Pointer[error]
 	turn   chan struct{}

@@ -49,7 +49,7 @@ func objectSame(t *testing.T, data []byte) {
 	o := jsonscan.Open(data)
 	got := map[string]json.RawMessage{}
 	for o.Next() {
-		// encoding/json makes names valid UTF-8; ours are as they stand.
+		// encoding/json makes names valid UTF-8; this package's are unchanged.
 		got[strings.ToValidUTF8(string(o.Name()), "\ufffd")] = bytes.Clone(o.Value())
 	}
 	if ok != (o.Err() == nil) {

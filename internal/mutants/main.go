@@ -1,5 +1,5 @@
 // Command mutants changes the code in one place at a time, runs the tests, and lists the changes that no test
-// noticed. Each of these is a missing test, or an equivalent: a change that nobody can notice.
+// noticed. Each of these is a missing test, or an equivalent: a change without an observable effect.
 //
 //	go run ./internal/mutants -n 150 -seed 1 transport pending
 //

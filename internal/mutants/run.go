@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// verdict is what the tests said about a mutant.
+// verdict is the result of the tests for a mutant.
 type verdict string
 
 const (
@@ -147,7 +147,7 @@ func (l *laboratory) judge(ctx context.Context, m *mutant) (verdict, string, err
 	return survived, "", ctx.Err()
 }
 
-// overlay writes the changed file and what tells the compiler to read it.
+// overlay writes the changed file and the overlay description for the compiler.
 func (l *laboratory) overlay(temp string, m *mutant) (string, error) {
 	changed := filepath.Join(temp, "changed.go")
 	if err := os.WriteFile(changed, m.apply(l.texts[m.file]), 0o600); err != nil {

@@ -117,7 +117,7 @@ func TestSurvivors(t *testing.T) {
 	}
 }
 
-// A change may let a test run without end. It counts as noticed when its time is over.
+// A change may let a test run without end. It counts as noticed when its timeout expires.
 func TestEndlessMutantIsEnded(t *testing.T) {
 	m := writeModule(t)
 	lab := &laboratory{module: m, temp: t.TempDir()}

@@ -259,7 +259,7 @@ func TestNginxTimeouts(t *testing.T) {
 	}
 }
 
-// While one hub drains, nginx sends whoever comes to the other one.
+// While one hub drains, nginx sends new connections to the other one.
 func TestNginxPassesADrainingHubBy(t *testing.T) {
 	f := startFront(t, hub.Options{DrainSpread: time.Millisecond})
 	limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -19,7 +19,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/redistest"
 )
 
-// build compiles a program of blocks of the page, as if it stood in a directory of this module.
+// build compiles a program of blocks of the page, as if it were in a directory of this module.
 func build(t testing.TB, blocks ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -185,7 +185,7 @@ func health(addr string) string {
 type reply struct {
 	status int
 	output string
-	notRun bool // an error that says that the handler cannot have run
+	notRun bool // an error whose sent is false
 	code   string
 }
 
@@ -209,7 +209,7 @@ func post(client *http.Client, base, operation, input string) (reply, error) {
 			Sent *bool `json:"sent"`
 		} `json:"details"`
 	}
-	_ = json.NewDecoder(resp.Body).Decode(&body) // the status says enough
+	_ = json.NewDecoder(resp.Body).Decode(&body) // the status is enough
 	r := reply{status: resp.StatusCode, code: body.Code, notRun: body.Details.Sent != nil && !*body.Details.Sent}
 	r.output, _ = body.Data.(string)
 	return r, nil

@@ -143,7 +143,7 @@ func TestRedisConfiguration(t *testing.T) {
 	}
 }
 
-// The page says how many connections a hub has.
+// The page states how many connections a hub has.
 func TestConnectionsOfAHub(t *testing.T) {
 	server := redistest.Start(t)
 	h := newHubs(t, "single.go", "REDIS_URL="+server.URL())

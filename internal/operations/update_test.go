@@ -132,7 +132,7 @@ func TestURLOfAHub(t *testing.T) {
 	redistest.Poll(t, "the calls to be in flight", func() bool {
 		return strings.Count(worker.output.String(), `"seconds":2`) == len(addrs)
 	})
-	_ = common.nginx.cmd.Process.Signal(syscall.SIGTERM) // it closes all connections, and does not come back
+	_ = common.nginx.cmd.Process.Signal(syscall.SIGTERM) // it closes all connections and stays down
 	<-common.nginx.ended
 	for range addrs {
 		if err := <-answers; err != nil {

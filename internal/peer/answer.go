@@ -40,7 +40,7 @@ func parseAnswer(typ string, payload []byte) (a answer, err error) {
 		}
 		switch {
 		case s.twice(bit):
-			if bit == answerID { // which of the two is meant nobody knows
+			if bit == answerID { // either could be meant
 				return answer{}, errNoID
 			}
 			err = fmt.Errorf("duplicate member %q", o.Name())

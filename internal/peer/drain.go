@@ -33,7 +33,7 @@ func (p *Peer) CancelStreams(cause *call.Error) {
 
 func (in *Inbound) endsWithGrace() bool { return in.Request.Stream && in.Request.ParentID == "" }
 
-// abortReason is what the other side is told of a call that ended with e.
+// abortReason returns the reason that is sent to the other side for a call that ended with e.
 func abortReason(e *call.Error) string {
 	if errors.Is(e, ErrDraining) {
 		return reasonDraining

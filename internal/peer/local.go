@@ -102,7 +102,7 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			}
 		}
 		if !stream {
-			c.in.ended.Store(true) // the handler may go on; its context lives as long as its time
+			c.in.ended.Store(true) // the handler may continue; its context lives until its deadline
 			return send(e)
 		}
 		if err := send(e); err != nil {

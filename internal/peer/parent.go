@@ -61,7 +61,7 @@ func owner(in *Inbound) any {
 	return in
 }
 
-// findParent resolves the parent that the request names, or removes the name if it stands for none.
+// findParent resolves the parent that the request names, or clears it if there is none.
 func (p *Peer) findParent(in *Inbound) {
 	if in.Request.ParentID == "" {
 		return

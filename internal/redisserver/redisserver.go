@@ -15,7 +15,7 @@ import (
 )
 
 // Version returns the version of the Redis, such as "7.2.4", and its first number. Both are empty and 0 for a
-// Redis that does not say: INFO needs a right of its own, and some services leave the version out.
+// Redis that does not report it: INFO requires a right, and some services omit the version.
 func Version(ctx context.Context, client rueidis.Client) (version string, major int, err error) {
 	info, err := client.Do(ctx, client.B().Info().Section("server").Build()).ToString()
 	if err != nil {
@@ -37,7 +37,7 @@ func parseVersion(info string) (version string, major int) {
 	return version, major
 }
 
-// Database returns the number of the database that the client uses, and false where the Redis does not say. A
+// Database returns the number of the database that the client uses, and false if Redis does not report it. A
 // Cluster has no other than 0.
 func Database(ctx context.Context, client rueidis.Client) (n int, known bool, err error) {
 	if client.Mode() == rueidis.ClientModeCluster {

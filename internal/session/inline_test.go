@@ -24,7 +24,7 @@ func lose(t *testing.T, s *Session, c *fakeConn, lasted time.Duration, received 
 	return next, err
 }
 
-// A frame that is first in line on 3 connections that each lasted the interval ends the session; shorter ones do not count.
+// A frame that is first in the queue on 3 connections that each lasted the interval ends the session; shorter ones do not count.
 func TestStuckFrame(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{Resumable: true, Interval: testInterval})

@@ -134,7 +134,7 @@ func TestOneAckPerWrite(t *testing.T) {
 	})
 }
 
-// The registration carries the number: what it says is not acknowledged again.
+// The registration contains the number, which is not acknowledged again.
 func TestResumptionAcknowledges(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := acks(t, Options{})

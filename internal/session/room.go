@@ -68,7 +68,7 @@ func (s *Session) refuseLocked() {
 	s.waiting = nil
 }
 
-// await waits until the frame has been appended or the session has ended. It gives up after the time (0: never) or with the
+// await waits until the frame has been appended or the session has ended. It fails after the timeout (0: never) or with the
 // context.
 func (s *Session) await(ctx context.Context, w *waiter, wait time.Duration) (Position, error) {
 	var over <-chan time.Time

@@ -70,7 +70,7 @@ func TestLargeFrameIsNotPassed(t *testing.T) {
 	})
 }
 
-// One that gives up waiting makes room for those behind it.
+// A sender that stops waiting makes room for those behind it.
 func TestGivingUpLetsOthersIn(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _ := attached(t, Options{LimitBytes: 100, Resumable: true})
@@ -164,7 +164,7 @@ func TestTotalChargesDetachedSessions(t *testing.T) {
 		if _, err := gone.Send(t.Context(), frame("x"), time.Second, nil); !errors.Is(err, ErrNoRoom) {
 			t.Errorf("beyond the budget: %v", err)
 		}
-		mustSend(t, busy, "an attached session goes on")
+		mustSend(t, busy, "an attached session continues")
 		if err := gone.Resume(&fakeConn{}, 0); err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
 
 // Post appends a control or terminal frame. It never waits. It fails with the
 // session's cause when that has ended; the session ends with ErrSlow when the log
-// is over twice its limit, aside from what a single larger frame is over the limit.
+// exceeds twice its limit, not counting the excess of a single larger frame.
 func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
 
 // PostUncounted appends a control frame that belongs to the connection of the

@@ -119,7 +119,7 @@ type Session struct {
 	from      uint64        // the first position of that Write
 	returned  sync.Cond     // told when a Write returns
 	waiting   []*waiter     // frames that wait for room, in order
-	excess    int           // of the last frame that was admitted: what it is over the limit
+	excess    int           // by how much the last frame that was admitted exceeds the limit
 	ack       []byte        // the acknowledgement in the current Write
 	empty     chan struct{} // closed when all is written; nil while nobody waits
 	gaps      map[string]int

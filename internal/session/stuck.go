@@ -8,7 +8,7 @@ import (
 // stuckConnections is on how many connections one frame may be first in line.
 const stuckConnections = 3
 
-// ErrStuck says that one frame was first in line on 3 connections that each lasted the heartbeat interval: it would never arrive, and
+// ErrStuck reports that one frame was first in the queue on 3 connections that each lasted the heartbeat interval: it would never arrive, and
 // nothing behind it.
 var ErrStuck = errors.New("session: the same frame was first in the queue on 3 connections that each lasted the heartbeat interval")
 

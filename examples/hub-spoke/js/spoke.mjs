@@ -3,7 +3,7 @@
 //
 //   const spoke = new Spoke('wss://hub.example.com/spoke', { id: 'js-1', token });
 //   spoke.handle('text.upper', { type: 'query' }, async ({ text }) => text.toUpperCase());
-//   await spoke.run(); // until stop(), or until the hub says that it must not come back
+//   await spoke.run(); // until stop(), or until the hub refuses the spoke
 //
 // Run directly, it is a worker:  node spoke.mjs ws://127.0.0.1:8080/spoke --id js-1 --token SECRET
 
@@ -15,7 +15,7 @@ const SEND_PAUSE = 1 * MIB; // waiting on the socket: streams pause here
 const SEND_LIMIT = 8 * MIB; // and here new calls and events are refused
 const CALL_TIMEOUT = 30_000;
 const STREAM_CREDIT = 16;
-const LEFT = 4008; // the close code of a spoke that leaves for good: no proxy sends it
+const LEFT = 4008; // the close code of a spoke that leaves permanently: no proxy sends it
 const DIAL_TIMEOUT = 10_000; // for the connection and the registration together
 const CLOSE_TIMEOUT = 3_000;
 const STEADY = 10_000; // registered this long, the next loss starts its backoff anew
@@ -49,7 +49,7 @@ function isDeeper(value, limit) {
   return true;
 }
 
-// Cuts a text for people and says so.
+// Cuts a text for people and marks the cut.
 function cut(text, limit) {
   return text.length > limit ? `${text.slice(0, limit)}… (cut, ${byteLength(text)} bytes in all)` : text;
 }
@@ -68,7 +68,7 @@ export class CallError extends Error {
   }
 }
 
-/** Why run() ended although nobody called stop(): the hub does not want this spoke back. */
+/** Why run() ended although nobody called stop(): the hub has refused this spoke. */
 export class StoppedError extends Error {
   constructor(code, reason, cause) {
     super(`the hub says stop: ${code} ${reason}`.trim(), cause === undefined ? undefined : { cause });
@@ -1127,7 +1127,7 @@ class Connection {
     for (const outgoing of [...this.#out.values()]) outgoing.end(failure('DISCONNECTED', 'the connection was lost', true));
     this.#onIdle();
     const hinted = this.#refusal?.details.retryAfter;
-    // What the hub says holds for the next dial; a Retry-After of HTTP holds for its URL.
+    // retryAfter of __drain delays the next dial; the Retry-After of HTTP delays its URL.
     const pause = Math.max(this.#retryAfter, isCount(hinted) ? hinted : 0);
     this.#resolve({ ...end, steady, pause, refused: refusalOf(end), refusal: this.#refusal });
   }
@@ -1346,7 +1346,7 @@ export class Spoke {
     }
   }
 
-  // Throws if the spoke must not come back.
+  // Throws if the spoke must not reconnect.
   #judge(end) {
     const { url, code, reason, status, refused, retryAfter = 0, refusal } = end;
     this.#notBefore.set(url, Date.now() + Math.min(retryAfter, this.#options.maxRetryAfter));

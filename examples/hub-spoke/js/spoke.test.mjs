@@ -626,7 +626,7 @@ test('WebSocket: messages in parts, pings between them, empty and long ones', as
   assert.equal(code, platform ? 1006 : 1002);
 });
 
-test('heartbeat: a spoke that has sent nothing for the interval pings, whatever it hears', async (t) => {
+test('heartbeat: a spoke that has sent nothing for the interval pings, whatever it receives', async (t) => {
   const { hub, connection } = await join(t, { options: { heartbeat: { interval: 20, timeout: 60_000 } } });
   const hears = setInterval(() => connection.send('__pong'), 1);
   t.after(() => clearInterval(hears));
@@ -676,7 +676,7 @@ test('heartbeat: an event loop that was busy does not end a connection that spea
   assert.equal(spoke.state, 'registered');
 });
 
-// A WebSocket of a platform that takes what it is given byte by byte and hears nothing after the registration.
+// A platform WebSocket that accepts data byte by byte and receives nothing after the registration.
 class SlowWebSocket {
   static last;
   bufferedAmount = 0;
@@ -730,7 +730,7 @@ test('a draining hub is left to close, and its retryAfter is a lower bound', asy
   assert.ok(performance.now() - start >= 58);
 });
 
-test('stop() drains: tells, refuses new calls, finishes, closes with 4008', async (t) => {
+test('stop() drains: sends __drain, refuses new calls, finishes, closes with 4008', async (t) => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
   const { connection, spoke, ended } = await join(t, { serve: (s) => s.handle('a.wait', {}, () => held) });
