@@ -127,6 +127,26 @@ func TestContextIsLikeOthers(t *testing.T) {
 	}
 }
 
+// Whichever question is the first after its time is up, also where nothing has started a timer, is answered as by others.
+func TestContextExpiresWhenAsked(t *testing.T) {
+	for name, question := range questions {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				w := newTwins(t.Context(), time.Second)
+				after(time.Second)
+				synctest.Wait()
+				if w.own.timer != nil {
+					t.Fatal("it has a timer")
+				}
+				if got, want := question(w.own), question(w.like); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+				w.cancel(nil)
+			})
+		})
+	}
+}
+
 // The end of the peer's own context reaches handlers by way of the peer. Until then they do not tell of it.
 func TestContextHasNoCauseBeforeItsEnd(t *testing.T) {
 	root, stop := context.WithCancelCause(context.WithValue(t.Context(), valueKey{}, 1))

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +42,12 @@ func TestEndWhileRelaying(t *testing.T) {
 		func(h *hop) { h.in.cancel(errOver) },
 		func(h *hop) { h.near.End(errOver) },
 		func(h *hop) { h.far.End(errOver) },
+		func(h *hop) { // when there is no relay to abort yet
+			for h.far.pending.Len() == 0 {
+				continue
+			}
+			h.in.cancel(errOver)
+		},
 		func(h *hop) { // it looks at where in the log the request is
 			for h.far.pending.Len() == 0 {
 				continue
@@ -67,6 +74,48 @@ func TestEndWhileRelaying(t *testing.T) {
 				t.Errorf("it ended by its time alone, after %v", took)
 			}
 		}
+	}
+}
+
+// A request that cannot be relayed is left as it was: nothing is sent, nothing waits, and it is served as if it had just come.
+func TestNotRelayed(t *testing.T) {
+	deep := strings.Repeat("[", 9) + strings.Repeat("]", 9)
+	for name, c := range map[string]struct {
+		before func(h *hop)
+		req    call.Request
+	}{
+		"aborted":           {func(h *hop) { h.in.ctx.cancel(errOver) }, call.Request{}},
+		"its time is up":    {func(h *hop) { h.in.ctx.deadline = time.Now() }, call.Request{}},
+		"input too deep":    {func(h *hop) { h.far.maxDepth.Store(8) }, call.Request{Input: []byte(deep)}},
+		"metadata too deep": {func(h *hop) { h.far.maxDepth.Store(8) }, call.Request{Metadata: []byte(`{"a":` + deep + `}`)}},
+		"input too large":   {func(h *hop) { h.far.SetRemote(200, 0) }, call.Request{Input: []byte(`"` + strings.Repeat("x", 200) + `"`)}},
+		"as many in flight as may be": {func(h *hop) {
+			h.far.SetRemote(0, 1)
+			other := newHop(h.t)
+			other.far = h.far
+			if !other.relay() {
+				h.t.Fatal("not relayed")
+			}
+		}, call.Request{}},
+		"the other side has ended": {func(h *hop) { h.far.End(errOver) }, call.Request{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHop(t)
+			c.before(h)
+			waiting, calls := h.far.pending.Len(), h.far.cfg.Counters.Calls.Load()
+			c.req.Operation = "x.y"
+			if h.in.Relay(h.far, &c.req, anotherMayHelp) {
+				t.Error("it was relayed")
+			}
+			if p, e := h.in.Tried(); p != nil || e != nil || h.in.relay != nil {
+				t.Errorf("tried %v, %v, relay %v", p, e, h.in.relay)
+			}
+			if n, m := h.far.pending.Len(), h.far.cfg.Counters.Calls.Load(); n != waiting || m != calls {
+				t.Errorf("%d wait for an answer, %d calls were counted", n-waiting, m-calls)
+			}
+			h.in.run()
+			h.check(1)
+		})
 	}
 }
 
