@@ -72,7 +72,6 @@ func (c *handlerContext) Value(key any) any {
 		return c.in
 	}
 	c.mu.Lock()
-	c.expireLocked() // or the first context.Cause would not know why
 	if c.err != nil && c.ended == nil {
 		ended, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
 		cancel(c.cause)
