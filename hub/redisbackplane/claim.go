@@ -17,7 +17,7 @@ type claim struct {
 	given int64      // the generation that the hub goes by
 	token string     // tells this claim from other ones of the hub's for the spoke
 	said  bool       // it is in Redis
-	// asking is set while Claim waits for Redis: until it has the answer nobody else writes the claim.
+	// asking is set while Claim waits for Redis: until it has the answer no other goroutine writes the claim.
 	asking bool
 	// overtaken is the newest record of another hub that came while this claim
 	// was not said: which is the higher one shows when it is.

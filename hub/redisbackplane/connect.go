@@ -23,7 +23,7 @@ func Connect(url string) (rueidis.Client, error) {
 	return client, nil
 }
 
-// urlFault says what is wrong with a URL and quotes nothing of it: a password with a character that was not
+// urlFault describes what is wrong with a URL without quoting it: a password with a character that was not
 // percent-encoded shows up as a port, a path or the number of a database.
 func urlFault(err error) string {
 	for part, fault := range map[string]string{

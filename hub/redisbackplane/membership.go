@@ -260,7 +260,7 @@ func (m *membership) life() string {
 	return m.incarnation
 }
 
-// state reports whether all that the hub has said is in Redis, and whether there is more to write nonetheless.
+// state reports whether all claims of the hub are in Redis, and whether there is more to write nonetheless.
 func (m *membership) state() (settled, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -274,7 +274,7 @@ func (m *membership) refresh() {
 	m.full = true
 }
 
-// cutOff notes that Redis may not have all that the hub has said. After a call that
+// cutOff records that Redis may not have all claims of the hub. After a call that
 // ran out of time, or that Redis refused, only what was not confirmed is written again, otherwise everything:
 // then it is unknown what Redis still has.
 func (m *membership) cutOff(err error) {

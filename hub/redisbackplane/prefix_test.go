@@ -60,7 +60,7 @@ func TestInstallationsAreApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Each hears its own event, and that is the first thing that it hears.
+	// Each receives its own event, and receives it first.
 	for range 2 {
 		if s := <-heard; s != "one hears one" && s != "three hears three" {
 			t.Error(s)
@@ -98,7 +98,7 @@ func TestDatabaseNeedsAPrefix(t *testing.T) {
 	}
 }
 
-// A user without the rights to INFO and CLIENT INFO is accepted; one who may not send what is needed is told what.
+// A user without the rights to INFO and CLIENT INFO is accepted; for a user without a needed right the error names it.
 func TestUserRights(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "noinfo", "on", ">pw", "~*", "&*", "+@all", "-info", "-client|info")

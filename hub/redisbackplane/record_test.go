@@ -29,7 +29,7 @@ func TestGarbageGenerations(t *testing.T) {
 		within(t, o.Lease, fmt.Sprintf("the hub of the spoke repairs %q", gen), func() bool {
 			return server.Do("HGET", key, "gen") != gen && calls(t, a.Hub, "victim", call.To("victim"))
 		})
-		// A record of nobody's: the first who claims the id gets it.
+		// A record without an owner: the first claim of the id succeeds.
 		lost := "alk:hubspoke:spoke:{lost}"
 		server.Do("HSET", lost, "hub", "hub-b", "inc", incarnation, "gen", gen, "id", "somebody", "inst", "", "att", "0", "tok", "x")
 		if _, found, err := a.bp.Backplane().Directory.Spoke(t.Context(), "lost"); found || err != nil {
@@ -106,7 +106,7 @@ func TestReleasedSpokeStaysGone(t *testing.T) {
 			begin := n.sent.renewals()
 			redistest.Poll(t, "two leases", func() bool { return n.sent.renewals() >= begin+7 })
 			if server.Do("EXISTS", "alk:hubspoke:spoke:{leaves}") != "0" {
-				t.Error("the record of a spoke that has left came back")
+				t.Error("the record of a spoke that has left was restored")
 			}
 			if server.Do("EXISTS", "alk:hubspoke:spoke:{stays}") != "1" {
 				t.Error("the record of a spoke that is there is gone")
@@ -115,7 +115,7 @@ func TestReleasedSpokeStaysGone(t *testing.T) {
 	}
 }
 
-// A record that somebody deletes returns within a lease, which is three renewals.
+// A record that was deleted is restored within a lease, which is three renewals.
 func TestLostRecordReturns(t *testing.T) {
 	server := redistest.Start(t)
 	n := startNode(t, server.URL(), "hub-a", &redisOptions{Lease: time.Second})

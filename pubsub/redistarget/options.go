@@ -38,7 +38,7 @@ type Options struct {
 	// database. New refuses a database other than 0 with the default of this prefix or the next.
 	Prefix string
 
-	// ProbePrefix begins the channels on which the target checks that it hears. It must not overlap with Prefix.
+	// ProbePrefix begins the channels on which the target probes its subscriptions. It must not overlap with Prefix.
 	// Empty means [DefaultProbePrefix].
 	ProbePrefix string
 
