@@ -106,7 +106,7 @@ type Options struct {
 	// DrainTimeout is how long a draining connection may continue its calls after a newer registration has taken
 	// its spoke id. Then the hub closes it with 4502; 0 is 60 s.
 	DrainTimeout time.Duration
-	// DrainSpread is the time over which the spokes are asked to come back when
+	// DrainSpread is the time over which the spokes are asked to reconnect when
 	// the hub drains; 0 is 5 s.
 	DrainSpread time.Duration
 

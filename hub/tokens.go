@@ -42,7 +42,7 @@ func NewTokenSet(tokens ...Token) (*TokenSet, error) {
 
 // Replace replaces all tokens. Connections whose token is gone, or now stands for another identity, other scopes, other
 // resources or another expiry, are closed with 4005 within a second, and event streams of a gateway end. The spoke may
-// come back into its session with a token of the same identity. Connections whose token is unchanged are not
+// resume its session with a token of the same identity. Connections whose token is unchanged are not
 // touched.
 //
 // An empty secret, one that cannot be sent in a header, an identity without an id, and a secret that occurs twice with different identities are

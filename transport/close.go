@@ -30,7 +30,7 @@ const (
 	CloseMessageTooBig CloseCode = 1009
 	// CloseServiceRestart ends the connections of a hub that drains.
 	CloseServiceRestart CloseCode = 1012
-	// CloseTryAgainLater asks a spoke to come back later.
+	// CloseTryAgainLater asks a spoke to reconnect later.
 	CloseTryAgainLater CloseCode = 1013
 
 	// CloseNotRegistered: no registration in time.
@@ -43,7 +43,7 @@ const (
 	CloseRateLimit CloseCode = 4003
 	// CloseIDTaken: the id is held by another identity.
 	CloseIDTaken CloseCode = 4004
-	// CloseCredentialsExpired: fetch new ones and come back.
+	// CloseCredentialsExpired: the credentials expired or were revoked; fetch new ones and reconnect.
 	CloseCredentialsExpired CloseCode = 4005
 	// CloseSuperseded: the spoke has a newer connection of its own.
 	CloseSuperseded CloseCode = 4006
@@ -63,7 +63,7 @@ const (
 )
 
 // Terminal reports whether a client must stay away after this code: 4500 to
-// 4999. After everything else, a lost connection included, it comes back.
+// 4999. After everything else, a lost connection included, it reconnects.
 func (c CloseCode) Terminal() bool { return c >= 4500 && c <= 4999 }
 
 // String is the code in words, or "close code N" for one that has no name here.

@@ -88,7 +88,7 @@ func (w *pace) write(conn net.Conn, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// records writes p to a connection of which a write that has timed out has failed for good, so that progress is only seen
+// records writes p to a connection of which a write that has timed out has failed permanently, so that progress is only seen
 // when a piece has been taken as a whole.
 func (w *pace) records(out io.Writer, conn net.Conn, p []byte) error {
 	for len(p) > 0 {
