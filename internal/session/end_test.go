@@ -212,3 +212,40 @@ func TestWaitJoinsOnSlow(t *testing.T) {
 		}
 	}
 }
+
+// Everything that is done with a session after its end fails with its cause, and changes nothing that is counted.
+func TestAfterTheEnd(t *testing.T) {
+	for _, resumable := range []bool{false, true} {
+		bubble.Test(t, func(t *testing.T) {
+			s, c := attached(t, Options{Resumable: resumable})
+			mustSend(t, s, "x")
+			synctest.Wait()
+			s.Detach(c)
+			s.End(errWrite)
+			before := s.Stats()
+			_, sent := s.Send(t.Context(), frame("send"), time.Second, nil)
+			_, request := s.Request(t.Context(), frame("request"), time.Second)
+			for name, err := range map[string]error{
+				"Attach": s.Attach(&fakeConn{}), "Resume": s.Resume(&fakeConn{}, 1), "Resume, behind": s.Resume(&fakeConn{}, 0), "Resume, ahead": s.Resume(&fakeConn{}, 99),
+				"Send": sent, "Request": request, "Post": s.Post(frame("post")), "PostUncounted": s.PostUncounted(frame("post")), "Flush": s.Flush(t.Context()),
+			} {
+				if !errors.Is(err, errWrite) {
+					t.Errorf("resumable %v: %s fails with %v", resumable, name, err)
+				}
+			}
+			s.PostEvent("t", frame("event"))
+			if s.SendNow(frame("now"), nil) {
+				t.Errorf("resumable %v: SendNow took a frame", resumable)
+			}
+			if _, ok, due := s.TryRequest(frame("try")); ok || due {
+				t.Errorf("resumable %v: TryRequest took a frame", resumable)
+			}
+			s.Detach(c)
+			s.AckOverdue(time.Now().Add(time.Hour))
+			synctest.Wait()
+			if got := s.Stats(); got != before || s.Attached() {
+				t.Errorf("resumable %v: %+v, attached %v; before %+v", resumable, got, s.Attached(), before)
+			}
+		})
+	}
+}
