@@ -111,7 +111,7 @@ func TestErrorsNameTheDetachedSpoke(t *testing.T) {
 				ago := fmt.Sprintf("spoke w is detached (connection lost %d s ago)", int(time.Since(lostAt(t, net.Hub)).Seconds()))
 				if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeUnavailable || e.Sent || !e.Retryable ||
 					!strings.Contains(e.Message, ago) || time.Since(start) != 0 {
-					t.Errorf("%s: %v after %v, want %s at once", name, err, time.Since(start), ago)
+					t.Errorf("%s: %v after %v, want %s immediately", name, err, time.Since(start), ago)
 				}
 			}
 			for err := range gathered(t.Context(), c, call.FailFast()) {

@@ -172,7 +172,7 @@ func TestShutdownWithoutGrace(t *testing.T) {
 }
 
 // A spoke without calls stays with a hub that shuts down, if there is no other, until the last call has ended: it could only
-// come back to a hub that refuses it.
+// reconnect to a hub that refuses it.
 func TestIdleSpokesLeaveLast(t *testing.T) {
 	for _, alone := range []bool{true, false} {
 		t.Run(fmt.Sprint("alone=", alone), func(t *testing.T) {

@@ -63,7 +63,7 @@ func (ls *links) join() error {
 // linkTimeout bounds the time to open a link.
 const linkTimeout = 5 * time.Second
 
-// to returns the link to a hub, and opens it if there is none. Concurrent callers share one dial, which goes on
+// to returns the link to a hub, and opens it if there is none. Concurrent callers share one dial, which continues
 // when one of them leaves.
 func (ls *links) to(ctx context.Context, hubID string) (*link, error) {
 	if ls.leave == nil {

@@ -92,7 +92,7 @@ func within(names []string, q *ListQuery) []string {
 	return names
 }
 
-// sight returns whether the identity may see a spoke with the labels that the query asks for. A spoke is looked at once,
+// sight returns whether the identity may see a spoke with the labels that the query asks for. A spoke is checked once,
 // since it may serve many operations.
 func (h *Hub) sight(id *call.Identity, q *ListQuery) func(*conn) bool {
 	if (id == nil || h.opts.Authorize == nil) && len(q.Selector) == 0 {

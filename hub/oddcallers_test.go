@@ -30,7 +30,7 @@ func oddEnv(t *testing.T, serve func(*call.Registry)) (own, far map[string]call.
 }
 
 // A reader that panics, or ends its goroutine, in the loop over a stream leaves the stream like one that breaks out of the loop: its
-// handler is told, and nothing stays in flight.
+// handler's context ends, and nothing stays in flight.
 func TestReaderThatPanics(t *testing.T) {
 	for name, leave := range map[string]func(){
 		"panic":  func() { panic("on purpose") },

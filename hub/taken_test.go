@@ -311,7 +311,7 @@ func TestTakenWhileItRegisters(t *testing.T) {
 	}
 }
 
-// A spoke offers a session that this hub does not hold: it is refused for good if another hub has a newer instance of it.
+// A spoke offers a session that this hub does not hold: it is finally refused if another hub has a newer instance of it.
 func TestOfferOfASessionThatAnotherHubReplaced(t *testing.T) {
 	const replaced = "4502 replaced by another instance"
 	for name, test := range map[string]struct {

@@ -40,7 +40,7 @@ func NewTokenSet(tokens ...Token) (*TokenSet, error) {
 	return s, s.Replace(tokens...)
 }
 
-// Replace replaces all tokens. Connections whose token is gone, or now stands for another identity, other scopes, other
+// Replace replaces all tokens. Connections whose token is gone, or now has another identity, other scopes, other
 // resources or another expiry, are closed with 4005 within a second, and event streams of a gateway end. The spoke may
 // resume its session with a token of the same identity. Connections whose token is unchanged are not
 // touched.

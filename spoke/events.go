@@ -29,7 +29,7 @@ type subscription struct {
 	topic     string
 	listeners int
 	answer    *answer // to the listener that asked first, or first after it was deaf
-	stop      func()  // on the session of the moment
+	stop      func()  // on the current session
 	deaf      bool    // the hub has refused or ended it
 }
 

@@ -112,7 +112,7 @@ func (p *Peer) answered(typ string, a answer) {
 	}
 }
 
-// aborted cancels a request that is served here, and drops the frames that still answer it: nobody waits for them, and they must not hold
+// aborted cancels a request that is served here, and drops the frames that still answer it: no caller waits for them, and they must not hold
 // up what is behind them (protocol section 8). It returns false if there is neither.
 func (p *Peer) aborted(a answer) bool {
 	p.mu.Lock()

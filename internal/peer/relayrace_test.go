@@ -89,7 +89,7 @@ func TestNotRelayed(t *testing.T) {
 		"input too deep":    {func(h *hop) { h.far.maxDepth.Store(8) }, call.Request{Input: []byte(deep)}},
 		"metadata too deep": {func(h *hop) { h.far.maxDepth.Store(8) }, call.Request{Metadata: []byte(`{"a":` + deep + `}`)}},
 		"input too large":   {func(h *hop) { h.far.SetRemote(200, 0) }, call.Request{Input: []byte(`"` + strings.Repeat("x", 200) + `"`)}},
-		"as many in flight as may be": {func(h *hop) {
+		"the limit of requests in flight": {func(h *hop) {
 			h.far.SetRemote(0, 1)
 			other := newHop(h.t)
 			other.far = h.far

@@ -29,7 +29,7 @@ func textAnswers(reads *int) Answers {
 	}
 }
 
-// A frame that nobody waits for is taken back, or replaced under its number where the other side lacks it, and not where it has it.
+// A frame that no caller waits for is dropped, or replaced under its number if the other side lacks it, and not if it has it.
 func TestAbandon(t *testing.T) {
 	skip := string(skipFrame)
 	frames := []string{"before", "a answer 1", "b answer", "a answer 2", "a end", "behind"}
