@@ -18,7 +18,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 	}
 	o, err := to.Open(&in.ctx, req, f)
 	if err != nil {
-		return asError(err)
+		return to.asError(err)
 	}
 	if req.Stream {
 		in.passCredit(o)
@@ -29,14 +29,14 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 			return nil
 		}
 		if err != nil {
-			return Begun(asError(err), begun)
+			return Begun(to.asError(err), begun)
 		}
 		if !in.Request.Stream {
 			_ = in.Send(output) // a response that is too large has been answered with the error
 			return nil
 		}
 		if err := in.pass(output); err != nil {
-			e := asError(err)
+			e := in.peer.asError(err)
 			o.Abort(abortReason(e))
 			return e
 		}
@@ -78,12 +78,13 @@ func (in *Inbound) passCredit(o *Outgoing) {
 	}
 }
 
-func asError(err error) *call.Error {
+// asError returns the error of a call whose session with this peer failed with err.
+func (p *Peer) asError(err error) *call.Error {
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		return e
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &call.Error{Code: call.CodeAborted, Message: err.Error(), Sent: true, Cause: err}
 	}
-	return &call.Error{Code: call.CodeDisconnected, Sent: true, Retryable: true, Cause: err, Message: "the connection was lost"}
+	return p.disconnected(err, true)
 }

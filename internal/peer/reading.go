@@ -34,7 +34,7 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 	}
 	o, err := p.Open(r.Ctx, req, flow)
 	if err != nil {
-		return asError(err)
+		return p.asError(err)
 	}
 	for begun := false; ; begun = true {
 		output, err := o.Next(r.Ctx)
@@ -42,7 +42,7 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 			return nil
 		}
 		if err != nil {
-			return Begun(asError(err), begun)
+			return Begun(p.asError(err), begun)
 		}
 		if err := r.take(o, output); err != nil {
 			o.Abort(err.Error())

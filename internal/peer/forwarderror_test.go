@@ -1,0 +1,25 @@
+package peer
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// The error of a call whose connection was lost names the close code and the reason, and no address.
+func TestForwardErrorNamesTheClose(t *testing.T) {
+	p := &Peer{cfg: Config{Ends: func() (this, other string) { return "hub h", "spoke s" }}}
+	const lost = "the connection between hub h and spoke s was lost"
+	closed := &transport.CloseError{Code: transport.CloseReplaced, Reason: "replaced", Remote: true}
+	for want, cause := range map[string]error{
+		lost + ": " + closed.Error(): closed,
+		lost:                         errors.Join(transport.ErrLost, errors.New("read tcp 10.0.0.1:80: reset")),
+	} {
+		e := p.asError(cause)
+		if e.Code != call.CodeDisconnected || !e.Sent || !e.Retryable || e.Message != want || !errors.Is(e, cause) {
+			t.Errorf("%#v, want %q", e, want)
+		}
+	}
+}
