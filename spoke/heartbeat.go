@@ -5,7 +5,11 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/transport"
 )
+
+// slowestBytesPerSecond is the slowest link on which a message that cannot be seen arriving is waited for (protocol section 7).
+const slowestBytesPerSecond = 16 << 10
 
 // heartbeat sends signs of life and drops the connection when the hub is silent (protocol section 7). It ends
 // with ctx, which is the connection's.
@@ -15,6 +19,10 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 		interval = 25 * time.Second
 	}
 	timeout := l.spoke.opts.HeartbeatTimeout
+	patience := interval + timeout
+	if _, ok := a.conn.(transport.WholeMessages); ok { // a message of the largest size may be on its way
+		patience += time.Duration(l.spoke.opts.MaxMessageBytes) * time.Second / slowestBytesPerSecond
+	}
 	period := peer.PulsePeriod(interval, timeout)
 	// A little before the interval: the hub answers, and need not send by itself.
 	pulse := l.peer.NewPulse(a.conn, peer.TypePing, interval-period, time.Now())
@@ -26,7 +34,7 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 			return
 		case <-tick.C:
 		}
-		if silent := pulse.Look(time.Now()); silent >= interval+timeout {
+		if silent := pulse.Look(time.Now()); silent >= patience {
 			l.spoke.log.Warn().Dur("silent", silent).Msg("heartbeat missed")
 			a.conn.Abort()
 			return

@@ -223,6 +223,9 @@ func (c *platformConn) Write(frames [][]byte) error {
 		switch left := c.ws.Get("bufferedAmount").Int(); {
 		case left < waiting:
 			waiting, since = left, time.Now()
+			c.mu.Lock()
+			c.seen = since
+			c.mu.Unlock()
 		case time.Since(since) > c.limits.writeTimeout:
 			c.finishNow(lost(context.DeadlineExceeded))
 			return c.end
@@ -257,7 +260,12 @@ func (c *platformConn) finishNow(cause error) {
 	c.ws.Call("close")
 }
 
-// LastReceived is when the last whole message came: a platform WebSocket shows neither parts of messages nor pings.
+var _ WholeMessages = (*platformConn)(nil)
+
+// OnlyWholeMessages implements WholeMessages.
+func (c *platformConn) OnlyWholeMessages() {}
+
+// LastReceived is when the last whole message came, or when the platform was last seen to send: it shows neither parts of messages nor pings.
 func (c *platformConn) LastReceived() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
