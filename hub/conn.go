@@ -218,10 +218,11 @@ func (c *conn) retire(code transport.CloseCode, reason string) {
 }
 
 // displace takes the id, the record and the subscriptions from a connection that drains, for a newer registration
-// of its id. The table has already done so. Its calls in flight continue until the drain timeout.
+// of its id. The table has already done so. Its calls in flight continue until the drain timeout, and the events
+// that their handlers publish are still accepted.
 func (c *conn) displace() {
 	c.hub.departed(c, "replaced")
-	c.events.Close()
+	c.events.EndSubscriptions(reasonReplaced + " while it drains")
 	c.log().Info().Dur("timeout", c.hub.opts.DrainTimeout).Msg("spoke replaced while it drains")
 	timer := time.AfterFunc(c.hub.opts.DrainTimeout, func() { c.retire(transport.CloseReplaced, reasonReplaced) })
 	c.overdue.Store(timer)

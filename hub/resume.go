@@ -21,8 +21,9 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 	sameID := c.id == a.reg.SpokeID || c.assigned && a.reg.SpokeID == ""
 	if c.who().ID != a.from.identity.ID || c.instanceID != a.reg.InstanceID || !sameID {
 		h.logOf(a.from).Warn().Str("spoke", c.id).Msg("somebody else asked for a session that is in use")
-		e := &call.Error{Code: call.CodeAccessDenied, Message: "the session is somebody else's"}
-		return nil, a.refuse(e, transport.CloseRegistrationRefused, "the session is somebody else's")
+		reason := "the session belongs to another identity, instance or spoke id"
+		e := &call.Error{Code: call.CodeAccessDenied, Message: reason}
+		return nil, a.refuse(e, transport.CloseRegistrationRefused, reason)
 	}
 	c.resuming.enter() // for the time of a handshake at most
 	defer c.resuming.leave()

@@ -19,7 +19,8 @@ import (
 // randomPrefix tells the request ids of hubs apart in logs.
 func randomPrefix() string { return uuid.NewString()[:8] + "-" }
 
-// ErrDraining is wrapped by the errors of calls that a hub refuses or ends because it drains.
+// ErrDraining is wrapped by the errors of calls that this hub refuses or ends because it drains. It does not
+// travel: a spoke's error of such a call, and the hub's of one that a draining spoke ends, is UNAVAILABLE without it.
 var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the hub") }

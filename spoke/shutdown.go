@@ -9,7 +9,8 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// ErrDraining is wrapped by the errors of calls that a spoke, or a hub, refuses or ends because it drains.
+// ErrDraining is wrapped by the errors of calls that this spoke refuses or ends because it drains. It does not
+// travel: the error of a call that the hub, or another spoke, refuses or ends for that reason is UNAVAILABLE without it.
 var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the spoke") }

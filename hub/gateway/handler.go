@@ -27,7 +27,8 @@ type Options struct {
 	// WriteTimeout is how long a client may take for each 64 KiB of an answer, and for each value of a stream;
 	// 0 is 30 s. Over it the connection is closed.
 	WriteTimeout time.Duration
-	// ReadTimeout is how long a body may take to arrive, besides 1 s for each 16 KiB that it announces; 0 is 10 s.
+	// ReadTimeout is how long a body may take to arrive, besides 1 s for each 16 KiB that it announces, or of
+	// MaxMessageBytes if it announces no length (chunked encoding); 0 is 10 s.
 	// Over it the answer is 408.
 	ReadTimeout time.Duration
 	// MaxIdentityRequests bounds the requests of one identity that are served at the same time, streams aside;

@@ -2,6 +2,7 @@ package wstarget
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -68,6 +69,7 @@ type Endpoint struct {
 
 	mu     sync.Mutex // guards the fields below
 	topics map[string]*membership
+	ended  string // why there are no subscriptions any more; see EndSubscriptions
 	closed bool
 }
 
@@ -179,12 +181,14 @@ func (e *Endpoint) subscribe(topic string) {
 	m := e.topics[topic]
 	switch {
 	case e.closed:
+	case e.ended != "":
+		e.denySubscriptionLocked(topic)
 	case m != nil && m.live:
 		e.opts.Outlet.Control(TypeSubscribed, topicPayload(topic))
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.opts.MaxTopics:
-		e.deny(&Denial{ActionSubscribe, topic, "OVERLOADED", "too many topics (hub.Options.MaxTopics)"})
+		e.deny(&Denial{ActionSubscribe, topic, "OVERLOADED", fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.opts.MaxTopics)})
 	default:
 		e.startJoinLocked(topic)
 	}
@@ -208,11 +212,14 @@ func (e *Endpoint) joined(topic string, m *membership, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.closed || err == nil && !m.wanted:
+	case e.closed || err == nil && (!m.wanted || e.ended != ""):
 		if err == nil {
 			e.opts.Fanout.Leave(topic, e)
 		}
 		delete(e.topics, topic)
+		if !e.closed && m.wanted {
+			e.denySubscriptionLocked(topic)
+		}
 	case err != nil:
 		delete(e.topics, topic)
 		if m.wanted {
@@ -256,6 +263,28 @@ func (e *Endpoint) Recheck() {
 			e.deny(d)
 		}
 	}
+}
+
+// EndSubscriptions ends all subscriptions for good: these and all later ones are denied with UNAVAILABLE and the
+// reason. What the spoke publishes is still taken, until Close.
+func (e *Endpoint) EndSubscriptions(reason string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || e.ended != "" {
+		return
+	}
+	e.ended = reason
+	for topic, m := range e.topics {
+		if m.live { // the others are denied when their join has ended
+			delete(e.topics, topic)
+			e.opts.Fanout.Leave(topic, e)
+			e.denySubscriptionLocked(topic)
+		}
+	}
+}
+
+func (e *Endpoint) denySubscriptionLocked(topic string) {
+	e.deny(&Denial{ActionSubscribe, topic, "UNAVAILABLE", e.ended})
 }
 
 // Topics is how many topics the spoke is subscribed to.

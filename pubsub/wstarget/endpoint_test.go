@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		e.subscribeTo("b")
 		out.want(t, subscribedA, TypeSubscribed+` {"topic":"b"}`)
 		e.subscribeTo("c")
-		out.want(t, TypeDenied+` {"action":"subscribe","topic":"c","code":"OVERLOADED","message":"too many topics (hub.Options.MaxTopics)"}`)
+		out.want(t, TypeDenied+` {"action":"subscribe","topic":"c","code":"OVERLOADED","message":"too many topics: limit 2 (hub.Options.MaxTopics)"}`)
 		e.unsubscribeFrom("a")
 		e.subscribeTo("c")
 		out.want(t, TypeSubscribed+` {"topic":"c"}`)

@@ -1,0 +1,97 @@
+package hub_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/spoke"
+)
+
+// A draining predecessor loses its subscriptions, and is told so. What the handlers that it still finishes publish
+// arrives like any other event, and a subscription of theirs is refused instead of never answered.
+func TestDrainingPredecessorAndEvents(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		replaced := make(chan struct{})
+		var old *hubtest.Spoke
+		topic := pubsub.NewTopic[int]("job.state")
+		old = net.Spoke("w", nil, func(r *call.Registry) {
+			registered(call.Handle(r, "test.job", func(ctx context.Context, n int) (string, error) {
+				<-replaced
+				if err := topic.Publish(ctx, old.Events(), "", n); err != nil {
+					return "", err
+				}
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				sub, err := topic.Subscribe(ctx, old.Events(), "other")
+				if err == nil {
+					sub.Stop()
+				}
+				return errorText(err), nil
+			}))
+		})
+		hearing, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		heard, err := topic.Subscribe(hearing, net.Hub.Events(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer heard.Stop()
+		var gaps atomic.Int32
+		stop, err := old.Events().Listen(t.Context(), "job.state:mine", func(ev pubsub.Event) {
+			if ev.Gap {
+				gaps.Add(1)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		answer := make(chan string, 1)
+		go func() {
+			out, err := call.Invoke[string](t.Context(), net.Hub, "test.job", 7)
+			answer <- out + errorText(err)
+		}()
+		later(time.Second)
+		left := make(chan error, 1)
+		go func() { left <- old.Shutdown(t.Context()) }()
+		later(time.Second)
+		net.Spoke("w", &spoke.Options{}, nil)
+		later(time.Second)
+		if n := gaps.Load(); n != 1 {
+			t.Errorf("the subscription of the predecessor ended with %d gaps", n)
+		}
+		close(replaced)
+		got := <-answer
+		if !strings.HasSuffix(got, "UNAVAILABLE: replaced by another instance while it drains") {
+			t.Errorf("the handler's subscription: %q", got)
+		}
+		published := 0
+		for n := range pubsub.Take(heard.All(), 1) {
+			published = n
+		}
+		if published != 7 {
+			t.Errorf("the handler published 7, and %d arrived", published)
+		}
+		if err := <-left; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := old.Wait(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
