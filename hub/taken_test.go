@@ -349,3 +349,29 @@ func TestOfferOfASessionThatAnotherHubReplaced(t *testing.T) {
 		})
 	}
 }
+
+// A directory that is in trouble does not keep a spoke from registering: it is found on this hub, under the generation that the
+// directory gives all the same, or under one of the hub's clock.
+func TestDirectoryInTrouble(t *testing.T) {
+	for _, given := range []int64{0, 77} {
+		bubble.Test(t, func(t *testing.T) {
+			d := &scriptedDirectory{}
+			h := scriptedHub(t, d)
+			d.set(func(hub.Record) (int64, error) { return given, errRefusal })
+			conn := rawSpoke(t, h, &call.Identity{ID: "a"}, `{"spokeId":"s","operations":[{"name":"test.op"}]}`)
+			defer conn.Abort()
+			want := given
+			if want == 0 {
+				want = time.Now().UnixMilli()
+			}
+			if list := h.Spokes(nil); len(list) != 1 || list[0].Generation != want {
+				t.Errorf("spokes %+v, want generation %d", list, want)
+			}
+			go func() { _, _ = call.Invoke[any](t.Context(), h, "test.op", nil, call.Timeout(time.Second)) }()
+			if frame, err := conn.Read(); err != nil || !strings.Contains(string(frame), "test.op") {
+				t.Errorf("%s, %v", frame, err)
+			}
+			later(2 * time.Second)
+		})
+	}
+}

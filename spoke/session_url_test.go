@@ -182,3 +182,67 @@ func TestShorterWindow(t *testing.T) {
 		m.fail(own, nil)
 	})
 }
+
+// refusingOnce answers dials to the spoke's own URL after the first one, as long as it has answers, in place of the hub.
+type refusingOnce struct {
+	*middle
+	answers *[]transport.CloseCode
+}
+
+func (r refusingOnce) Dial(ctx context.Context, url string, header http.Header) (transport.Conn, error) {
+	r.mu.Lock()
+	var code transport.CloseCode
+	if len(r.dialed) > 0 && len(*r.answers) > 0 {
+		code, *r.answers = (*r.answers)[0], (*r.answers)[1:]
+		r.dialed = append(r.dialed, url)
+	}
+	r.mu.Unlock()
+	if code != 0 {
+		return refusing("null", code)
+	}
+	return r.middle.Dial(ctx, url, header)
+}
+
+// What the hub at the spoke's own URL answers to the offer of a session: only 4501 ends the session and not the spoke.
+func TestAnswersAtTheOwnURL(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []transport.CloseCode
+		dials   int // after the first
+		resume  uint64
+		fatal   bool
+	}{
+		"none":                   {nil, 1, 1, false},
+		"1013 keeps the session": {[]transport.CloseCode{1013}, 2, 1, false},
+		"4501 drops the session": {[]transport.CloseCode{4501}, 2, 0, false},
+		"4501 without an offer":  {[]transport.CloseCode{4501, 4501}, 2, 0, true},
+		"4500 is final":          {[]transport.CloseCode{4500}, 1, 0, true},
+		"4502 is final":          {[]transport.CloseCode{4502}, 1, 0, true},
+		"4503 is final":          {[]transport.CloseCode{4503}, 1, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				m := newMiddle(t)
+				m.hub(own, hub.Options{})
+				s, err := spoke.New(own, &spoke.Options{ID: "a", Dialer: refusingOnce{m, &c.answers}, BackoffMin: time.Millisecond})
+				must(t, err)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				ran := make(chan error, 1)
+				go func() { ran <- s.Run(ctx) }()
+				must(t, s.Ready(t.Context()))
+				m.cut()
+				later(5 * time.Second)
+				if got := len(m.dials()) - 1; got != c.dials {
+					t.Errorf("%d dials after the first, want %d", got, c.dials)
+				}
+				if st := s.Stats(); st.Resumed != c.resume || (st.State == "stopped") != c.fatal {
+					t.Errorf("%+v", st)
+				}
+				cancel()
+				if err := <-ran; c.fatal == errors.Is(err, context.Canceled) {
+					t.Errorf("Run: %v", err)
+				}
+			})
+		})
+	}
+}
