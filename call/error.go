@@ -24,9 +24,10 @@ type Error struct {
 	// Retryable says that a repeat may help. When Sent is true only the caller
 	// knows whether the operation may be repeated.
 	Retryable bool
-	// Details is a JSON object with further information from the handler, or nil. The member `sent`, which the protocol
-	// adds, is not part of it. Details that are not JSON in UTF-8, or nested deeper than the caller accepts,
-	// make the call fail with EXECUTION_ERROR, whose message names them and the original error.
+	// Details is a JSON object with further information from the handler, or nil. The member `sent`,
+	// which the protocol adds, is not part of it. Details that are not JSON in UTF-8, or nested deeper
+	// than the caller accepts, make the call fail with EXECUTION_ERROR, whose message names them and the
+	// original error.
 	Details json.RawMessage
 	// Cause is what led to it on this side of the connection; it does not travel.
 	Cause error

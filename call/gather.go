@@ -21,11 +21,11 @@ type Result[Out any] struct {
 	Err error
 }
 
-// Gather calls every spoke that serves the operation and lets this identity
-// call it, and yields each answer as it comes. Of the options Select, Timeout
-// (0 is 30 s) and FailFast apply, and Metadata and As. If the gather itself fails, the
-// last element has that error and no spoke. If results of other hubs are missing, the last element has no spoke and an error
-// UNAVAILABLE, whose details have the member "incomplete", an array of {hubId, code}.
+// Gather calls every spoke that serves the operation and lets this identity call it, and yields each
+// answer as it comes. Of the options Select, Timeout (0 is 30 s) and FailFast apply, and Metadata and As.
+// If the gather itself fails, the last element has that error and no spoke. If results of other hubs are
+// missing, the last element has no spoke and an error UNAVAILABLE, whose details have the member
+// "incomplete", an array of {hubId, code}.
 func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
 	return func(yield func(Result[Out]) bool) {
 		raw, err := encodeInput(operation, in)

@@ -34,10 +34,11 @@ type served struct {
 	bytes   int
 }
 
-// Check sets a function that [Registry.Register] calls before it adds op. Its arguments are the number of operations
-// and the size of the JSON of their descriptions, in bytes, both including op. If it returns an error, Register does not add op and
-// returns the error. It is called with the registry locked and must not use it. Nil, the default, allows every operation.
-// Check is for frameworks whose peers limit what can be announced.
+// Check sets a function that [Registry.Register] calls before it adds op. Its arguments are the number of
+// operations and the size of the JSON of their descriptions, in bytes, both including op. If it returns
+// an error, Register does not add op and returns the error. It is called with the registry locked and
+// must not use it. Nil, the default, allows every operation. Check is for frameworks whose peers limit
+// what can be announced.
 func (r *Registry) Check(check func(op Operation, operations, bytes int) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,8 +52,9 @@ func (r *Registry) Bytes() int {
 	return r.bytes
 }
 
-// Register adds an operation. Its error wraps [ErrInvalidOperation], [ErrDuplicateOperation], or, if the hub would not
-// accept a registration that contains the operation, [ErrRegistryFull]. The registry keeps a copy of op; schemas are shared.
+// Register adds an operation. Its error wraps [ErrInvalidOperation], [ErrDuplicateOperation], or, if the
+// hub would not accept a registration that contains the operation, [ErrRegistryFull]. The registry keeps
+// a copy of op; schemas are shared.
 func (r *Registry) Register(op Operation, h Handler) error {
 	if op.Type == "" {
 		op.Type = Query

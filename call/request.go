@@ -81,9 +81,9 @@ func IdleTimeout(d time.Duration) Option { return func(r *Request) { r.IdleTimeo
 // Credit sets how many responses of a stream may be on their way; 0 is 32.
 func Credit(n int) Option { return func(r *Request) { r.Credit = n } }
 
-// Metadata sends a JSON object along, unchanged, for the handler to read;
-// `traceparent` belongs here. Metadata that is not a JSON object in UTF-8, or is nested deeper than the receiver accepts,
-// makes the call fail with VALIDATION_ERROR. White space before the object is dropped.
+// Metadata sends a JSON object along, unchanged, for the handler to read; `traceparent` belongs here.
+// Metadata that is not a JSON object in UTF-8, or is nested deeper than the receiver accepts, makes the
+// call fail with VALIDATION_ERROR. White space before the object is dropped.
 func Metadata(object json.RawMessage) Option { return func(r *Request) { r.Metadata = object } }
 
 // WaitForSpoke lets the call wait, within its time, until a spoke that can answer is there.

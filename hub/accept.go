@@ -17,9 +17,9 @@ import (
 // Subprotocol is what a spoke offers (protocol section 1).
 const Subprotocol = "hubspoke.v1"
 
-// ServeHTTP takes the connection of a spoke: it authenticates, upgrades, and
-// returns when the spoke has registered, while the connection stays open. Section 1 of the protocol lists the answers to a
-// client that is not accepted.
+// ServeHTTP takes the connection of a spoke: it authenticates, upgrades, and returns when the spoke has
+// registered, while the connection stays open. Section 1 of the protocol lists the answers to a client
+// that is not accepted.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // the server would wait for it before it answers, and again before it closes
 		h.refused.Add(1)
@@ -61,11 +61,11 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handed = h.accept(t, id, a)
 }
 
-// Accept takes a connection that the caller has made and authenticated, for
-// example one end of [transport.Pipe], and returns when the spoke has registered or has been
-// refused. It reports whether it registered; the Hub owns the connection in any case. The limits of the options
-// hold as for ServeHTTP: if one is reached, or the hub drains, Accept closes the connection with 1013. If the identity is nil, it
-// closes the connection with 4500.
+// Accept takes a connection that the caller has made and authenticated, for example one end of
+// [transport.Pipe], and returns when the spoke has registered or has been refused. It reports whether it
+// registered; the Hub owns the connection in any case. The limits of the options hold as for ServeHTTP:
+// if one is reached, or the hub drains, Accept closes the connection with 1013. If the identity is nil,
+// it closes the connection with 4500.
 func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 	a, busy := h.enterConnection()
 	if busy == nil && id == nil {
@@ -191,10 +191,11 @@ func seesStatus(r *http.Request) bool {
 	return r.Header.Get("Origin") == "" && !offersBearer(r)
 }
 
-// Refuse answers a handshake as the hub does when it refuses a client: with the status, 401 or 403, and the
-// header that makes the refusal final. Middleware in front of the hub uses it for clients that must not reconnect:
-// after a 401 or 403 without that header a spoke reconnects. Any other status is written without the header. A client on
-// a platform WebSocket, such as a browser, cannot see the status and reconnects in any case.
+// Refuse answers a handshake as the hub does when it refuses a client: with the status, 401 or 403, and
+// the header that makes the refusal final. Middleware in front of the hub uses it for clients that must
+// not reconnect: after a 401 or 403 without that header a spoke reconnects. Any other status is written
+// without the header. A client on a platform WebSocket, such as a browser, cannot see the status and
+// reconnects in any case.
 func Refuse(w http.ResponseWriter, status int) {
 	switch status {
 	case http.StatusUnauthorized:

@@ -113,8 +113,9 @@ func (c *conn) startWindow(a *attachment) {
 // busy reports whether a session has calls in flight.
 func (c *conn) busy() bool { return c.peer.Busy() }
 
-// keepsSession reports after which ends of a connection the hub keeps its session (protocol section 7). Of all that can
-// come from the side of the spoke, a proxy between included, only 4008 is the spoke's own word.
+// keepsSession reports after which ends of a connection the hub keeps its session (protocol section 7).
+// Of all that can come from the side of the spoke, a proxy between included, only 4008 is the spoke's own
+// word.
 func keepsSession(err error) bool {
 	ce, ok := errors.AsType[*transport.CloseError](err)
 	switch {

@@ -34,8 +34,9 @@ var (
 	ErrForbidden = errors.New("forbidden")
 )
 
-// Identify calls the authenticator and enforces its contract: a nil error comes with an identity that has an id and whose
-// credentials are currently valid; a panic becomes an error. A program uses it to authenticate its own requests as the hub does.
+// Identify calls the authenticator and enforces its contract: a nil error comes with an identity that has
+// an id and whose credentials are currently valid; a panic becomes an error. A program uses it to
+// authenticate its own requests as the hub does.
 func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -27,10 +27,10 @@ type Action struct {
 	Name     string
 }
 
-// Authorizer permits an action by returning nil; the text of its error is sent to the identity that asked. It is called
-// once for each call, registration, publication and subscription, on goroutines that must not wait: it
-// must not do I/O, nor block. It may run on many goroutines at the same time. If it panics, the action is refused with
-// EXECUTION_ERROR.
+// Authorizer permits an action by returning nil; the text of its error is sent to the identity that
+// asked. It is called once for each call, registration, publication and subscription, on goroutines that
+// must not wait: it must not do I/O, nor block. It may run on many goroutines at the same time. If it
+// panics, the action is refused with EXECUTION_ERROR.
 type Authorizer func(Action) error
 
 // allow asks the authorizer. A nil identity is the embedding program itself,

@@ -18,11 +18,11 @@
 //
 // # Bounds
 //
-// Each spoke's outbound log is bounded in bytes (Options.LogBytes, requests and
-// responses wait for room), its events by a budget within it (Options.EventBytes), its requests
-// by Options.MaxInFlight, the calls that it answers by Options.MaxSpokeInFlight, its messages by
-// Options.MaxMessageBytes and their nesting by Options.MaxDepth, its registration by
-// Options.MaxRegistrationBytes and Options.MaxOperations, its topics by Options.MaxTopics, what it
-// sends in a second by Options.FramesPerSecond and Options.BytesPerSecond; connections by
-// Options.MaxConnections and Options.MaxIdentityConnections; sessions that wait by Options.MaxWaiting and Options.MaxWaitingBytes.
+// Each spoke's outbound log is bounded in bytes (Options.LogBytes, requests and responses wait for room),
+// its events by a budget within it (Options.EventBytes), its requests by Options.MaxInFlight, the calls
+// that it answers by Options.MaxSpokeInFlight, its messages by Options.MaxMessageBytes and their nesting
+// by Options.MaxDepth, its registration by Options.MaxRegistrationBytes and Options.MaxOperations, its
+// topics by Options.MaxTopics, what it sends in a second by Options.FramesPerSecond and
+// Options.BytesPerSecond; connections by Options.MaxConnections and Options.MaxIdentityConnections;
+// sessions that wait by Options.MaxWaiting and Options.MaxWaitingBytes.
 package hub

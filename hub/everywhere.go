@@ -123,11 +123,12 @@ func (h *Hub) Disconnect(ctx context.Context, spokeID, reason string) (bool, err
 	return h.askHubOf(ctx, linkDisconnect, Presence{SpokeID: spokeID, Reason: reason})
 }
 
-// Reauthenticate closes a spoke's connection, on any hub, with 4005, so that the spoke has to authenticate again to resume its
-// session. A detached spoke has to do so in any case. Reauthenticate
+// Reauthenticate closes a spoke's connection, on any hub, with 4005, so that the spoke has to
+// authenticate again to resume its session. A detached spoke has to do so in any case. Reauthenticate
 // reports whether the spoke was connected or detached. The error is as for [Hub.Disconnect].
 //
-// To withdraw a token, remove it from the authenticator first. [TokenSet.Replace] does so and closes the connections itself.
+// To withdraw a token, remove it from the authenticator first. [TokenSet.Replace] does so and closes the
+// connections itself.
 func (h *Hub) Reauthenticate(ctx context.Context, spokeID string) (bool, error) {
 	if h.reauthenticateHere(spokeID) {
 		return true, nil

@@ -120,8 +120,8 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	return failed
 }
 
-// sendResult sends the result of one spoke. One that the reader does not take, because it is too large or nested too deep,
-// becomes an error of that spoke, so that it costs the others nothing.
+// sendResult sends the result of one spoke. One that the reader does not take, because it is too large or
+// nested too deep, becomes an error of that spoke, so that it costs the others nothing.
 func sendResult(r json.RawMessage, send func(json.RawMessage) error) error {
 	err := send(r)
 	e, ok := errors.AsType[*call.Error](err)
@@ -153,7 +153,8 @@ type gathering struct {
 // it is SLOW_CONSUMER.
 const gatherBytes = 4 << 20
 
-// gatherCredit is how many results of another hub may be on their way: the other hub holds the rest, within its own bound.
+// gatherCredit is how many results of another hub may be on their way: the other hub holds the rest,
+// within its own bound.
 const gatherCredit = 4
 
 // spoke calls one spoke.

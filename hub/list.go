@@ -18,7 +18,8 @@ type ListQuery struct {
 	// Limit is how many items a page has at most; 0 is [DefaultListLimit], more than [MaxListLimit] is refused.
 	// A page has fewer where more would not fit into the asker's message size.
 	Limit int `json:"limit,omitempty"`
-	// After is the name after which the page begins, exclusive: the Next of the previous page. If it is empty, the page begins with the first name.
+	// After is the name after which the page begins, exclusive: the Next of the previous page. If it is
+	// empty, the page begins with the first name.
 	After string `json:"after,omitempty"`
 	// Prefix selects the names that begin with it.
 	Prefix string `json:"prefix,omitempty"`
@@ -26,8 +27,8 @@ type ListQuery struct {
 	Operation string `json:"operation,omitempty"`
 	// Selector selects the spokes that have all these labels; in a list of operations, what those serve.
 	Selector map[string]string `json:"selector,omitempty"`
-	// Fields are the JSON members that the items have besides those that identify them (spokeId, hubId and generation;
-	// name and spokes); empty is all. An unknown field is refused.
+	// Fields are the JSON members that the items have besides those that identify them (spokeId, hubId
+	// and generation; name and spokes); empty is all. An unknown field is refused.
 	Fields []string `json:"fields,omitempty"`
 }
 

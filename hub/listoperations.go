@@ -92,8 +92,8 @@ func within(names []string, q *ListQuery) []string {
 	return names
 }
 
-// sight returns whether the identity may see a spoke with the labels that the query asks for. A spoke is checked once,
-// since it may serve many operations.
+// sight returns whether the identity may see a spoke with the labels that the query asks for. A spoke is
+// checked once, since it may serve many operations.
 func (h *Hub) sight(id *call.Identity, q *ListQuery) func(*conn) bool {
 	if (id == nil || h.opts.Authorize == nil) && len(q.Selector) == 0 {
 		return func(*conn) bool { return true }
@@ -109,7 +109,8 @@ func (h *Hub) sight(id *call.Identity, q *ListQuery) func(*conn) bool {
 	}
 }
 
-// operationInfo describes an operation; it returns false if the identity sees no spoke that serves it, or may not call it.
+// operationInfo describes an operation; it returns false if the identity sees no spoke that serves it, or
+// may not call it.
 func (h *Hub) operationInfo(id *call.Identity, name string, mine map[string]call.Operation, sees func(*conn) bool) (OperationInfo, bool) {
 	var info OperationInfo
 	if h.allow(id, Call, name) != nil {

@@ -8,9 +8,10 @@ import (
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
-// OperationType returns the type of an operation: of the hub's own, or as a spoke of this hub or of another registered it,
-// the spoke that to names if it is not empty. It returns "" if nothing that is connected serves the operation, or the hub
-// whose spoke does cannot be asked. It asks another hub only where no spoke of this one serves the operation.
+// OperationType returns the type of an operation: of the hub's own, or as a spoke of this hub or of
+// another registered it, the spoke that to names if it is not empty. It returns "" if nothing that is
+// connected serves the operation, or the hub whose spoke does cannot be asked. It asks another hub only
+// where no spoke of this one serves the operation.
 func (h *Hub) OperationType(ctx context.Context, to, operation string) call.Type {
 	if op, _, ok := h.operations.Lookup(operation); ok && to == "" {
 		return op.Type

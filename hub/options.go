@@ -30,8 +30,9 @@ type Options struct {
 
 	// ID names the hub; empty is a random one per process.
 	ID string
-	// URL is the URL (ws, wss, http or https) under which this hub, and no other, can be dialed. Spokes whose connection was lost dial
-	// it to resume their session, so that they find this hub where their own URL leads to several. Empty: they dial their own.
+	// URL is the URL (ws, wss, http or https) under which this hub, and no other, can be dialed. Spokes
+	// whose connection was lost dial it to resume their session, so that they find this hub where their
+	// own URL leads to several. Empty: they dial their own.
 	URL string
 	// Origins are patterns (path.Match) of the origins from which browsers may connect besides the hub's own host, on
 	// host[:port] or scheme://host[:port]; a missing port is the default of the scheme. "*" alone allows every
@@ -43,10 +44,11 @@ type Options struct {
 	// MaxIdentityConnections bounds those of one identity, also where everybody is
 	// [call.Anonymous]; 0 is 16,384, negative no bound. Over it the answer is 429 with Retry-After.
 	MaxIdentityConnections int
-	// FramesPerSecond and BytesPerSecond bound what one connection sends, counted on the wire: WebSocket frames,
-	// control frames and fragments included, and every byte of them; 0 is 1,000,000 frames and 1 GiB, negative no bound. Over it the connection is closed with 4003 and its
-	// session ends. The defaults are above what a spoke that calls and answers can send: they stop what
-	// costs its sender nothing.
+	// FramesPerSecond and BytesPerSecond bound what one connection sends, counted on the wire: WebSocket
+	// frames, control frames and fragments included, and every byte of them; 0 is 1,000,000 frames and 1
+	// GiB, negative no bound. Over it the connection is closed with 4003 and its session ends. The
+	// defaults are above what a spoke that calls and answers can send: they stop what costs its sender
+	// nothing.
 	FramesPerSecond int
 	BytesPerSecond  int64
 	// RateBurst is how much may come at once: what the two allow in this time, and
@@ -55,10 +57,11 @@ type Options struct {
 	// MaxRegistrationBytes is the largest registration, which the hub keeps; 0 is
 	// 256 KiB. Over it the answer is MESSAGE_TOO_LARGE, then 4501.
 	MaxRegistrationBytes int
-	// MaxDepth is how deep arrays and objects may be nested in a value that the hub accepts, from a spoke, over HTTP or from
-	// the embedding program: an input, metadata, an output, the payload of an event, the details of an error. It is
-	// announced to spokes. A scalar has depth 0, [] has 1. 0 is 256; at most 9,900. A value that is deeper fails its
-	// own call or event: VALIDATION_ERROR for a request, EXECUTION_ERROR for a response.
+	// MaxDepth is how deep arrays and objects may be nested in a value that the hub accepts, from a
+	// spoke, over HTTP or from the embedding program: an input, metadata, an output, the payload of an
+	// event, the details of an error. It is announced to spokes. A scalar has depth 0, [] has 1. 0 is
+	// 256; at most 9,900. A value that is deeper fails its own call or event: VALIDATION_ERROR for a
+	// request, EXECUTION_ERROR for a response.
 	MaxDepth int
 	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
 	MaxMessageBytes int64
@@ -99,9 +102,10 @@ type Options struct {
 	HeartbeatTimeout time.Duration
 	// WriteTimeout is how long a write may make no progress; 0 is 30 s.
 	WriteTimeout time.Duration
-	// StreamGrace is how long streams continue after Shutdown has begun. Then they end with UNAVAILABLE, which
-	// wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a handler's context wraps it too.
-	// Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
+	// StreamGrace is how long streams continue after Shutdown has begun. Then they end with UNAVAILABLE,
+	// which wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a
+	// handler's context wraps it too. Streams that are part of a unary call end with that call. 0 is 5 s,
+	// negative leaves streams alone.
 	StreamGrace time.Duration
 	// DrainTimeout is how long a draining connection may continue its calls after a newer registration has taken
 	// its spoke id. Then the hub closes it with 4502; 0 is 60 s.

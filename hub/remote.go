@@ -104,8 +104,9 @@ func (h *Hub) taken(newer Record) {
 	h.withdraw(c.offered())
 }
 
-// reclaim takes the record of c back from a registration that the spoke sent elsewhere before it resumed its session here.
-// A resumption does not claim the record, so the other hub could not know of the newer attempt.
+// reclaim takes the record of c back from a registration that the spoke sent elsewhere before it resumed
+// its session here. A resumption does not claim the record, so the other hub could not know of the newer
+// attempt.
 func (h *Hub) reclaim(c *conn, attempt int64) {
 	generation, err := h.claimRecord(c, attempt)
 	switch {

@@ -25,13 +25,15 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the hub") }
 
-// Shutdown drains the hub. It refuses new connections and new calls, announces to every spoke when to reconnect,
-// waits for the calls in flight, and closes the connections with 1012. Streams are ended after
-// [Options.StreamGrace]. A hub that is alone keeps its connections until nothing is in flight on any of them, since a spoke that
-// leaves earlier has nowhere to go; where there are other hubs, a spoke leaves as soon as nothing is in flight on its own connection.
+// Shutdown drains the hub. It refuses new connections and new calls, announces to every spoke when to
+// reconnect, waits for the calls in flight, and closes the connections with 1012. Streams are ended after
+// [Options.StreamGrace]. A hub that is alone keeps its connections until nothing is in flight on any of
+// them, since a spoke that leaves earlier has nowhere to go; where there are other hubs, a spoke leaves
+// as soon as nothing is in flight on its own connection.
 //
-// When ctx ends first, Shutdown ends the calls and connections that are left and returns the context's error. When it returns
-// nil no goroutine of the hub is left. It may be called from a handler, whose own call then holds it up until ctx ends.
+// When ctx ends first, Shutdown ends the calls and connections that are left and returns the context's
+// error. When it returns nil no goroutine of the hub is left. It may be called from a handler, whose own
+// call then holds it up until ctx ends.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.startDrain()
 	if h.opts.StreamGrace >= 0 {

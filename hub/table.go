@@ -86,7 +86,8 @@ func (t *table) claim(c *conn) claim {
 	return out
 }
 
-// displaceLocked takes the id from a connection that drains. It returns the one that was the predecessor until now, if any.
+// displaceLocked takes the id from a connection that drains. It returns the one that was the predecessor
+// until now, if any.
 func (t *table) displaceLocked(c *conn) (oldest *conn) {
 	if oldest = t.predecessors[c.id]; oldest != nil {
 		t.removeLocked(oldest)
@@ -139,7 +140,8 @@ func (t *table) suspend(c *conn, limit int) bool {
 	return true
 }
 
-// restore makes c a candidate again, with what it offers now; see update. A predecessor has a connection again, and no more.
+// restore makes c a candidate again, with what it offers now; see update. A predecessor has a connection
+// again, and no more.
 func (t *table) restore(c *conn, p profile) (first, last []string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

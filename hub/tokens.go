@@ -40,13 +40,13 @@ func NewTokenSet(tokens ...Token) (*TokenSet, error) {
 	return s, s.Replace(tokens...)
 }
 
-// Replace replaces all tokens. Connections whose token is gone, or now has another identity, other scopes, other
-// resources or another expiry, are closed with 4005 within a second, and event streams of a gateway end. The spoke may
-// resume its session with a token of the same identity. Connections whose token is unchanged are not
-// touched.
+// Replace replaces all tokens. Connections whose token is gone, or now has another identity, other
+// scopes, other resources or another expiry, are closed with 4005 within a second, and event streams of a
+// gateway end. The spoke may resume its session with a token of the same identity. Connections whose
+// token is unchanged are not touched.
 //
-// An empty secret, one that cannot be sent in a header, an identity without an id, and a secret that occurs twice with different identities are
-// errors; the set is then unchanged.
+// An empty secret, one that cannot be sent in a header, an identity without an id, and a secret that
+// occurs twice with different identities are errors; the set is then unchanged.
 func (s *TokenSet) Replace(tokens ...Token) error {
 	next := make(map[[sha256.Size]byte]*knownToken, len(tokens))
 	for i, t := range tokens {

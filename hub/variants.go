@@ -10,8 +10,8 @@ import (
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
-// warnOfVariants logs, once for each operation, that c describes it in another way than the spokes that served it before.
-// A caller cannot know which of them will answer.
+// warnOfVariants logs, once for each operation, that c describes it in another way than the spokes that
+// served it before. A caller cannot know which of them will answer.
 func (h *Hub) warnOfVariants(c *conn) {
 	p := h.table.profileOf(c)
 	for name, op := range p.operations {
@@ -56,8 +56,8 @@ func (o *OperationInfo) addVariant(op call.Operation) {
 	o.Variants = append(o.Variants, op)
 }
 
-// mergeVariants adds to an item the descriptions of another hub's that differ from its own. Members that the query did not
-// ask for are not there and cannot differ.
+// mergeVariants adds to an item the descriptions of another hub's that differ from its own. Members that
+// the query did not ask for are not there and cannot differ.
 func mergeVariants(item, other json.RawMessage) json.RawMessage {
 	var a, b OperationInfo
 	if json.Unmarshal(item, &a) != nil || json.Unmarshal(other, &b) != nil || a.Truncated || b.Truncated {

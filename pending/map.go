@@ -110,8 +110,8 @@ func (m *Map) SetLimit(n int) {
 	m.limit = n
 }
 
-// CountIn counts the requests in flight in total, which many maps may share, from now on. It is called before the first
-// request, if at all.
+// CountIn counts the requests in flight in total, which many maps may share, from now on. It is called
+// before the first request, if at all.
 func (m *Map) CountIn(total *atomic.Int64) { m.total = total }
 
 func (m *Map) countLocked(n int) {

@@ -77,8 +77,8 @@ func (s *Spoke) accepted(a *attachment, reg *peer.Registration) {
 	s.taken = reg.Operations
 }
 
-// checkOperation refuses an operation with which the hub would not take the registration: neither now nor after the next
-// reconnect, when it would refuse the spoke with it.
+// checkOperation refuses an operation with which the hub would not take the registration: neither now nor
+// after the next reconnect, when it would refuse the spoke with it.
 func (s *Spoke) checkOperation(op call.Operation, operations, bytes int) error {
 	if strings.HasPrefix(op.Name, "hub.") {
 		return fmt.Errorf("%w %q: names that begin with hub. are the hub's", call.ErrInvalidOperation, op.Name)
@@ -172,8 +172,9 @@ func (l *link) wait(a *attachment, err error) bool {
 	return true
 }
 
-// keepsSession reports after which ends of a connection the spoke offers its session (protocol section 7): the hub knows
-// whether the hub resumed it. HubDrains reports that the hub has sent __drain on this connection.
+// keepsSession reports after which ends of a connection the spoke offers its session (protocol section
+// 7): the hub knows whether the hub resumed it. HubDrains reports that the hub has sent __drain on this
+// connection.
 func keepsSession(err error, hubDrains bool) bool {
 	ce, ok := errors.AsType[*transport.CloseError](err)
 	switch {

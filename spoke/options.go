@@ -19,12 +19,12 @@ import (
 
 // Options configure a Spoke. They are copied by [New]. What is zero has its default.
 type Options struct {
-	// ID is the spoke's id; empty lets the hub choose one for each session. It should be unique: of two processes that run at the
-	// same time under one id, the newer one replaces the older, whose calls in flight end (unless it is in Shutdown) and
-	// whose Run returns an error with close code 4502. Use a different id for each replica, or none, and distinguish them by Labels; a fixed
-	// id is for a single process that callers address with call.To.
-	// It has at most 128 bytes of UTF-8 without control characters, and no segment of it (what dots and colons separate) is
-	// exactly "*" or ">".
+	// ID is the spoke's id; empty lets the hub choose one for each session. It should be unique: of two
+	// processes that run at the same time under one id, the newer one replaces the older, whose calls in
+	// flight end (unless it is in Shutdown) and whose Run returns an error with close code 4502. Use a
+	// different id for each replica, or none, and distinguish them by Labels; a fixed id is for a single
+	// process that callers address with call.To. It has at most 128 bytes of UTF-8 without control
+	// characters, and no segment of it (what dots and colons separate) is exactly "*" or ">".
 	ID string
 	// Name and Version are for people who look at the hub. They are UTF-8, and so are Labels.
 	Name    string
@@ -49,16 +49,18 @@ type Options struct {
 	MaxInFlight int
 	// MaxMessageBytes is the largest message taken from the hub; 0 is 1 MiB.
 	MaxMessageBytes int64
-	// MaxDepth is how deep arrays and objects may be nested in a value that the spoke takes from the hub: an input, metadata,
-	// an output, the payload of an event, the details of an error. A scalar has depth 0, [] has 1. 0 is 256; at most
-	// 9,900. A value that is deeper fails its own call, or becomes a gap in its topic.
+	// MaxDepth is how deep arrays and objects may be nested in a value that the spoke takes from the hub:
+	// an input, metadata, an output, the payload of an event, the details of an error. A scalar has depth
+	// 0, [] has 1. 0 is 256; at most 9,900. A value that is deeper fails its own call, or becomes a gap
+	// in its topic.
 	MaxDepth int
 	// LogBytes bounds what waits for the hub to read it; 0 is 4 MiB or twice
 	// MaxMessageBytes, whichever is more.
 	LogBytes int
 
-	// SessionWindow is how long the hub keeps the session after its connection is lost, if that is less than the hub's own
-	// window (hub.Options.SessionWindow). Then the calls in flight end with DISCONNECTED, and the spoke is no longer registered. 0 is the hub's.
+	// SessionWindow is how long the hub keeps the session after its connection is lost, if that is less
+	// than the hub's own window (hub.Options.SessionWindow). Then the calls in flight end with
+	// DISCONNECTED, and the spoke is no longer registered. 0 is the hub's.
 	SessionWindow time.Duration
 	// NoSession asks the hub for none: every lost connection then ends the calls in
 	// flight and the subscriptions' flow.
@@ -81,9 +83,10 @@ type Options struct {
 	// cuts often the calls in flight wait for each delay.
 	BackoffReset time.Duration
 
-	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they end with
-	// UNAVAILABLE, which wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a handler's context
-	// wraps it too. Streams that are part of a unary call end with that call. 0 is 5 s, negative leaves streams alone.
+	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they
+	// end with UNAVAILABLE, which wraps [ErrDraining], so that an endless stream does not delay Shutdown;
+	// the cause of a handler's context wraps it too. Streams that are part of a unary call end with that
+	// call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
 
 	// Interceptors go around every call that is made with the spoke, the first

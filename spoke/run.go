@@ -247,7 +247,8 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 	return e
 }
 
-// closeUnserved closes a connection that has no reader, and waits until the close frame has arrived or its timeout expires.
+// closeUnserved closes a connection that has no reader, and waits until the close frame has arrived or
+// its timeout expires.
 func closeUnserved(conn transport.Conn, code transport.CloseCode, reason string) {
 	conn.Close(code, reason)
 	for {

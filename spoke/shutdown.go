@@ -15,11 +15,12 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the spoke") }
 
-// Shutdown leaves in order: it notifies the hub, which sends nothing new, waits until the calls in flight have ended (streams are
-// ended after [Options.StreamGrace]), sends what is left, and closes with 4008 (left); Run then returns nil. When ctx ends first,
-// the calls in flight end, the connection is closed with 4008 too, and Shutdown returns the context's error.
-// A connection that is lost meanwhile is made again for the calls in flight; no new session is opened. Shutdown
-// may be called from a handler, whose own call then holds it up until ctx ends, and more than once.
+// Shutdown leaves in order: it notifies the hub, which sends nothing new, waits until the calls in flight
+// have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 4008
+// (left); Run then returns nil. When ctx ends first, the calls in flight end, the connection is closed
+// with 4008 too, and Shutdown returns the context's error. A connection that is lost meanwhile is made
+// again for the calls in flight; no new session is opened. Shutdown may be called from a handler, whose
+// own call then holds it up until ctx ends, and more than once.
 func (s *Spoke) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.stopping

@@ -8,8 +8,8 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// targets decides where the next dial goes: to the spoke's own URLs, and, while it keeps a session, to those that hubs have
-// named for it (protocol section 8). It belongs to the goroutine of Run.
+// targets decides where the next dial goes: to the spoke's own URLs, and, while it keeps a session, to
+// those that hubs have named for it (protocol section 8). It belongs to the goroutine of Run.
 type targets struct {
 	rotation // the spoke's own URLs
 
@@ -67,8 +67,8 @@ func (t *targets) move(dialed, elsewhere string) bool {
 	return true
 }
 
-// mayFollow reports whether a URL that the hub at dialed has named may be dialed: credentials never go from an encrypted connection
-// to one that is not.
+// mayFollow reports whether a URL that the hub at dialed has named may be dialed: credentials never go
+// from an encrypted connection to one that is not.
 func mayFollow(dialed, named string) bool {
 	if named == "" || transport.ValidURL(named) != nil {
 		return false

@@ -33,9 +33,10 @@ type AcceptOptions struct {
 	// MaxMessageBytes is the largest message that this side announces to take;
 	// the limit in force is 64 KiB higher (protocol section 2). 0 means 1 MiB.
 	MaxMessageBytes int64
-	// WriteTimeout is for how long the system may accept no byte of a write before the connection is dropped;
-	// the whole write may take longer. The end that accepts cannot see the connection beneath TLS: there it is the time within which
-	// the system must accept 16 KiB, or 4 KiB once that has taken a second. 0 means 30 s.
+	// WriteTimeout is for how long the system may accept no byte of a write before the connection is
+	// dropped; the whole write may take longer. The end that accepts cannot see the connection beneath
+	// TLS: there it is the time within which the system must accept 16 KiB, or 4 KiB once that has taken
+	// a second. 0 means 30 s.
 	WriteTimeout time.Duration
 	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
 	Linger time.Duration
@@ -146,9 +147,9 @@ type hijackWriter struct {
 	conn   *hijacked // set by Hijack
 }
 
-// The buffers between the library and a link are as small as the library works
-// with: the reader's need hold a frame header only (14 bytes), the writer's one control frame (127, unmasked), for link
-// relies on getting each in one Write.
+// The buffers between the library and a link are as small as the library works with: the reader's need
+// hold a frame header only (14 bytes), the writer's one control frame (127, unmasked), for link relies on
+// getting each in one Write.
 const (
 	headerBuffer  = 16
 	controlBuffer = 128

@@ -14,7 +14,8 @@ type CloseCode int
 
 // The codes of protocol section 7, and those of RFC 6455 that the transport itself meets.
 const (
-	// CloseNormal is a lost connection for the session, since proxies send it too. A spoke that leaves sends CloseLeft.
+	// CloseNormal is a lost connection for the session, since proxies send it too. A spoke that leaves
+	// sends CloseLeft.
 	CloseNormal CloseCode = 1000
 	// CloseGoingAway ends a connection whose side goes away.
 	CloseGoingAway CloseCode = 1001

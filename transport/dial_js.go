@@ -16,9 +16,10 @@ import (
 	"github.com/alkdev/hubspoke/internal/redact"
 )
 
-// Dial connects by the WebSocket of the platform; see Dialer. The platform sends no header but those of its own: the bearer token of
-// an Authorization goes along as a subprotocol (protocol section 1), every other header is an error. The platform
-// does not reveal why a handshake failed: there is no *HandshakeError.
+// Dial connects by the WebSocket of the platform; see Dialer. The platform sends no header but those of
+// its own: the bearer token of an Authorization goes along as a subprotocol (protocol section 1), every
+// other header is an error. The platform does not reveal why a handshake failed: there is no
+// *HandshakeError.
 func (d *WebSocketDialer) Dial(ctx context.Context, rawURL string, header http.Header) (Conn, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
@@ -195,7 +196,8 @@ func (c *platformConn) Read() ([]byte, error) {
 	}
 }
 
-// The platform accepts everything and reports how much of it has not been sent: Write waits while that is more than a chunk.
+// The platform accepts everything and reports how much of it has not been sent: Write waits while that is
+// more than a chunk.
 const platformPoll = 5 * time.Millisecond
 
 func (c *platformConn) Write(frames [][]byte) error {

@@ -14,11 +14,11 @@ import (
 // WebSocketDialer dials ws, wss, http and https URLs. The zero value is usable;
 // it may be used concurrently and must not be changed meanwhile.
 type WebSocketDialer struct {
-	// Client makes the handshake request: proxy, TLS, cookies, redirects and the
-	// timeout of the handshake are its own. A browser (GOOS=js) makes it itself, and Client must be nil. An *http.Transport in it is cloned
-	// for each Dial, without HTTP/2 and keep-alive; any other
-	// RoundTripper is used as it is, and must return a writable body whose
-	// Close unblocks its Read and Write. nil means http.DefaultTransport.
+	// Client makes the handshake request: proxy, TLS, cookies, redirects and the timeout of the handshake
+	// are its own. A browser (GOOS=js) makes it itself, and Client must be nil. An *http.Transport in it
+	// is cloned for each Dial, without HTTP/2 and keep-alive; any other RoundTripper is used as it is,
+	// and must return a writable body whose Close unblocks its Read and Write. nil means
+	// http.DefaultTransport.
 	Client *http.Client
 	// Subprotocols are offered to the server, best first. Empty: none.
 	Subprotocols []string
@@ -43,8 +43,9 @@ func (d *WebSocketDialer) Validate() error {
 	return validSubprotocols(d.Subprotocols)
 }
 
-// ValidURL returns an error if a WebSocket [Dialer] would not accept the URL: it does not parse, names no host, or its scheme is
-// not ws, wss, http or https. Its text contains neither user info nor query of the URL.
+// ValidURL returns an error if a WebSocket [Dialer] would not accept the URL: it does not parse, names no
+// host, or its scheme is not ws, wss, http or https. Its text contains neither user info nor query of the
+// URL.
 func ValidURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {

@@ -15,13 +15,13 @@ const (
 	// slowBytes is how much a slow connection is offered at a time: the system takes what it is offered in one piece,
 	// and takes nothing more until the other side has taken that.
 	slowBytes = 4 << 10
-	// recordBytes is how much a connection is offered at a time of which partial writes cannot be seen, such as TLS: as much
-	// as TLS sends in one record.
+	// recordBytes is how much a connection is offered at a time of which partial writes cannot be seen,
+	// such as TLS: as much as TLS sends in one record.
 	recordBytes = 16 << 10
 )
 
-// pace writes to a connection that may be slow: a write fails when the connection has taken no byte for the timeout, however
-// long the whole takes.
+// pace writes to a connection that may be slow: a write fails when the connection has taken no byte for
+// the timeout, however long the whole takes.
 type pace struct {
 	mu       sync.Mutex // held by a write: that of the handshake may return when the next one has begun
 	timeout  time.Duration
@@ -88,8 +88,8 @@ func (w *pace) write(conn net.Conn, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// records writes p to a connection of which a write that has timed out has failed permanently, so that progress is only seen
-// when a piece has been taken as a whole.
+// records writes p to a connection of which a write that has timed out has failed permanently, so that
+// progress is only seen when a piece has been taken as a whole.
 func (w *pace) records(out io.Writer, conn net.Conn, p []byte) error {
 	for len(p) > 0 {
 		size := min(len(p), recordBytes)

@@ -18,8 +18,9 @@ type PipeOptions struct {
 	MaxMessageBytes int64
 	// Linger is how long Close waits for the other end's answer. 0 means 1 s.
 	Linger time.Duration
-	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end, control frames
-	// included. The bytes cross in steps of a fiftieth of a second, at most BufferBytes ahead of a reader. 0 means no limit.
+	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end,
+	// control frames included. The bytes cross in steps of a fiftieth of a second, at most BufferBytes
+	// ahead of a reader. 0 means no limit.
 	BytesPerSecondToA, BytesPerSecondToB int
 }
 

@@ -17,9 +17,9 @@ import (
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // throughProxy returns how to dial the host of a handshake. To an http URL an http.Transport would send
-// the request by way of an HTTP proxy as if it asked for a page, and most proxies drop the upgrade
-// from it. RFC 6455 section 4.1 asks for CONNECT, as the http.Transport itself does for https URLs, and with a SOCKS proxy
-// there is no difference: both are left to it.
+// the request by way of an HTTP proxy as if it asked for a page, and most proxies drop the upgrade from
+// it. RFC 6455 section 4.1 asks for CONNECT, as the http.Transport itself does for https URLs, and with a
+// SOCKS proxy there is no difference: both are left to it.
 func throughProxy(t *http.Transport, req *http.Request, dial dialFunc) (dialFunc, error) {
 	if t.Proxy == nil || req.URL.Scheme != "http" {
 		return dial, nil
@@ -112,7 +112,8 @@ func connect(ctx context.Context, conn net.Conn, t *http.Transport, proxy *url.U
 	return nil
 }
 
-// exchange sends the request and reads the answer's header. ahead is how many bytes of what follows the header were read too.
+// exchange sends the request and reads the answer's header. ahead is how many bytes of what follows the
+// header were read too.
 func exchange(conn net.Conn, req *http.Request) (resp *http.Response, ahead int, err error) {
 	if err := req.Write(conn); err != nil {
 		return nil, 0, err

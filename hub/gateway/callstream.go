@@ -12,8 +12,8 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
-// callStream makes a call that answers many times and sends each answer as it comes: as server-sent events if the client
-// accepts them, else as lines of JSON.
+// callStream makes a call that answers many times and sends each answer as it comes: as server-sent
+// events if the client accepts them, else as lines of JSON.
 func (g *Handler) callStream(w http.ResponseWriter, r *http.Request, id *call.Identity, req *call.Request) {
 	if e := g.streams.enter(id.ID); e != nil {
 		fail(w, e)

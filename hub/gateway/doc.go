@@ -22,17 +22,19 @@
 //
 // # Streams
 //
-// A call of an operation that answers with a stream (its type is subscription) is answered with server-sent events if the
-// client accepts text/event-stream by that name, else with lines of JSON (application/x-ndjson). Each value is
-// {"data", "meta"}, in an event without a name or on a line. Server-sent events end with the event "end", or with "error" and the
-// error; lines end with the answer, or with {"error"}. What fails before the first value has the status of its error.
+// A call of an operation that answers with a stream (its type is subscription) is answered with
+// server-sent events if the client accepts text/event-stream by that name, else with lines of JSON
+// (application/x-ndjson). Each value is {"data", "meta"}, in an event without a name or on a line.
+// Server-sent events end with the event "end", or with "error" and the error; lines end with the answer,
+// or with {"error"}. What fails before the first value has the status of its error.
 //
 // # Lists
 //
-// A page is an array, ordered by name. The parameters limit (100, at most 500), after, prefix, operation, selector (label=value,
-// once for each label) and fields (separated by commas) are those of hub.spokes (protocol section 4). If there may be more, the header
-// Link names the next page with rel="next". A header Hubspoke-Incomplete names each hub whose items may be missing, as its
-// percent-encoded id and the code: "hub-2;code=UNAVAILABLE".
+// A page is an array, ordered by name. The parameters limit (100, at most 500), after, prefix, operation,
+// selector (label=value, once for each label) and fields (separated by commas) are those of hub.spokes
+// (protocol section 4). If there may be more, the header Link names the next page with rel="next". A
+// header Hubspoke-Incomplete names each hub whose items may be missing, as its percent-encoded id and the
+// code: "hub-2;code=UNAVAILABLE".
 //
 // # Guarantees
 //
@@ -45,9 +47,10 @@
 //
 // # Bounds
 //
-// A body is bounded by Options.MaxMessageBytes, and has Options.ReadTimeout to arrive. A request that is refused before its body
-// was read is answered immediately, and its connection is closed. A hub that drains waits for no body. One identity has at most
-// Options.MaxIdentityRequests and MaxIdentityStreams at the same time. What waits for the reader of an event stream is
-// bounded as every subscription is (package pubsub): over it the oldest events are dropped and the gap is reported; a
-// stream of a call waits for its reader instead. A client that takes nothing for Options.WriteTimeout is cut off.
+// A body is bounded by Options.MaxMessageBytes, and has Options.ReadTimeout to arrive. A request that is
+// refused before its body was read is answered immediately, and its connection is closed. A hub that
+// drains waits for no body. One identity has at most Options.MaxIdentityRequests and MaxIdentityStreams
+// at the same time. What waits for the reader of an event stream is bounded as every subscription is
+// (package pubsub): over it the oldest events are dropped and the gap is reported; a stream of a call
+// waits for its reader instead. A client that takes nothing for Options.WriteTimeout is cut off.
 package gateway

@@ -23,9 +23,9 @@ type Spoke struct {
 // URL is.
 const URL = "ws://hub.test/spoke"
 
-// Spoke runs a spoke with this id and returns when it has registered. Nil options
-// are the defaults; ID is set from id, and Dialer, if it is nil, to a wire of its own; another
-// Dialer may have been given by [Network.Dialer], or embed such a one. Operations, which may be nil, adds what the spoke serves. A
+// Spoke runs a spoke with this id and returns when it has registered. Nil options are the defaults; ID is
+// set from id, and Dialer, if it is nil, to a wire of its own; another Dialer may have been given by
+// [Network.Dialer], or embed such a one. Operations, which may be nil, adds what the spoke serves. A
 // spoke that does not register in 30 seconds fails the test.
 func (n *Network) Spoke(id string, o *spoke.Options, operations func(*call.Registry)) *Spoke {
 	n.t.Helper()

@@ -176,7 +176,8 @@ func (t *Target) Event(topic string, payload []byte) {
 	t.deliver(ev)
 }
 
-// Lose reports a gap of one event to the listeners of the topic, in place of an event that was dropped. It never waits.
+// Lose reports a gap of one event to the listeners of the topic, in place of an event that was dropped.
+// It never waits.
 func (t *Target) Lose(topic string) { t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: 1}) }
 
 func (t *Target) deliver(ev pubsub.Event) {
