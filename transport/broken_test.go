@@ -1,0 +1,97 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// halfConn is a connection that can only be read once it is broken.
+type halfConn struct {
+	net.Conn
+	broken atomic.Bool
+}
+
+var errHalf = errors.New("only half of it is left")
+
+func (c *halfConn) Write(b []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, errHalf
+	}
+	return c.Conn.Write(b)
+}
+
+// When a write has failed, nothing can be written any more, and the reader still gets what the other side said before, for the linger time.
+func TestBrokenWrite(t *testing.T) {
+	const linger = 2 * time.Second
+	for name, c := range map[string]struct {
+		end    func(near, far transport.Conn)
+		frames int
+		code   transport.CloseCode // 0: lost
+		remote bool
+	}{
+		"the other side says nothing": {func(transport.Conn, transport.Conn) {}, 0, 0, false},
+		"the other side sends":        {func(_, far transport.Conn) { _ = far.Write([][]byte{[]byte("1"), []byte("2")}) }, 2, 0, false},
+		"the other side closes": {func(_, far transport.Conn) {
+			_ = far.Write([][]byte{[]byte("1")})
+			far.Close(4001, "why")
+		}, 1, 4001, true},
+		"closed":  {func(near, _ transport.Conn) { near.Close(4002, "why") }, 0, 4002, false},
+		"aborted": {func(near, _ transport.Conn) { near.Abort() }, 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, false, nil)
+			half := &halfConn{}
+			near, err := (&transport.WebSocketDialer{Linger: linger, Client: &http.Client{Transport: &http.Transport{
+				DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					var err error
+					half.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+					return half, err
+				},
+			}}}).Dial(t.Context(), s.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer near.Abort()
+			far := <-s.accepted
+			half.broken.Store(true)
+			begin := time.Now()
+			for range 2 {
+				if err := near.Write([][]byte{[]byte("x")}); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
+					t.Errorf("Write: %v", err)
+				}
+				if err := near.(transport.Pinger).Ping(); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
+					t.Errorf("Ping: %v", err)
+				}
+			}
+			c.end(near, far)
+			for range c.frames {
+				if _, err := near.Read(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = near.Read()
+			took := time.Since(begin)
+			ce, ok := errors.AsType[*transport.CloseError](err)
+			if c.code == 0 && !errors.Is(err, transport.ErrLost) || c.code != 0 && (!ok || ce.Code != c.code || ce.Remote != c.remote) {
+				t.Errorf("Read: %v", err)
+			}
+			if waits := name == "the other side says nothing" || name == "the other side sends"; waits && took < linger {
+				t.Errorf("the reader waited only %v", took)
+			}
+			if err := near.Write([][]byte{[]byte("x")}); err == nil {
+				t.Error("Write succeeded")
+			}
+			if err := near.(transport.Pinger).Ping(); err == nil {
+				t.Error("Ping succeeded")
+			}
+		})
+	}
+}
