@@ -14,7 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/spoke"
 )
 
-// A draining predecessor loses its subscriptions, and is told so. What the handlers that it still finishes publish
+// A draining predecessor loses its subscriptions, and each is denied. What the handlers that it still finishes publish
 // arrives like any other event, and a subscription of theirs is refused instead of never answered.
 func TestDrainingPredecessorAndEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

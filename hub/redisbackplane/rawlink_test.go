@@ -460,7 +460,7 @@ func TestLinkMessages(t *testing.T) {
 	}
 }
 
-// A hub dials: the other one learns of the link, and tells the incarnation of its end.
+// A hub dials: the other hub learns of the link and reports the incarnation of its end.
 func TestLinkDial(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRawHub(t, server, nil)
@@ -551,7 +551,7 @@ func TestLinkBatches(t *testing.T) {
 	l.nothing()
 }
 
-// What nobody reads is bounded; each frame counts with 32 bytes more.
+// Unread frames are bounded; each frame counts with 32 bytes more.
 func TestLinkUnread(t *testing.T) {
 	server := redistest.Start(t)
 	for over := range 2 {
@@ -648,7 +648,7 @@ func TestLinkTicks(t *testing.T) {
 	within(t, time.Second, "the hub checks its own subscription", func() bool { return r.near.Stats().Probes == 1 })
 }
 
-// A close that nobody answers ends the link after a second.
+// A close without an answer ends the link after a second.
 func TestLinkCloseLingers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

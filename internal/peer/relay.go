@@ -67,7 +67,7 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	return true
 }
 
-// giveUp leaves the request to be served. Whoever would end it meanwhile waits in claim, and finds it over.
+// giveUp leaves the request to be served. A concurrent end waits in claim, and finds the relay over.
 func (r *relay) giveUp() {
 	r.out.wait.Drop()
 	in := r.in
