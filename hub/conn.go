@@ -132,7 +132,8 @@ func (h *Hub) newConn(a *arrival) *conn {
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
-		MaxInFlight: h.opts.MaxInFlight, MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
+		MaxInFlight: h.opts.MaxInFlight, Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
+		MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
 	})
 	c.from = *a.from
 	a.from = &c.from
@@ -188,6 +189,7 @@ func (c *conn) end(cause error) {
 		go func() { // counted by enter; Shutdown waits for it
 			c.events.Close()
 			c.peer.Wait()
+			c.hub.leftovers.release(spokeOf{c.who().ID, c.id})
 			c.hub.leave()
 		}()
 	})

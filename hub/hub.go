@@ -59,6 +59,7 @@ type Hub struct {
 	waitingBytes   session.Total // what the sessions without a connection hold
 	seats          seats
 	offers         peer.Offers
+	leftovers      leftovers
 	rateLimited    atomic.Uint64
 
 	reading    context.Context // ends, with a cause, when streams have had their time to end in a drain

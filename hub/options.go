@@ -65,7 +65,8 @@ type Options struct {
 	MaxDepth int
 	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
 	MaxMessageBytes int64
-	// MaxInFlight is how many requests of one spoke are served at once; 0 is 64.
+	// MaxInFlight is the limit of requests of one spoke that are served concurrently; 0 is 64. Handlers of the hub's
+	// own operations that still run when their session has ended count for the next session of the spoke.
 	MaxInFlight int
 	// MaxSpokeInFlight bounds the calls that one spoke answers at once, whatever
 	// it announces; 0 is 4,096. Over it the spoke counts as full.

@@ -45,7 +45,8 @@ type Options struct {
 	// Dialer replaces the WebSocket dialer. HTTPClient must then be nil.
 	Dialer transport.Dialer
 
-	// MaxInFlight is how many requests are served at once; 0 is 64.
+	// MaxInFlight is the limit of requests that are served concurrently; 0 is 64. Handlers that still run when their
+	// session has ended count for the next session.
 	MaxInFlight int
 	// MaxMessageBytes is the largest message taken from the hub; 0 is 1 MiB.
 	MaxMessageBytes int64

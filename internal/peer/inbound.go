@@ -40,7 +40,8 @@ type Inbound struct {
 	why    *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
-	outlives bool   // its handler was running when the session ended
+	handler  bool   // a handler of this program has begun
+	outlives bool   // that handler was running when the session ended
 	relay    *relay // under way, instead of a handler
 	late     int    // its place in the peer's late, from 1; 0: not there
 	metered  bool

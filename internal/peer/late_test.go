@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +94,58 @@ func TestContextEndsWithItsHandler(t *testing.T) {
 			if !errors.Is(d.Err(), context.Canceled) {
 				t.Errorf("%v", d.Err())
 			}
+		}
+	})
+}
+
+// Requests that are forwarded, on the reader or on a goroutine, end with their session: only handlers of this program
+// are counted as still running.
+func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		var running atomic.Int64
+		x, y := transport.Pipe(nil)
+		target := newSide(t, x, serving(func(ctx context.Context, _ *call.Request, _ func(call.Envelope) error) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}), session.Options{})
+		toTarget := newSide(t, y, Config{IDPrefix: "t-"}, session.Options{})
+		release := make(chan struct{})
+		cfg := Config{Running: &running,
+			Relay: func(in *Inbound) bool {
+				return in.Request.Operation == "x.relayed" && in.Relay(toTarget.Peer, &in.Request, func(*call.Error) bool { return false })
+			},
+			Serve: func(_ context.Context, in *Inbound) *call.Error {
+				if in.Request.Operation == "x.own" {
+					return in.Handle(func(context.Context, *call.Request, func(call.Envelope) error) error {
+						<-release
+						return nil
+					})
+				}
+				return in.Forward(toTarget.Peer, &in.Request)
+			}}
+		a, b := join(t, Config{}, cfg)
+		var calls sync.WaitGroup
+		for _, op := range []string{"x.relayed", "x.relayed", "x.forwarded", "x.own"} {
+			calls.Go(func() { _, _ = a.Call(ctx, unary(op, "1")) })
+		}
+		synctest.Wait()
+		if target.Serving() != 3 || b.Serving() != 4 {
+			t.Fatalf("%d and %d are being served", target.Serving(), b.Serving())
+		}
+		b.End(errCause)
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d handlers are counted as running, want 1", n)
+		}
+		calls.Wait()
+		synctest.Wait()
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d handlers are counted as running, want 1", n)
+		}
+		close(release)
+		b.Wait()
+		if n := running.Load(); n != 0 {
+			t.Errorf("%d handlers are counted after the last returned", n)
 		}
 	})
 }

@@ -46,7 +46,7 @@ type Config struct {
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
 	// Running, if not nil, counts handlers of ended sessions that have not returned; sessions that share it count
-	// them within MaxInFlight. It goes without Relay.
+	// them within MaxInFlight. Only handlers that [Inbound.Handle] runs are counted.
 	Running *atomic.Int64
 	// TooDeep, if not nil, takes the topic of an event whose payload is nested deeper than MaxDepth, and what
 	// is wrong with it. The event has been dropped and counted.
@@ -225,8 +225,10 @@ func (p *Peer) End(cause error) {
 	p.mu.Lock()
 	if !p.ended && p.cfg.Running != nil {
 		for in := range p.handlersLocked() {
-			in.outlives = true
-			p.cfg.Running.Add(1)
+			if in.handler { // a forwarded request ends with the session
+				in.outlives = true
+				p.cfg.Running.Add(1)
+			}
 		}
 	}
 	p.ended = true

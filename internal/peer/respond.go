@@ -9,8 +9,11 @@ import (
 	"github.com/alkdev/hubspoke/internal/session"
 )
 
-// Handle serves the request with a handler of this program.
+// Handle serves the request with a handler of this program. It does not call the handler if the session has ended.
 func (in *Inbound) Handle(h call.Handler) *call.Error {
+	if !in.begin() {
+		return &call.Error{Code: call.CodeAborted, Message: "the session ended before the handler began"}
+	}
 	err := h(&in.ctx, &in.Request, func(e call.Envelope) error {
 		if e := checkEnvelope(in.Request.Operation, e, in.peer.MaxDepth()); e != nil {
 			return in.refuseValue(e)
@@ -20,6 +23,14 @@ func (in *Inbound) Handle(h call.Handler) *call.Error {
 		return in.send(b)
 	})
 	return call.HandlerError(&in.ctx, err)
+}
+
+// begin notes that a handler runs. It returns false if the session has ended.
+func (in *Inbound) begin() bool {
+	in.peer.mu.Lock()
+	defer in.peer.mu.Unlock()
+	in.handler = !in.peer.ended
+	return in.handler
 }
 
 // Send answers with an output as it stands on the wire. It ends a unary request;
