@@ -65,8 +65,10 @@ func (r *Request) checkNames() error {
 			return bad("the selector's label %q is not UTF-8", label)
 		}
 	}
-	if id := r.Identity; id != nil && !id.valid() {
-		return bad("the identity is not UTF-8")
+	if id := r.Identity; id != nil {
+		if err := id.check(); err != nil {
+			return bad("%v", err)
+		}
 	}
 	return nil
 }

@@ -64,8 +64,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Accept takes a connection that the caller has made and authenticated, for example one end of
 // [transport.Pipe], and returns when the spoke has registered or has been refused. It reports whether it
 // registered; the Hub owns the connection in any case. The limits of the options hold as for ServeHTTP:
-// if one is reached, or the hub drains, Accept closes the connection with 1013. If the identity is nil,
-// it closes the connection with 4500.
+// if one is reached, or the hub drains, Accept closes the connection with 1013, as for an
+// identity that is not valid ([call.Identity.Validate]). If the identity is nil, it closes the connection with 4500.
 func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 	a, busy := h.enterConnection()
 	if busy == nil && id == nil {
@@ -76,6 +76,14 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 		return false
 	}
 	if busy == nil {
+		if err := id.Validate(); err != nil {
+			h.refused.Add(1)
+			h.log.Error().Err(err).Str("remote", t.RemoteAddr()).Msg("connection refused")
+			t.Close(transport.CloseTryAgainLater, "the hub cannot check credentials now")
+			readOut(t)
+			a.leave()
+			return false
+		}
 		if busy = a.seat(id, t.RemoteAddr()); busy != nil {
 			defer a.leave()
 		}

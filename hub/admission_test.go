@@ -77,6 +77,9 @@ func TestAnswersToAHandshake(t *testing.T) {
 	failure := func(err error) hub.Authenticator {
 		return func(*http.Request) (*call.Identity, error) { return nil, err }
 	}
+	identity := func(id call.Identity) hub.Authenticator {
+		return func(*http.Request) (*call.Identity, error) { return &id, nil }
+	}
 	expired := call.Identity{ID: "x", Expires: time.Now().Add(-time.Second)}
 	for name, c := range map[string]struct {
 		authenticate   hub.Authenticator
@@ -88,8 +91,13 @@ func TestAnswersToAHandshake(t *testing.T) {
 		"panic":           {func(*http.Request) (*call.Identity, error) { panic("nil map") }, "503 later", "1013 the hub cannot check credentials now"},
 		"nothing":         {failure(nil), "503 later", "1013 the hub cannot check credentials now"},
 		"no id":           {func(*http.Request) (*call.Identity, error) { return &call.Identity{}, nil }, "503 later", "1013 the hub cannot check credentials now"},
-		"expired":         {func(*http.Request) (*call.Identity, error) { return &expired, nil }, "401 unauthenticated", "4500 unauthenticated"},
-		"let in":          {func(*http.Request) (*call.Identity, error) { return &call.Identity{ID: "x"}, nil }, "open", "open"},
+		"Latin-1":         {identity(call.Identity{ID: "caf\xe9"}), "503 later", "1013 the hub cannot check credentials now"},
+		"control":         {identity(call.Identity{ID: "x\ny"}), "503 later", "1013 the hub cannot check credentials now"},
+		"scope":           {identity(call.Identity{ID: "x", Scopes: []string{"caf\xe9"}}), "503 later", "1013 the hub cannot check credentials now"},
+		"resource": {identity(call.Identity{ID: "x", Resources: map[string][]string{"caf\xe9": nil}}), "503 later",
+			"1013 the hub cannot check credentials now"},
+		"expired": {func(*http.Request) (*call.Identity, error) { return &expired, nil }, "401 unauthenticated", "4500 unauthenticated"},
+		"let in":  {func(*http.Request) (*call.Identity, error) { return &call.Identity{ID: "x"}, nil }, "open", "open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := hubServer(t, &hub.Options{Authenticate: c.authenticate, Origins: []string{"https://app.test"}}, nil)
@@ -266,5 +274,32 @@ func TestAcceptWithoutIdentity(t *testing.T) {
 	}
 	if s := h.Stats(); s.Connections != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A program that hands over a connection with an identity that no hub accepts is at fault, not the spoke: it may come back.
+func TestAcceptChecksTheIdentity(t *testing.T) {
+	for want, id := range map[transport.CloseCode]*call.Identity{transport.CloseTryAgainLater: {ID: "x\ny"}, transport.CloseNotAuthenticated: nil} {
+		bubble.Test(t, func(t *testing.T) {
+			net := hubtest.New(t, nil)
+			near, far := transport.Pipe(nil)
+			accepted := make(chan bool)
+			go func() { accepted <- net.Hub.Accept(far, id) }()
+			_, err := near.Read()
+			if ce, ok := errors.AsType[*transport.CloseError](err); !ok || ce.Code != want {
+				t.Errorf("%v, want %v", err, want)
+			}
+			near.Abort()
+			if <-accepted {
+				t.Errorf("accepted %v", id)
+			}
+		})
+	}
+}
+
+func TestTokenSetChecksIdentities(t *testing.T) {
+	s, err := hub.NewTokenSet(hub.Token{Secret: "s", Identity: call.Identity{ID: "caf\xe9"}})
+	if s != nil || !errors.Is(err, hub.ErrOptions) || !strings.Contains(err.Error(), `"caf\xe9"`) {
+		t.Errorf("%v, %v", s, err)
 	}
 }

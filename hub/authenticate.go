@@ -19,8 +19,8 @@ import (
 //
 // An error that wraps [ErrUnauthenticated] or [ErrForbidden] refuses the client, which then stops or obtains
 // other credentials (protocol section 1). Every other error means that the credentials could not be checked: the
-// hub answers 503, and the client reconnects. The same holds for a panic, and for a nil identity with a nil
-// error. The text of an error is logged and not sent.
+// hub answers 503, and the client reconnects. The same holds for a panic, and for a nil error
+// with an identity that is nil or not valid ([call.Identity.Validate]). The text of an error is logged and not sent.
 //
 // When the identity's Expires has passed or its Revoked is closed, the connection is closed with 4005 within a
 // second, and the spoke resumes its session with new credentials.
@@ -34,8 +34,8 @@ var (
 	ErrForbidden = errors.New("forbidden")
 )
 
-// Identify calls the authenticator and enforces its contract: a nil error comes with an identity that has
-// an id and whose credentials are currently valid; a panic becomes an error. A program uses it to
+// Identify calls the authenticator and enforces its contract: a nil error comes with an identity that
+// is valid ([call.Identity.Validate]) and whose credentials are currently valid; a panic becomes an error. A program uses it to
 // authenticate its own requests as the hub does.
 func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) {
 	defer func() {
@@ -49,8 +49,8 @@ func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) 
 		return nil, err
 	case id == nil:
 		return nil, errors.New("the authenticator returned neither an identity nor an error")
-	case id.ID == "":
-		return nil, errors.New("the authenticator returned an identity without an id")
+	case id.Validate() != nil:
+		return nil, fmt.Errorf("the authenticator returned an identity that no hub accepts: %w", id.Validate())
 	case id.Ended(time.Now()):
 		return nil, fmt.Errorf("%w: the credentials of %q have expired", ErrUnauthenticated, id.ID)
 	}

@@ -80,6 +80,8 @@ func TestAuthentication(t *testing.T) {
 	for name, broken := range map[string]hub.Authenticator{
 		"nothing":  func(*http.Request) (*call.Identity, error) { return nil, nil },
 		"no id":    func(*http.Request) (*call.Identity, error) { return &call.Identity{}, nil },
+		"Latin-1":  func(*http.Request) (*call.Identity, error) { return &call.Identity{ID: "caf\xe9"}, nil },
+		"control":  func(*http.Request) (*call.Identity, error) { return &call.Identity{ID: "x\x00"}, nil },
 		"database": func(*http.Request) (*call.Identity, error) { return nil, errors.New("connection refused") },
 		"panic":    func(*http.Request) (*call.Identity, error) { panic("nil map") },
 	} {

@@ -26,6 +26,8 @@ func (g *Handler) authenticate(w http.ResponseWriter, r *http.Request) *call.Ide
 		failWith(w, http.StatusUnauthorized, "UNAUTHENTICATED", "the credentials are missing or wrong")
 	default:
 		fail(w, unavailable("the hub cannot check credentials now"))
+		g.failed(r, err)
+		return nil
 	}
 	g.refused(r, err)
 	return nil

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/origin"
@@ -51,6 +53,7 @@ type Handler struct {
 	requests places
 	streams  places
 	refused  func(r *http.Request, err error) // logs the error, which is not sent to the client
+	failed   func(r *http.Request, err error) // likewise, of a request that could not be checked
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -76,9 +79,12 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 	g := &Handler{hub: h, opts: c, origins: origins,
 		requests: places{limit: c.MaxIdentityRequests, option: "gateway.Options.MaxIdentityRequests"},
 		streams:  places{limit: c.MaxIdentityStreams, option: "gateway.Options.MaxIdentityStreams"}}
-	g.refused = func(r *http.Request, err error) {
-		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
+	logAt := func(level zerolog.Level) func(r *http.Request, err error) {
+		return func(r *http.Request, err error) {
+			log.WithLevel(level).Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
+		}
 	}
+	g.refused, g.failed = logAt(zerolog.InfoLevel), logAt(zerolog.ErrorLevel)
 	return g, nil
 }
 
