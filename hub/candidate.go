@@ -30,16 +30,16 @@ func isDetached(e *call.Error) bool { return e != nil && errors.Is(e.Cause, errD
 
 // refusal makes the error of a request for which no spoke here was found. It is not called for calls that
 // succeed, and so may be slow.
-func (h *Hub) refusal(v verdict, req *call.Request, parent *peer.Inbound) *call.Error {
+func (h *Hub) refusal(v verdict, req *call.Request, chain *peer.Inbound) *call.Error {
 	if v == lost {
-		return h.detached(req, parent)
+		return h.detached(req, chain)
 	}
 	return v.of(req)
 }
 
 // detached makes the error that names the spoke which could answer the request if it were not detached; of
 // several, the one that was lost last.
-func (h *Hub) detached(req *call.Request, parent *peer.Inbound) *call.Error {
+func (h *Hub) detached(req *call.Request, chain *peer.Inbound) *call.Error {
 	candidates := h.table.serving(req.Operation)
 	if c, ok := h.table.spoke(req.To); ok {
 		candidates = []*conn{c}
@@ -48,7 +48,7 @@ func (h *Hub) detached(req *call.Request, parent *peer.Inbound) *call.Error {
 	var since time.Time
 	n := 0
 	for _, c := range candidates {
-		if at := h.table.detachedSince(c); !at.IsZero() && h.suits(c, req, parent) == lost {
+		if at := h.table.detachedSince(c); !at.IsZero() && h.suits(c, req, chain) == lost {
 			n++
 			if last == nil || at.After(since) {
 				last, since = c, at
@@ -100,7 +100,7 @@ func (v verdict) of(req *call.Request) *call.Error {
 // pick gives the candidate with the fewest calls in flight that is not full, or
 // why there is none. The search begins at another one each time, and ends at the first
 // that is idle.
-func (h *Hub) pick(candidates []*conn, req *call.Request, parent *peer.Inbound, tried []*conn) (*conn, verdict) {
+func (h *Hub) pick(candidates []*conn, req *call.Request, chain *peer.Inbound, tried []*conn) (*conn, verdict) {
 	var best *conn
 	least := 0
 	why := lacking
@@ -113,7 +113,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, parent *peer.Inbound, 
 		if slices.Contains(tried, c) {
 			continue
 		}
-		if v := h.suits(c, req, parent); v != suitable {
+		if v := h.suits(c, req, chain); v != suitable {
 			why = max(why, v)
 			continue
 		}
@@ -134,7 +134,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, parent *peer.Inbound, 
 
 // suits reports whether c can answer the request, regardless of its load. A draining spoke answers only calls
 // that are part of one that it waits for itself.
-func (h *Hub) suits(c *conn, req *call.Request, parent *peer.Inbound) verdict {
+func (h *Hub) suits(c *conn, req *call.Request, chain *peer.Inbound) verdict {
 	p, waiting := h.table.view(c)
 	op, serves := p.operations[req.Operation]
 	switch {
@@ -142,7 +142,7 @@ func (h *Hub) suits(c *conn, req *call.Request, parent *peer.Inbound) verdict {
 		return lacking
 	case req.Identity != nil && !op.Access.Allows(req.Identity):
 		return forbidden
-	case c.leaving.Load() && parent.IDAt(c.peer) == "":
+	case c.leaving.Load() && chain.IDAt(c.peer) == "":
 		return leaving
 	case waiting:
 		return lost

@@ -24,7 +24,7 @@ func (f *forwarding) tried() (*peer.Peer, *call.Error) {
 
 func (f *forwarding) allowed() bool { return f.in.Allowed }
 
-func (f *forwarding) parent() *peer.Inbound { return f.in.Parent() }
+func (f *forwarding) chain() *peer.Inbound { return f.in }
 
 // relay sends a request of the spoke on, if that can be done at once. It runs on the reader.
 func (c *conn) relay(in *peer.Inbound) bool {
@@ -55,24 +55,23 @@ func (h *Hub) relayLink(in *peer.Inbound) bool {
 }
 
 func (h *Hub) relay(in *peer.Inbound, originID string) bool {
-	parent := in.Parent()
-	c := h.candidate(&in.Request, parent)
+	c := h.candidate(&in.Request, in)
 	if c == nil {
 		return false
 	}
 	var leg call.Request
 	h.makeLeg(&leg, &in.Request, originID)
-	leg.ParentID = parent.IDAt(c.peer)
+	leg.ParentID = in.IDAt(c.peer)
 	return in.Relay(c.peer, &leg, othersMayHelp)
 }
 
 // candidate gives who is to answer the request, nil where that is not clear at once.
-func (h *Hub) candidate(req *call.Request, parent *peer.Inbound) *conn {
+func (h *Hub) candidate(req *call.Request, chain *peer.Inbound) *conn {
 	if req.To == "" {
-		c, _ := h.pick(h.table.serving(req.Operation), req, parent, nil)
+		c, _ := h.pick(h.table.serving(req.Operation), req, chain, nil)
 		return c
 	}
-	if c, ok := h.table.spoke(req.To); ok && h.suits(c, req, parent) == suitable {
+	if c, ok := h.table.spoke(req.To); ok && h.suits(c, req, chain) == suitable {
 		return c
 	}
 	return nil

@@ -50,7 +50,7 @@ func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, a att
 		}
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "hub " + hubID + " cannot be reached: " + err.Error(), Cause: err}
 	}
-	far.ParentID = a.parent().IDAt(l.peer)
+	far.ParentID = a.chain().IDAt(l.peer)
 	return a.try(l.peer, far)
 }
 

@@ -16,8 +16,9 @@ type attempt interface {
 	tried() (*peer.Peer, *call.Error)
 	// allowed reports whether the authorizer has permitted the call already.
 	allowed() bool
-	// parent is the request whose handler makes the call; nil if it is not known.
-	parent() *peer.Inbound
+	// chain begins with the request that is forwarded, or whose handler makes the call, and continues with its
+	// parents; nil if the call depends on no request.
+	chain() *peer.Inbound
 }
 
 // route finds who answers the request and makes the attempt there (protocol
@@ -74,7 +75,7 @@ func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, a attemp
 		if !isDetached(e) {
 			return e
 		}
-		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req, a.parent()) }); e != nil {
+		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req, a.chain()) }); e != nil {
 			return e
 		}
 	}
@@ -173,7 +174,7 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 	case req.To != "":
 		return h.tryOne(req, leg, a)
 	}
-	parent := a.parent()
+	chain := a.chain()
 	candidates := h.table.serving(req.Operation)
 	var few [4]*conn // seldom more
 	tried := few[:0]
@@ -183,15 +184,15 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 		}
 	}
 	for {
-		c, why := h.pick(candidates, req, parent, tried)
+		c, why := h.pick(candidates, req, chain, tried)
 		if c == nil {
 			if last == nil {
-				last = h.refusal(why, req, parent)
+				last = h.refusal(why, req, chain)
 			}
 			return last
 		}
 		tried = append(tried, c)
-		leg.ParentID = parent.IDAt(c.peer)
+		leg.ParentID = chain.IDAt(c.peer)
 		e := a.try(c.peer, leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
@@ -221,11 +222,11 @@ func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
 	}
-	parent := a.parent()
-	if why := h.suits(c, req, parent); why != suitable {
-		return h.refusal(why, req, parent)
+	chain := a.chain()
+	if why := h.suits(c, req, chain); why != suitable {
+		return h.refusal(why, req, chain)
 	}
-	leg.ParentID = parent.IDAt(c.peer)
+	leg.ParentID = chain.IDAt(c.peer)
 	return a.try(c.peer, leg)
 }
 

@@ -10,11 +10,6 @@ func InboundFrom(ctx context.Context) *Inbound {
 	return in
 }
 
-// Parent returns the request for which the caller of in is known to work: its parentRequestId names a request
-// that was sent on the same connection, was not answered when in arrived, and was made for the result. It is nil if there
-// is none, also if this program made the parent for itself.
-func (in *Inbound) Parent() *Inbound { return in.parent.Load() }
-
 // setParent must run before in is visible to other goroutines.
 func (in *Inbound) setParent(parent *Inbound) {
 	if parent == nil {
