@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/origin"
@@ -79,12 +77,12 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 	g := &Handler{hub: h, opts: c, origins: origins,
 		requests: places{limit: c.MaxIdentityRequests, option: "gateway.Options.MaxIdentityRequests"},
 		streams:  places{limit: c.MaxIdentityStreams, option: "gateway.Options.MaxIdentityStreams"}}
-	logAt := func(level zerolog.Level) func(r *http.Request, err error) {
-		return func(r *http.Request, err error) {
-			log.WithLevel(level).Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
-		}
+	g.refused = func(r *http.Request, err error) {
+		log.Info().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
 	}
-	g.refused, g.failed = logAt(zerolog.InfoLevel), logAt(zerolog.ErrorLevel)
+	g.failed = func(r *http.Request, err error) {
+		log.Error().Err(err).Str("remote", r.RemoteAddr).Str("path", r.URL.Path).Msg("request refused")
+	}
 	return g, nil
 }
 
