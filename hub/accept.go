@@ -105,16 +105,12 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
 	t = h.guard(t)
 	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}
-	timer := time.AfterFunc(h.opts.HandshakeTimeout, func() {
-		t.Close(transport.CloseNotRegistered, "no registration in time")
-	})
 	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseTryAgainLater, "the hub is draining") })
 	if id.Ended(time.Now()) {
 		t.Close(transport.CloseCredentialsExpired, "credentials expired")
 	}
 	c, err := h.register(&arrival{conn: t, from: from})
 	uncut()
-	timer.Stop()
 	if err != nil {
 		h.refused.Add(1)
 		h.logOf(from).Info().Err(err).Msg("registration refused")

@@ -94,7 +94,9 @@ type Options struct {
 	// they accept no more frames. Sessions with a connection are not charged.
 	MaxWaitingBytes int64
 
-	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s.
+	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s. While the registration is on its way and
+	// its bytes arrive, the time is extended, at most by what a registration of MaxRegistrationBytes takes at 16 KiB per
+	// second.
 	HandshakeTimeout time.Duration
 	// HeartbeatInterval is the silence after which a spoke is asked for a sign of
 	// life; 0 is 25 s.

@@ -27,7 +27,10 @@ type arrival struct {
 // belongs to it.
 func (h *Hub) register(a *arrival) (*conn, error) {
 	var err error
-	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn, h.registrationLimits()); err != nil {
+	limits := h.registrationLimits()
+	limits.Timeout = h.opts.HandshakeTimeout
+	limits.Late = func() { a.conn.Close(transport.CloseNotRegistered, "no registration in time") }
+	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn, limits); err != nil {
 		a.closeUnread(err)
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -24,11 +25,16 @@ type slowLink struct {
 	pipe  transport.PipeOptions
 	dials atomic.Int64
 	wg    sync.WaitGroup
+	last  atomic.Pointer[transport.Conn] // the spoke's end
 }
+
+// cut loses the last connection.
+func (l *slowLink) cut() { (*l.last.Load()).Abort() }
 
 func (l *slowLink) Dial(context.Context, string, http.Header) (transport.Conn, error) {
 	l.dials.Add(1)
 	a, b := transport.Pipe(&l.pipe)
+	l.last.Store(&a)
 	l.wg.Go(func() { l.hub.Accept(b, &call.Identity{ID: call.Anonymous}) })
 	return a, nil
 }
@@ -52,8 +58,10 @@ func slowSpoke(t *testing.T, ho *hub.Options, so *spoke.Options, pipe transport.
 	ctx, stop := context.WithCancel(t.Context())
 	run := make(chan error, 1)
 	go func() { run <- s.Run(ctx) }()
-	if err := s.Ready(t.Context()); err != nil {
-		t.Fatal(err)
+	ready, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.Ready(ready); err != nil {
+		t.Error(err)
 	}
 	return h, s, link, func() {
 		stop()
@@ -157,6 +165,111 @@ func TestBusyReaderIsNotSilence(t *testing.T) {
 		later(time.Minute)
 		if n := link.dials.Load(); n != 1 || s.State() != spoke.Registered {
 			t.Errorf("%d connections, %v", n, s.State())
+		}
+	})
+}
+
+// describe registers operations whose descriptions have that many KiB altogether.
+func describe(r *call.Registry, kib int) {
+	for i := range kib {
+		registered(call.Handle(r, fmt.Sprint("slow.op", i), func(context.Context, int) (int, error) { return 0, nil },
+			call.Describe(strings.Repeat("x", 920))))
+	}
+}
+
+// A registration of almost 256 KiB takes longer than HandshakeTimeout over 16 KiB per second. It arrives on the first
+// connection, and on the next one, which resumes the session.
+func TestLargeRegistrationOnSlowLink(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		rate := transport.PipeOptions{BytesPerSecondToA: 16 << 10, BytesPerSecondToB: 16 << 10}
+		h, s, link, end := slowSpoke(t, &hub.Options{SessionWindow: time.Minute}, &spoke.Options{}, rate, func(r *call.Registry) { describe(r, 250) })
+		defer end()
+		if n := link.dials.Load(); n != 1 {
+			t.Errorf("%d connections until the spoke was registered", n)
+		}
+		link.cut()
+		later(time.Minute)
+		if n := link.dials.Load(); n != 2 || s.State() != spoke.Registered || s.Stats().Resumed != 1 || h.Stats().Connections != 1 {
+			t.Errorf("%d connections, %v, %+v", n, s.State(), s.Stats())
+		}
+	})
+}
+
+// A client that has not registered has HandshakeTimeout, however many whole frames it sends. While its registration is on
+// its way, it has as long as the largest registration takes over 16 KiB per second.
+func TestTrickleIsNoRegistration(t *testing.T) {
+	ping := []byte(`{"type":"__ping","payload":null}`)
+	const overhead = 14 // of a message on a pipe
+	for name, c := range map[string]struct {
+		rate  int
+		send  func(write func([]byte) error)
+		after time.Duration
+	}{
+		"silence": {rate: 16, send: func(func([]byte) error) {}, after: 10 * time.Second},
+		"pings": {send: func(write func([]byte) error) {
+			for write(ping) == nil {
+				later(time.Second)
+			}
+		}, after: 10 * time.Second},
+		"pings on a slow link": {rate: len(ping) + overhead, send: func(write func([]byte) error) {
+			for write(ping) == nil {
+				later(4 * time.Second)
+			}
+		}, after: 10 * time.Second},
+		"a trickle": {rate: 16, send: func(write func([]byte) error) {
+			_ = write([]byte(strings.Repeat("x", 1<<10))) // ends with the connection
+		}, after: 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				h, err := hub.New(&hub.Options{AllowAnonymous: true, HandshakeTimeout: 10 * time.Second, MaxRegistrationBytes: 160 << 10})
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, b := transport.Pipe(&transport.PipeOptions{BytesPerSecondToB: c.rate, BufferBytes: 1})
+				start := time.Now()
+				var wg sync.WaitGroup
+				wg.Go(func() { h.Accept(b, &call.Identity{ID: call.Anonymous}) })
+				wg.Go(func() { c.send(func(frame []byte) error { return a.Write([][]byte{frame}) }) })
+				_, err = a.Read()
+				if ce, ok := errors.AsType[*transport.CloseError](err); !ok || ce.Code != transport.CloseNotRegistered || time.Since(start) != c.after {
+					t.Errorf("%v after %v, not %v", err, time.Since(start), c.after)
+				}
+				a.Abort()
+				wg.Wait()
+				h.Close()
+				if err := h.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// An operation that is added while a large answer is on its way over a slow link is registered behind it, once.
+func TestOperationAddedOnBusySlowLink(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		rate := transport.PipeOptions{BytesPerSecondToA: 16 << 10, BytesPerSecondToB: 16 << 10}
+		h, s, link, end := slowSpoke(t, &hub.Options{}, &spoke.Options{}, rate, func(r *call.Registry) {
+			registered(call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
+		})
+		defer end()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := call.Invoke[string](t.Context(), h, "slow.repeat", 900<<10, call.To("slow"), call.Timeout(2*time.Minute)); err != nil {
+				t.Error(err)
+			}
+		})
+		later(time.Second)
+		before := s.Stats().Calls
+		registered(call.Handle(s.Operations(), "slow.late", func(context.Context, int) (int, error) { return 7, nil }))
+		wg.Wait()
+		later(5 * time.Second)
+		if n := s.Stats().Calls - before; n != 1 || link.dials.Load() != 1 {
+			t.Errorf("registered %d times, over %d connections", n, link.dials.Load())
+		}
+		if n, err := call.Invoke[int](t.Context(), h, "slow.late", 1); err != nil || n != 7 {
+			t.Errorf("%d, %v", n, err)
 		}
 	})
 }

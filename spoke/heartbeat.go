@@ -8,9 +8,6 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// slowestBytesPerSecond is the slowest link on which a message that cannot be seen arriving is waited for (protocol section 7).
-const slowestBytesPerSecond = 16 << 10
-
 // heartbeat sends signs of life and drops the connection when the hub is silent (protocol section 7). It ends
 // with ctx, which is the connection's.
 func (l *link) heartbeat(ctx context.Context, a *attachment) {
@@ -21,7 +18,7 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 	timeout := l.spoke.opts.HeartbeatTimeout
 	patience := interval + timeout
 	if _, ok := a.conn.(transport.WholeMessages); ok { // a message of the largest size may be on its way
-		patience += time.Duration(l.spoke.opts.MaxMessageBytes) * time.Second / slowestBytesPerSecond
+		patience += peer.CrossingTime(l.spoke.opts.MaxMessageBytes)
 	}
 	period := peer.PulsePeriod(interval, timeout)
 	// A little before the interval: the hub answers, and need not send by itself.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/session"
 )
 
 // keep registers changed operations again. It ends with ctx, which is the connection's.
@@ -37,9 +38,8 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 	reg.SpokeID = l.spokeID
 	req, err := peer.RegisterRequest(reg)
 	if err == nil {
-		callCtx, cancel := context.WithTimeout(ctx, l.spoke.opts.HandshakeTimeout)
-		defer cancel()
-		_, err = l.peer.Call(callCtx, req)
+		req.Timeout = l.registerTimeout()
+		_, err = l.peer.Call(ctx, req)
 	}
 	if ctx.Err() != nil {
 		return nil // the next registration says it
@@ -57,6 +57,17 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 		l.spoke.settle(nil, changed)
 	}
 	return nil
+}
+
+// registerTimeout is the time for another registration on a live connection. Both queues may be full, and it has to cross behind what they hold:
+// sent again, it would only make them longer.
+func (l *link) registerTimeout() time.Duration {
+	theirs := int64(session.DefaultBufferBytes)
+	if s := l.now.Load().registered.Session; s != nil && s.Buffer > 0 {
+		theirs = s.Buffer
+	}
+	ahead := int64(l.spoke.opts.LogBytes) + theirs + int64(l.spoke.operations.Bytes())
+	return l.spoke.opts.HandshakeTimeout + peer.CrossingTime(ahead)
 }
 
 // settle notes the operations that the hub has taken, or the state of the registry that it has refused.

@@ -67,7 +67,8 @@ type Options struct {
 	// flight and the subscriptions' flow.
 	NoSession bool
 
-	// HandshakeTimeout is the time from dialling until registered; 0 is 10 s.
+	// HandshakeTimeout is the time from dialing until registered, plus what the registration takes at 16 KiB per second;
+	// 0 is 10 s.
 	HandshakeTimeout time.Duration
 	// HeartbeatTimeout is how long after the hub's heartbeat interval a silent
 	// connection is dropped; 0 is 10 s.

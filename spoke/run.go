@@ -9,6 +9,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/redact"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -185,9 +186,12 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 	if e.offered && to.named != "" { // the other URL needs its turn within the window
 		timeout = min(timeout, s.held.window/3)
 	}
-	dialCtx, cancel := context.WithTimeout(ctx, timeout)
+	deadline := time.Now().Add(timeout)
+	openCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.quit, cancel)()
+	dialCtx, stopDialing := context.WithDeadline(openCtx, deadline)
+	defer stopDialing()
 	token := ""
 	defer func() {
 		switch {
@@ -217,7 +221,10 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 		return e
 	}
 	defer conn.Abort()
-	stop := context.AfterFunc(dialCtx, func() {
+	// The hub answers when the registration has crossed the link.
+	registerCtx, stopRegistering := context.WithDeadline(openCtx, deadline.Add(peer.CrossingTime(int64(s.operations.Bytes()))))
+	defer stopRegistering()
+	stop := context.AfterFunc(registerCtx, func() {
 		if ctx.Err() != nil || s.quit.Err() != nil { // the hub may have taken the registration
 			conn.Close(transport.CloseLeft, "leaving")
 		} else {
@@ -229,7 +236,7 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 		err = withClose(conn, err) // within the time of the handshake
 	}
 	if !stop() && err == nil {
-		err = context.Cause(dialCtx)
+		err = context.Cause(registerCtx)
 	}
 	if err != nil && l != nil && !l.wait(l.now.Load(), err) { // the time was up just then
 		s.drop(err)

@@ -27,17 +27,26 @@ type Limits struct {
 	Depth int // of the nesting of the input of hub.register; 0 is DefaultMaxDepth
 	// Offers, if not nil, is with whom the operations are shared.
 	Offers *Offers
+
+	// Timeout bounds the time until [ReadRegistration] has read a registration; 0 is no bound. It is extended only while
+	// bytes of an unfinished message arrive, at most by the time that Bytes take to cross the slowest link.
+	Timeout time.Duration
+	// Late is called, on a goroutine of its own, when that time is over. It must unblock the connection's Read.
+	Late func()
 }
 
 // ReadRegistration reads the first frame of a spoke. A malformed one still gives
 // its id, so that it can be answered; err is then what is wrong with it. Pings before it
-// are passed over.
+// are passed over, and do not extend the time.
 func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registration, err error) {
+	arrival := startArrival(conn, limits)
+	defer arrival.stop()
 	for {
 		data, err := conn.Read()
 		if err != nil {
 			return "", nil, err
 		}
+		arrival.read()
 		f, err := transport.ParseFrame(data)
 		switch {
 		case err != nil:

@@ -21,7 +21,7 @@ const CLOSE_TIMEOUT = 3_000;
 const STEADY = 10_000; // registered this long, the next loss starts its backoff anew
 const HEARTBEAT = { interval: 25_000, timeout: 10_000 };
 const LOOK = 1_000; // how often to look whether the platform writes
-const SLOWEST = 16; // bytes per ms at which the largest message must arrive where its bytes cannot be seen
+const SLOWEST = 16; // bytes per ms of the slowest link that timeouts of whole messages allow for
 const MAX_DEPTH = 256; // of a value, unless a side announces another limit
 const DEEPEST = 9_900; // what can be announced
 const FRAME_DEPTH = 10_000; // a frame that is deeper closes the connection
@@ -709,6 +709,7 @@ class Connection {
   #sent = 0;
   #waited = 0; // how many bytes waited to be written when the heartbeat last looked
   #timers = { dial: undefined, beat: undefined, close: undefined };
+  #dialed = 0;
   #registeredAt = Infinity;
   #refusal; // the call.error that came before a close
   #retryAfter = 0;
@@ -723,9 +724,17 @@ class Connection {
 
   /** Dials, serves, and says how it ended. It never fails. */
   run(url, token) {
-    this.#timers.dial = after(DIAL_TIMEOUT, () => this.close(4000, 'no registration in time'));
+    this.#dialed = performance.now();
+    this.#registerWithin(DIAL_TIMEOUT);
     this.#dial(url, token).catch((error) => this.#finish({ code: 1006, reason: error.message }));
     return new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  // Limits the time from the dial to the registration's answer.
+  #registerWithin(timeout) {
+    clearTimeout(this.#timers.dial);
+    const left = this.#dialed + timeout - performance.now();
+    this.#timers.dial = after(left, () => this.close(4000, 'no registration in time'));
   }
 
   async #dial(url, token) {
@@ -761,7 +770,9 @@ class Connection {
       },
     };
     try {
-      this.#request('hub.register', this.#host.registration(), { stream: false }, receiver);
+      const registration = this.#host.registration();
+      if (!again) this.#registerWithin(DIAL_TIMEOUT + byteLength(JSON.stringify(registration)) / SLOWEST);
+      this.#request('hub.register', registration, { stream: false }, receiver);
     } catch (error) {
       this.#refusal = error;
       this.close(1000, 'the registration cannot be sent');

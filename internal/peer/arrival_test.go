@@ -1,0 +1,86 @@
+package peer
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// unfinished is a connection that receives bytes of a message which never ends.
+type unfinished struct {
+	transport.Conn
+	last atomic.Pointer[time.Time]
+}
+
+func (c *unfinished) LastReceived() time.Time { return *c.last.Load() }
+
+func (c *unfinished) received() {
+	now := time.Now()
+	c.last.Store(&now)
+}
+
+// A registration that stops on its way has the timeout from its last byte; one that arrives slowly has what the largest
+// takes.
+func TestArrivalOfUnfinishedRegistration(t *testing.T) {
+	for _, c := range []struct{ began, stopped, want time.Duration }{
+		{0, 0, 10 * time.Second}, // nothing came
+		{time.Second, 9 * time.Second, 19 * time.Second},
+		{9 * time.Second, 12 * time.Second, 22 * time.Second},
+		{11 * time.Second, time.Minute, 10 * time.Second}, // it began too late
+		{time.Second, time.Minute, 26 * time.Second},
+	} {
+		bubble.Test(t, func(t *testing.T) {
+			start := time.Now()
+			conn := &unfinished{}
+			conn.received()
+			late := make(chan time.Duration, 1)
+			defer startArrival(conn, Limits{Bytes: 256 << 10, Timeout: 10 * time.Second, Late: func() { late <- time.Since(start) }}).stop()
+			for {
+				select {
+				case d := <-late:
+					if d.Truncate(time.Second) != c.want {
+						t.Errorf("%+v: late after %v", c, d)
+					}
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+				if d := time.Since(start); d >= c.began && d <= c.stopped && c.stopped > 0 {
+					conn.received()
+				}
+			}
+		})
+	}
+}
+
+// Nothing is late once the registration has been read, nor without a timeout.
+func TestArrivalInTime(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(nil)
+		limits := Limits{Timeout: time.Second, Late: func() { t.Error("late") }}
+		go func() { _, _ = Register(a, &Registration{}) }() // ends with the connection
+		if _, _, err := ReadRegistration(b, limits); err != nil {
+			t.Error(err)
+		}
+		<-time.After(time.Minute)
+		go func() {
+			<-time.After(time.Hour)
+			b.Abort()
+			a.Abort()
+		}()
+		if _, _, err := ReadRegistration(b, Limits{}); !errors.Is(err, transport.ErrLost) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCrossingTime(t *testing.T) {
+	for bytes, want := range map[int64]time.Duration{0: 0, 16 << 10: time.Second, 24 << 10: 1500 * time.Millisecond, 1 << 62: 8 << 30 / (16 << 10) * time.Second} {
+		if d := CrossingTime(bytes); d != want {
+			t.Errorf("%d bytes: %v, not %v", bytes, d, want)
+		}
+	}
+}
