@@ -20,7 +20,7 @@ func (e *end) Close(code transport.CloseCode, reason string) {
 		code, reason = transport.CloseNoStatus, ""
 	}
 	e.closing = &transport.CloseError{Code: code, Reason: cut(reason)}
-	e.linger = time.AfterFunc(lingerTime, func() { e.lose(errAborted, false) })
+	e.linger = time.AfterFunc(lingerTime, func() { e.lose(errAborted) })
 	c := closing{int(code), e.closing.Reason}
 	e.s.goOn(func() { e.sendClose(&c) })
 }
@@ -84,5 +84,9 @@ func (e *end) goAway() {
 		case <-e.ctx.Done():
 		}
 	}
-	e.lose(errLeft, !begun)
+	if begun {
+		e.abandon(false)
+		return
+	}
+	e.lose(errLeft)
 }

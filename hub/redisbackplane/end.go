@@ -103,7 +103,7 @@ func (e *end) say(what string) {
 	e.mu.Lock()
 	seq := e.sent
 	e.mu.Unlock()
-	e.s.out.post(outgoing{e.hubID, string(append(e.head(seq), what...)), e})
+	e.s.out.post(outgoing{hubID: e.hubID, text: string(append(e.head(seq), what...)), end: e})
 }
 
 // Read implements [transport.Conn].
@@ -160,7 +160,7 @@ func (e *end) receive(m *message) {
 		return // it came twice
 	case numbered && m.Seq > e.received+1, !numbered && m.Seq > e.received:
 		e.s.b.counters.gaps.Add(1)
-		e.loseLocked(errGap, true)
+		e.loseLocked(errGap)
 		return
 	case !numbered:
 		return
@@ -179,30 +179,37 @@ func (e *end) receive(m *message) {
 		}
 		e.in = append(e.in, m.texts...)
 		if e.inBytes > e.s.b.opts.LinkBytes {
-			e.loseLocked(errUnread, true)
+			e.loseLocked(errUnread)
 		}
 	}
 	e.readable.Signal()
 }
 
-// Abort implements [transport.Conn]. The other side is told.
-func (e *end) Abort() {
+// Abort implements [transport.Conn]. It resets the other end.
+func (e *end) Abort() { e.abandon(true) }
+
+// abandon ends an end that has no reader, or whose reader wants no more: received frames are discarded.
+func (e *end) abandon(reset bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.err == nil {
-		e.tellLocked()
-		e.finishLocked(fmt.Errorf("%w: %w", transport.ErrLost, errAborted))
+	if e.err != nil {
+		return
 	}
+	if reset {
+		e.resetOtherLocked()
+	}
+	e.finishLocked(fmt.Errorf("%w: %w", transport.ErrLost, errAborted))
 }
 
-// lose ends the link otherwise than by a close; what has been received can still be read.
-func (e *end) lose(err error, tell bool) {
+// lose ends the link otherwise than by a close, and resets the other end if there can be one. Received frames
+// can still be read: an end without a reader must be abandoned instead.
+func (e *end) lose(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loseLocked(err, tell)
+	e.loseLocked(err)
 }
 
-func (e *end) loseLocked(err error, tell bool) {
+func (e *end) loseLocked(err error) {
 	if e.err != nil || e.after != nil {
 		return
 	}
@@ -210,8 +217,8 @@ func (e *end) loseLocked(err error, tell bool) {
 		e.s.b.counters.linksReset.Add(1)
 		e.s.b.log.Info().Str("hub", e.s.hubID).Str("link", e.hubID).Err(err).Msg("link reset")
 	}
-	if tell {
-		e.tellLocked()
+	if !otherIsGone(err) {
+		e.resetOtherLocked()
 	}
 	if !errors.Is(err, transport.ErrLost) {
 		err = fmt.Errorf("%w: %w", transport.ErrLost, err)
@@ -225,9 +232,14 @@ func (e *end) loseLocked(err error, tell bool) {
 	e.readable.Broadcast()
 }
 
-// tellLocked has the other side reset its end.
-func (e *end) tellLocked() {
-	e.s.out.post(outgoing{hubID: e.hubID,
+// otherIsGone reports whether a link was lost because the other hub no longer has its end.
+func otherIsGone(err error) bool {
+	return errors.Is(err, errNobody) || errors.Is(err, errReset) || errors.Is(err, errNewLife)
+}
+
+// resetOtherLocked sends a reset to the other end. An end that misses it stays, and calls over it never arrive.
+func (e *end) resetOtherLocked() {
+	e.s.out.post(outgoing{hubID: e.hubID, keep: true,
 		text: string(append(appendHead(nil, e.s.inbox.quoted, e.incarnation, e.remote, 0), `,"reset":true}`...))})
 }
 

@@ -128,7 +128,7 @@ func (ls *links) Dial(ctx context.Context, from, to string) (transport.Conn, err
 		err = errNobody
 	}
 	if err != nil {
-		e.lose(err, false)
+		e.abandon(!errors.Is(err, errNobody)) // the other hub may have opened the link all the same, and used it
 		return nil, fmt.Errorf("hub %q: %w", to, err)
 	}
 	return e, nil
@@ -150,10 +150,7 @@ func (s *station) open(hubID string, other remote) (*end, error) {
 	if other.incarnation != "" {
 		s.byRemote[other] = e
 	}
-	if !s.turning {
-		s.turning = true
-		s.wg.Go(s.turn)
-	}
+	s.wheelLocked()
 	return e, nil
 }
 
@@ -170,7 +167,7 @@ func (s *station) forget(e *end, other string) {
 // fell resets all links, since the hub does not hear any more.
 func (s *station) fell(err error) {
 	for _, e := range s.all() {
-		e.lose(err, false)
+		e.lose(err)
 	}
 }
 
@@ -247,7 +244,7 @@ func (s *station) find(m *message) (e *end, isNew bool) {
 func (s *station) endOlder(from remote) {
 	for _, e := range s.all() {
 		if other := e.other(); e.hubID == from.hubID && other != "" && lifeOf(other) != lifeOf(from.incarnation) {
-			e.lose(errNewLife, false)
+			e.lose(errNewLife)
 		}
 	}
 }
@@ -261,6 +258,6 @@ func (s *station) reset(m *message) {
 	}
 	s.mu.Unlock()
 	if e != nil && e.hubID == m.From {
-		e.lose(errReset, false)
+		e.lose(errReset)
 	}
 }

@@ -2,6 +2,7 @@ package redisbackplane
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -15,6 +16,7 @@ type sender struct {
 
 	mu      sync.Mutex // guards the fields below
 	queue   []outgoing
+	owed    []outgoing // resets that Redis has not taken; the wheel retries them
 	running bool
 	closed  bool
 }
@@ -23,27 +25,70 @@ type outgoing struct {
 	hubID string
 	text  string
 	end   *end // lost if it cannot be sent; may be nil
+	keep  bool // retried until Redis takes it
 }
 
 const sendAtMost = 1024
 
-// post queues a message. Over the bound it is dropped: what it would have told
-// shows to the other side as silence.
+// post queues a message. Over the bound it is dropped, and the other side finds silence; a reset for one of this
+// hub's ends is always taken, since the other side of an idle link would find nothing.
 func (o *sender) post(m outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return
 	}
-	if len(o.queue) >= sendAtMost {
+	if !m.keep && len(o.queue) >= sendAtMost {
 		o.s.b.counters.dropped.Add(1)
 		return
 	}
 	o.queue = append(o.queue, m)
+	o.startLocked()
+}
+
+func (o *sender) startLocked() {
 	if !o.running {
 		o.running = true
 		o.wg.Go(o.run)
 	}
+}
+
+// owe keeps a message that Redis has not taken, up to one for each end that a hub can have.
+func (o *sender) owe(m outgoing) {
+	o.mu.Lock()
+	kept := !o.closed && len(o.owed) < endsAtMost
+	if kept {
+		o.owed = append(o.owed, m)
+	}
+	o.mu.Unlock()
+	if !kept {
+		o.s.b.counters.dropped.Add(1)
+		return
+	}
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	o.s.wheelLocked()
+}
+
+// owes reports whether Redis has not taken all resets.
+func (o *sender) owes() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.owed) > 0
+}
+
+// retry sends the resets that Redis has not taken, unless Redis is known to be down.
+func (o *sender) retry() {
+	if o.s.b.reach.check() != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.owed) == 0 || o.closed {
+		return
+	}
+	o.queue, o.owed = append(o.queue, o.owed...), nil
+	o.startLocked()
 }
 
 // run lives only while there is something to send.
@@ -64,8 +109,13 @@ func (o *sender) run() {
 
 func (o *sender) send(batch []outgoing) {
 	b := o.s.b
-	if b.reach.check() != nil {
-		return // the links are being reset already, or will be for the silence
+	if b.reach.check() != nil { // ticks are not missed: their links are being reset, or will be for the silence
+		for _, m := range batch {
+			if m.keep {
+				o.owe(m)
+			}
+		}
+		return
 	}
 	cmds := make([]rueidis.Completed, len(batch))
 	for i, m := range batch {
@@ -79,8 +129,12 @@ func (o *sender) send(batch []outgoing) {
 		if err == nil && n == 0 {
 			err = errNobody
 		}
-		if err != nil && batch[i].end != nil {
-			batch[i].end.lose(err, false)
+		switch m := batch[i]; {
+		case err == nil:
+		case m.keep && !errors.Is(err, errNobody) && !refused(err):
+			o.owe(m)
+		case m.end != nil:
+			m.end.lose(err)
 		}
 	}
 }

@@ -34,7 +34,15 @@ func (e *end) Watch(busy func() bool) {
 	e.pace.busy = busy
 }
 
-// turn is the one wheel for all links of a hub. It runs while there are any.
+// wheelLocked starts the wheel unless it runs.
+func (s *station) wheelLocked() {
+	if !s.turning && !s.left {
+		s.turning = true
+		s.wg.Go(s.turn)
+	}
+}
+
+// turn is the one wheel for all links of a hub. It runs while there are links, or resets that Redis has not taken.
 func (s *station) turn() {
 	tick := time.NewTicker(turnPeriod)
 	defer tick.Stop()
@@ -52,8 +60,9 @@ func (s *station) turn() {
 		for _, e := range all {
 			e.look(now, late)
 		}
+		s.out.retry()
 		s.mu.Lock()
-		if len(s.ends) == 0 {
+		if len(s.ends) == 0 && !s.out.owes() {
 			s.turning = false
 			s.mu.Unlock()
 			return
@@ -62,11 +71,15 @@ func (s *station) turn() {
 	}
 }
 
-// look says a tick if one is due, and ends a link that is silent though it should not be.
+// look sends a tick if one is due, and ends a link that is silent though it should not be. An end that is lost, or
+// closed by the other side, sends none, even while received frames are unread: a tick would keep the other end alive.
 func (e *end) look(now time.Time, late bool) {
 	e.mu.Lock()
-	ask := e.pace.busy
+	ask, ended := e.pace.busy, e.err != nil || e.after != nil
 	e.mu.Unlock()
+	if ended {
+		return
+	}
 	busy := ask != nil && ask()
 	e.mu.Lock()
 	p := &e.pace
@@ -86,7 +99,7 @@ func (e *end) look(now time.Time, late bool) {
 	}
 	silent := busy && now.Sub(heard) > silenceTime
 	active := busy || now.Sub(p.theirs) < 2*tickPeriod
-	due := active && !silent && now.Sub(p.sent) > tickPeriod-turnPeriod/2 && e.err == nil
+	due := active && !silent && now.Sub(p.sent) > tickPeriod-turnPeriod/2 && e.err == nil && e.after == nil
 	if due {
 		p.sent = now
 	}
@@ -94,7 +107,7 @@ func (e *end) look(now time.Time, late bool) {
 	switch {
 	case silent:
 		e.s.b.counters.silences.Add(1)
-		e.lose(errSilent, true)
+		e.lose(errSilent)
 		e.s.inbox.doubt()
 	case due && busy:
 		e.say(`,"tick":true,"busy":true}`)

@@ -81,7 +81,7 @@ func (e *end) publish(ctx, bounded context.Context, seq uint64, text []byte) err
 		e.pace.sent = time.Now()
 		return nil
 	}
-	e.loseLocked(err, true)
+	e.loseLocked(err)
 	return e.refusalLocked()
 }
 
