@@ -38,7 +38,8 @@ type AcceptOptions struct {
 	// TLS: there it is the time within which the system must accept 16 KiB, or 4 KiB once that has taken
 	// a second. 0 means 30 s.
 	WriteTimeout time.Duration
-	// Linger is how long Close waits for the other side's answer. 0 means 1 s.
+	// Linger is for how long no byte may flow, in either direction, while Close waits for the other side's answer. Data that
+	// was written before delays the close frame; in all Close waits at most WriteTimeout. 0 means 1 s.
 	Linger time.Duration
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -29,7 +30,8 @@ type link struct {
 	stamp  bool     // Read touches seen; otherwise a wire below does
 	paced  bool     // a wire below looks after the time of writes; otherwise pace does
 	limits limits
-	seen   lifeSign
+	seen   lifeSign // bytes were received
+	taken  lifeSign // bytes were accepted by the system
 
 	// The reader's. opened is set when the handshake has succeeded; until then
 	// there is nothing to read.
@@ -52,8 +54,9 @@ type link struct {
 	closing *CloseError // the close frame that was queued last of all
 	own     bool        // closing is from Close, not from the library
 	linger  *time.Timer
-	broken  error // why nothing can be written, while there may be more to read
-	end     error // the end has come
+	since   time.Time // when linger was started
+	broken  error     // why nothing can be written, while there may be more to read
+	end     error     // the end has come
 }
 
 func newLink(stream io.ReadWriteCloser, conn net.Conn, client bool, lim limits) *link {
@@ -66,10 +69,13 @@ func newLink(stream io.ReadWriteCloser, conn net.Conn, client bool, lim limits) 
 func (l *link) init(stream io.ReadWriteCloser, conn net.Conn, client bool, lim limits) {
 	l.stream, l.conn, l.client, l.stamp, l.limits = stream, conn, client, true, lim
 	l.seen.born = time.Now()
+	l.taken.born = l.seen.born
 	l.idle.L = &l.mu
 	l.below = l.socketBelow()
-	l.paced = pacedBelow(stream, conn)
 	l.pace.timeout = lim.writeTimeout
+	below := paceBelow(stream, conn)
+	l.paced = below != nil
+	cmp.Or(below, &l.pace).watch(&l.taken)
 }
 
 // Read is called by the library, in the reader's goroutine.
@@ -226,6 +232,7 @@ func (l *link) writeTimed(p []byte) error {
 			return err
 		}
 		p = p[size:]
+		l.taken.touch()
 		timer.Reset(l.limits.writeTimeout)
 	}
 	return nil

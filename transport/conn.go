@@ -31,13 +31,14 @@ type Conn interface {
 	// operating system. It does not keep the slices. After an error, which is as
 	// for Read, what has arrived of the frames is unknown and the connection
 	// ends: at once if the time to write was up, otherwise when what the
-	// other side still has said has been read, at the latest after the linger time.
+	// other side has sent before has been read, at the latest when nothing has come for the linger time.
 	Write(frames [][]byte) error
 
 	// Close starts the close: it sends the close frame, after what Write is
 	// writing now, and returns without waiting. From then on Write is refused
-	// and Read discards what comes, until the other side has answered or the
-	// linger time is over; it then ends with *CloseError{Code, Reason}, Remote
+	// and Read discards what comes, until the other side has answered, or
+	// no byte has flowed in either direction for the linger time, or the
+	// write timeout is over; it then ends with *CloseError{Code, Reason}, Remote
 	// false. A code that may not be sent becomes a close frame without one; the reason
 	// is cut to 123 bytes. The first to close wins; calls after it, after the
 	// other side's close and after Abort do nothing.

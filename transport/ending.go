@@ -81,12 +81,31 @@ func (l *link) endLocked(cause error) {
 	_ = l.stream.Close()
 }
 
-// lingerLocked ends the link after the linger time, unless that has been
-// started before. mu is held.
+// lingerLocked ends the link when no byte has flowed in either direction for the linger time, at the latest after the
+// write timeout, unless that has been started before. mu is held.
 func (l *link) lingerLocked(cause error) {
 	if l.linger == nil && l.end == nil {
-		l.linger = time.AfterFunc(l.limits.linger, func() { l.drop(cause) })
+		l.since = time.Now()
+		l.linger = time.AfterFunc(l.limits.linger, func() { l.lookQuiet(cause) })
 	}
+}
+
+// lookQuiet ends the link if it has been quiet for the linger time.
+func (l *link) lookQuiet(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end != nil {
+		return
+	}
+	quiet := l.limits.linger
+	if l.active { // a write that waits sees only after its patience that bytes were taken
+		quiet += l.pace.patience()
+	}
+	if wait := l.limits.untilQuiet(quiet, l.since, l.seen.time(), l.taken.time()); wait > 0 {
+		l.linger.Reset(wait)
+		return
+	}
+	l.endLocked(cause)
 }
 
 // errSilence is the cause when the other side does not take the answer to its close.

@@ -30,6 +30,18 @@ type limits struct {
 	linger       time.Duration
 }
 
+// untilQuiet returns how long a close that began at a time still has: no byte may flow for quiet, and it takes at most
+// the write timeout, or the linger time if that is more.
+func (l *limits) untilQuiet(quiet time.Duration, began time.Time, flowed ...time.Time) time.Duration {
+	last := began
+	for _, t := range flowed {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return min(time.Until(last.Add(quiet)), time.Until(began.Add(max(l.writeTimeout, l.linger))))
+}
+
 func newLimits(maxMessage int64, writeTimeout, linger time.Duration) (limits, error) {
 	if maxMessage < 0 || maxMessage > math.MaxInt32 {
 		return limits{}, errors.New("option MaxMessageBytes is not between 0 and 2 GiB")

@@ -27,6 +27,21 @@ type pace struct {
 	timeout  time.Duration
 	deadline time.Time // the write deadline in force
 	slow     bool      // a write has waited
+	taken    *lifeSign // touched when the connection has taken bytes; nil before the handshake
+}
+
+// watch has writes touch taken.
+func (w *pace) watch(taken *lifeSign) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.taken = taken
+}
+
+// took notes that the connection has taken n bytes.
+func (w *pace) took(n int) {
+	if n > 0 && w.taken != nil {
+		w.taken.touch()
+	}
 }
 
 // patience is for how long a write waits before the connection counts as slow.
@@ -68,6 +83,7 @@ func (w *pace) write(conn net.Conn, p []byte) (n int, err error) {
 			w.set(conn, earlier(time.Now().Add(w.patience()), last.Add(w.timeout)))
 		}
 		m, err := conn.Write(piece)
+		w.took(m)
 		n += m
 		if err == nil && !w.slow {
 			return n, nil
@@ -100,6 +116,7 @@ func (w *pace) records(out io.Writer, conn net.Conn, p []byte) error {
 		if _, err := out.Write(p[:size]); err != nil {
 			return err
 		}
+		w.took(size)
 		w.slow = time.Since(began) >= w.patience()
 		p = p[size:]
 	}
@@ -119,15 +136,16 @@ func continues(conn net.Conn) bool {
 	return !layered
 }
 
-// pacedBelow reports whether the stream's writes end in a wire that looks after its own time.
-func pacedBelow(stream io.ReadWriteCloser, conn net.Conn) bool {
+// paceBelow returns the pace of the wire in which the stream's writes end, nil if there is none that looks after its own
+// time.
+func paceBelow(stream io.ReadWriteCloser, conn net.Conn) *pace {
 	if layered, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = layered.NetConn()
 	}
 	for _, c := range []any{stream, conn} {
 		if w, ok := c.(*wire); ok && w.pace.timeout > 0 {
-			return true
+			return &w.pace
 		}
 	}
-	return false
+	return nil
 }

@@ -16,7 +16,8 @@ type PipeOptions struct {
 	// MaxMessageBytes is the largest message that either end announces to
 	// take; the limit in force is 64 KiB higher. 0 means 1 MiB.
 	MaxMessageBytes int64
-	// Linger is how long Close waits for the other end's answer. 0 means 1 s.
+	// Linger is for how long no byte may cross, in either direction, while Close waits for the other end's answer; in all it
+	// waits at most 30 s. 0 means 1 s.
 	Linger time.Duration
 	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end,
 	// control frames included. The bytes cross in steps of a fiftieth of a second, at most BufferBytes
@@ -81,6 +82,7 @@ type pipeEnd struct {
 	ponged   bool       // a pong is in the queue
 	held     *[]byte    // what Read returned last
 	last     time.Time
+	flowed   time.Time   // when bytes last crossed in either direction
 	closing  *CloseError // this end called Close
 	linger   *time.Timer // runs from Close to the end
 	end      error       // what Read returns from now on
@@ -119,6 +121,7 @@ func (e *pipeEnd) take() *[]byte {
 		e.in = nil
 	}
 	e.last = time.Now()
+	e.flowed, e.peer.flowed = e.last, e.last
 	switch item.kind {
 	case opText:
 		e.taken(item)
@@ -222,11 +225,22 @@ func (e *pipeEnd) Close(code CloseCode, reason string) {
 func (e *pipeEnd) startClose(code CloseCode, reason string) {
 	e.closing = newClose(code, reason)
 	e.peer.put(pipeItem{kind: opClose, end: &CloseError{Code: e.closing.Code, Reason: e.closing.Reason, Remote: true}})
-	e.linger = time.AfterFunc(e.limits.linger, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.finish(e.closing)
-	})
+	began := time.Now()
+	e.linger = time.AfterFunc(e.limits.linger, func() { e.lookQuiet(began) })
+}
+
+// lookQuiet ends this end if no byte has crossed for the linger time since the close began.
+func (e *pipeEnd) lookQuiet(began time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.end != nil {
+		return
+	}
+	if wait := e.limits.untilQuiet(e.limits.linger, began, e.flowed); wait > 0 {
+		e.linger.Reset(wait)
+		return
+	}
+	e.finish(e.closing)
 }
 
 func (e *pipeEnd) Abort() {

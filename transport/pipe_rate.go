@@ -51,9 +51,11 @@ func (e *pipeEnd) moved() {
 		return
 	}
 	t.crossed += t.step
+	now := time.Now()
 	if e.reading {
-		e.last = time.Now()
+		e.last = now
 	}
+	e.flowed, e.peer.flowed = now, now
 	item := t.items[0]
 	if item.kind == opText {
 		e.inBytes -= t.step
