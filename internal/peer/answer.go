@@ -16,6 +16,7 @@ import (
 // the frame.
 type answer struct {
 	id      []byte
+	others  [][]byte // further ids, of an answer that has more than one requestId
 	output  []byte
 	reason  string
 	credit  int
@@ -40,8 +41,8 @@ func parseAnswer(typ string, payload []byte) (a answer, err error) {
 		}
 		switch {
 		case s.twice(bit):
-			if bit == answerID { // either could be meant
-				return answer{}, errNoID
+			if bit == answerID { // each could be meant
+				a.others = append(a.others, plainString(o.Value()))
 			}
 			err = fmt.Errorf("duplicate member %q", o.Name())
 		case !a.set(bit, o.Value()):

@@ -61,7 +61,8 @@ func (p *Peer) other(f transport.Frame) {
 	}
 }
 
-// malformed takes an answer that cannot be used: it ends its call, or is only counted.
+// malformed takes an answer that cannot be used: it ends its call, or is only counted. One that names several
+// requests ends them all, since the right answers to the others may not come either.
 func (p *Peer) malformed(typ string, a answer, err error) {
 	p.cfg.Counters.Malformed.Add(1)
 	if len(a.id) == 0 || typ != call.EventResponded && typ != call.EventCompleted && typ != call.EventError {
@@ -71,12 +72,13 @@ func (p *Peer) malformed(typ string, a answer, err error) {
 	if typ == call.EventError {
 		e.Sent = call.ParseError(a.payload).Sent
 	}
-	if p.pending.Fail(a.id, e) == pending.Unknown {
-		p.cfg.Counters.Late.Add(1)
-		return
-	}
-	if typ == call.EventResponded { // a stream would continue
-		p.postAbort(string(a.id), err.Error())
+	for _, id := range append(a.others, a.id) {
+		switch out := p.pending.Fail(id, e); {
+		case out != pending.Unknown && typ == call.EventResponded: // a stream would continue
+			p.postAbort(string(id), err.Error())
+		case out == pending.Unknown && len(a.others) == 0:
+			p.cfg.Counters.Late.Add(1)
+		}
 	}
 }
 
