@@ -12,9 +12,11 @@ func StringField(name string, p *string) Field {
 	return Field{name, func(raw []byte) error { return set(p, raw, String, "a string") }}
 }
 
-// IntField sets *p to a number, truncated towards zero (see Int).
+// IntField sets *p to an integer (see Int).
 func IntField(name string, p *int64) Field {
-	return Field{name, func(raw []byte) error { return set(p, raw, Int, "an integer in range") }}
+	return Field{name, func(raw []byte) error {
+		return set(p, raw, Int, "an integer of 64 bits, without fraction and exponent")
+	}}
 }
 
 // BoolField sets *p to true or false.

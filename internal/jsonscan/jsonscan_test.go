@@ -72,9 +72,6 @@ func TestNoAllocations(t *testing.T) {
 func TestInt(t *testing.T) {
 	for in, want := range map[string]int64{
 		"0": 0, "-0": 0, "7": 7, "-12": -12, "9223372036854775807": math.MaxInt64, "-9223372036854775808": math.MinInt64,
-		"1.9": 1, "-1.9": -1, "1e3": 1000, "1.2345E2": 123, "12345e-2": 123, "0.001e3": 1, "5e-1": 0, "0e99999999999": 0,
-		"0.0000e50": 0, "9223372036854775807.99": math.MaxInt64, "922337203685477580700e-2": math.MaxInt64, "1e18": 1e18,
-		"0.0000000000000000000000000000001e31": 1, "1e-99999999999999999999": 0,
 	} {
 		if got, ok := jsonscan.Int([]byte(in)); !ok || got != want {
 			t.Errorf("%s: %d, %v; want %d", in, got, ok, want)
@@ -82,7 +79,7 @@ func TestInt(t *testing.T) {
 	}
 	for _, in := range []string{
 		"", "-", "01", "1 ", " 1", "+1", "1.", ".5", "1e", "null", `"1"`, "9223372036854775808", "-9223372036854775809", "1e19", "1e400",
-		"99999999999999999999", "1e99999999999999999999",
+		"99999999999999999999", "1e99999999999999999999", "18446744073709551616", "1.9", "-1.9", "1.0", "1e3", "1E0", "1.2345e2", "12345e-2", "0e0", "-0.0",
 	} {
 		if got, ok := jsonscan.Int([]byte(in)); ok {
 			t.Errorf("%s: %d", in, got)
@@ -122,7 +119,7 @@ func TestDecode(t *testing.T) {
 		jsonscan.StringField("s", &s), jsonscan.StringField("absent", &absent), jsonscan.IntField("n", &n), jsonscan.BoolField("b", &b),
 		jsonscan.RawField("raw", &raw), jsonscan.ObjectField("obj", &obj), jsonscan.StringsField("list", &list), jsonscan.MapField("labels", &labels),
 	}
-	in := `{"s":"x","S":1,"absent":null,"n":2.5,"b":true,"raw":[1],"obj":{},"list":["a","b"],"labels":{"k":"v"},"?":1,"?":2}`
+	in := `{"s":"x","S":1,"absent":null,"n":2,"b":true,"raw":[1],"obj":{},"list":["a","b"],"labels":{"k":"v"},"?":1,"?":2}`
 	if err := jsonscan.Decode([]byte(in), fields...); err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,8 @@ func Bool(raw []byte) (v, ok bool) {
 	return v, v || string(raw) == "false"
 }
 
-// Int returns a JSON number as an integer. Whole numbers are exact; one with a
-// fraction or an exponent is truncated towards zero. It reports false if raw is
-// not exactly one JSON number or does not fit in an int64.
+// Int returns a JSON number that is an integer: it has neither a fraction nor an exponent, not even where
+// its value is whole (1.0, 1e3). It reports false for any other text, and for a number that does not fit in an int64.
 func Int(raw []byte) (int64, bool) {
 	if Kind(raw) != '0' {
 		return 0, false
@@ -42,79 +41,22 @@ func Int(raw []byte) (int64, bool) {
 	if negative {
 		raw = raw[1:]
 	}
-	whole := digits(raw, 0)
 	var n uint64
-	var ok bool
-	if whole == len(raw) {
-		n, ok = shift(0, raw, len(raw))
-	} else {
-		n, ok = truncate(raw, whole)
+	for _, c := range raw {
+		if c < '0' || c > '9' { // a fraction or an exponent
+			return 0, false
+		}
+		d := uint64(c - '0')
+		if n > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
 	}
 	switch {
-	case !ok:
-		return 0, false
 	case negative && n <= 1<<63:
 		return -int64(n), true
 	case !negative && n <= math.MaxInt64:
 		return int64(n), true
 	}
 	return 0, false
-}
-
-// truncate is the whole part of an unsigned number with a fraction or exponent;
-// whole is the count of digits before them.
-func truncate(raw []byte, whole int) (uint64, bool) {
-	fraction := raw[whole:whole]
-	rest := raw[whole:]
-	if rest[0] == '.' {
-		end := digits(rest, 1)
-		fraction, rest = rest[1:end], rest[end:]
-	}
-	point := whole // digits before the point once the exponent is applied
-	if len(rest) > 0 {
-		point += exponent(rest[1:], len(raw))
-	}
-	if point <= whole {
-		return shift(0, raw[:whole], max(point, 0))
-	}
-	n, ok := shift(0, raw[:whole], whole)
-	if !ok {
-		return 0, false
-	}
-	return shift(n, fraction, point-whole)
-}
-
-// exponent reads [+-]?[0-9]+, held within bounds that no int64 with so many
-// digits could tell from the true value.
-func exponent(raw []byte, digitsInNumber int) int {
-	negative := raw[0] == '-'
-	if raw[0] == '+' || negative {
-		raw = raw[1:]
-	}
-	limit := digitsInNumber + 20
-	e := 0
-	for _, c := range raw {
-		e = min(e*10+int(c-'0'), limit)
-	}
-	if negative {
-		return -e
-	}
-	return e
-}
-
-// shift appends count decimal digits to n: those given, then zeros.
-func shift(n uint64, given []byte, count int) (uint64, bool) {
-	for i := range count {
-		var d uint64
-		if i < len(given) {
-			d = uint64(given[i] - '0')
-		} else if n == 0 {
-			return 0, true
-		}
-		if n > (math.MaxUint64-d)/10 {
-			return 0, false
-		}
-		n = n*10 + d
-	}
-	return n, true
 }

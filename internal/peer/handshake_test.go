@@ -111,7 +111,7 @@ func TestParseRegistration(t *testing.T) {
 		`{"instanceId":"i","attempt":-1}`: false, `{"attempt":9}`: true, `null`: false, `5`: false,
 		`{"spokeId":"` + strings.Repeat("x", MaxSpokeIDBytes) + `"}`: true, `{"spokeId":"` + strings.Repeat("x", MaxSpokeIDBytes+1) + `"}`: false,
 		`{"spokeId":"a\u0000"}`: false, `{"spokeId":"a\u0085"}`: false, `{"spokeId":"\ud800"}`: false, `{"spokeId":5}`: false,
-		`{"maxInFlight":-1}`: false, `{"maxMessageBytes":-1}`: false, `{"maxInFlight":1e18}`: true, `{"maxInFlight":1e19}`: false,
+		`{"maxInFlight":-1}`: false, `{"maxMessageBytes":-1}`: false, `{"maxInFlight":1000000000000000000}`: true, `{"maxInFlight":1e19}`: false,
 		`{"labels":{"a":1}}`: false, `{"labels":{"a":"1","a":"2"}}`: false, `{"session":[]}`: false, `{"operations":{}}`: false,
 		`{"operations":[5]}`: false, `{"operations":[{}]}`: false, `{"operations":[{"name":"a.b"}]}`: true,
 		`{"operations":[{"name":"a.b"},{"name":"a.b"}]}`: false, `{"operations":[{"name":"hub.info"}]}`: false,

@@ -81,12 +81,15 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 		return r, nil
 	}
 	var operations, session []byte
-	var inFlight, maxDepth int64
-	attempt := int64(-1)
+	var attempt, inFlight, maxDepth int64
+	var hasAttempt bool
 	err := jsonscan.Decode(input,
 		jsonscan.StringField("spokeId", &r.SpokeID),
 		jsonscan.StringField("instanceId", &r.InstanceID),
-		jsonscan.IntField("attempt", &attempt),
+		jsonscan.Field{Name: "attempt", Set: func(raw []byte) error {
+			hasAttempt = !jsonscan.IsNull(raw)
+			return jsonscan.IntField("", &attempt).Set(raw)
+		}},
 		jsonscan.StringField("name", &r.Name),
 		jsonscan.MapField("labels", &r.Labels),
 		jsonscan.StringField("version", &r.Version),
@@ -100,16 +103,17 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 	}
 	r.MaxInFlight = int(min(max(inFlight, 0), 1<<20))
 	r.MaxDepth = int(min(max(maxDepth, 0), MaxMaxDepth))
-	switch {
-	case r.InstanceID != "" && attempt < 0:
-		return nil, errors.New("an instanceId goes with an attempt")
-	case r.MaxMessageBytes < 0 || inFlight < 0 || maxDepth < 0:
-		return nil, errors.New("maxMessageBytes, maxInFlight and maxDepth are not negative")
+	if r.InstanceID != "" && !hasAttempt {
+		return nil, errors.New("an instanceId requires an attempt")
+	}
+	if err := notNegative("", member{"attempt", attempt}, member{"maxInFlight", inFlight},
+		member{"maxMessageBytes", r.MaxMessageBytes}, member{"maxDepth", maxDepth}); err != nil {
+		return nil, err
 	}
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	r.Attempt = max(attempt, 0)
+	r.Attempt = attempt
 	if r.Session, err = parseSessionRequest(session); err != nil {
 		return nil, err
 	}
@@ -125,6 +129,22 @@ func parseRegistration(input []byte, offers *Offers) (*Registration, error) {
 	return r, nil
 }
 
+// member is an integer of a message.
+type member struct {
+	name  string
+	value int64
+}
+
+// notNegative names the first member that is negative.
+func notNegative(prefix string, members ...member) error {
+	for _, m := range members {
+		if m.value < 0 {
+			return fmt.Errorf("%s%s is negative: %d", prefix, m.name, m.value)
+		}
+	}
+	return nil
+}
+
 // maxSessionIDBytes bounds a session's id, which hubs make.
 const maxSessionIDBytes = 128
 
@@ -137,15 +157,11 @@ func parseSessionRequest(raw []byte) (*SessionRequest, error) {
 	var id []byte
 	err := jsonscan.Decode(raw, jsonscan.RawField("id", &id), jsonscan.IntField("received", &received),
 		jsonscan.IntField("window", &r.Window), jsonscan.IntField("buffer", &r.Buffer))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
-	case received < 0:
-		return nil, errors.New("session.received is negative")
-	case r.Buffer < 0:
-		return nil, errors.New("session.buffer is negative")
-	case r.Window < 0:
-		return nil, errors.New("session.window is negative")
+	}
+	if err := notNegative("session.", member{"received", received}, member{"buffer", r.Buffer}, member{"window", r.Window}); err != nil {
+		return nil, err
 	}
 	if id != nil && !jsonscan.IsNull(id) {
 		var ok bool
@@ -165,10 +181,11 @@ func parseSessionAnswer(raw []byte) (*SessionAnswer, error) {
 	var received int64
 	err := jsonscan.Decode(raw, jsonscan.StringField("id", &a.ID), jsonscan.IntField("received", &received),
 		jsonscan.IntField("buffer", &a.Buffer), jsonscan.IntField("window", &a.Window), jsonscan.StringField("url", &a.URL))
+	if err == nil {
+		err = notNegative("", member{"received", received}, member{"buffer", a.Buffer}, member{"window", a.Window})
+	}
 	switch {
 	case err != nil:
-	case received < 0 || a.Buffer < 0 || a.Window < 0:
-		err = errors.New("a negative number")
 	case a.ID == "" || len(a.ID) > maxSessionIDBytes:
 		err = fmt.Errorf("session.id is not 1 to %d bytes", maxSessionIDBytes)
 	}
@@ -297,8 +314,12 @@ func ParseRegistered(data []byte) (*Registered, error) {
 	if r.Session, err = parseSessionAnswer(session); err != nil {
 		return nil, err
 	}
-	if r.SpokeID == "" || r.HeartbeatInterval < 0 || r.MaxMessageBytes < 0 || min(maxDepth, registrationBytes, operations) < 0 {
-		return nil, errors.New("the hub's answer names no spokeId, or a negative number")
+	if r.SpokeID == "" {
+		return nil, errors.New("the hub's answer has no spokeId")
+	}
+	if err := notNegative("", member{"heartbeatInterval", r.HeartbeatInterval}, member{"maxMessageBytes", r.MaxMessageBytes},
+		member{"maxDepth", maxDepth}, member{"maxRegistrationBytes", registrationBytes}, member{"maxOperations", operations}); err != nil {
+		return nil, err
 	}
 	r.MaxDepth = int(min(maxDepth, MaxMaxDepth))
 	r.MaxRegistrationBytes = int(min(registrationBytes, math.MaxInt32))

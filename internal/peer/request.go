@@ -232,7 +232,10 @@ func (w *wireRequest) setID(raw []byte) error {
 func (w *wireRequest) setTime(bit int, raw []byte, now time.Time) error {
 	ms, ok := jsonscan.Int(raw)
 	if !ok {
-		return errors.New("a time is not a number of milliseconds")
+		return fmt.Errorf("%s is not an integer, in milliseconds", timeNames[bit])
+	}
+	if bit == bitIdle && ms < 0 {
+		return fmt.Errorf("idleTimeout is negative: %d", ms)
 	}
 	d := time.Duration(min(max(ms, 0), maxMillis)) * time.Millisecond
 	switch bit {
@@ -245,6 +248,8 @@ func (w *wireRequest) setTime(bit int, raw []byte, now time.Time) error {
 	}
 	return nil
 }
+
+var timeNames = map[int]string{bitTimeout: "timeout", bitDeadline: "deadline", bitIdle: "idleTimeout"}
 
 // maxMillis keeps durations from overflowing: a hundred years.
 const maxMillis = 100 * 365 * 24 * 3600 * 1000
@@ -260,7 +265,7 @@ func shortString(name string, raw []byte, limit int) (string, error) {
 func count(name string, raw []byte) (int, error) {
 	n, ok := jsonscan.Int(raw)
 	if !ok || n < 0 {
-		return 0, fmt.Errorf("%s is not a number from 0", name)
+		return 0, fmt.Errorf("%s is not an integer from 0", name)
 	}
 	return int(min(n, 1<<30)), nil
 }

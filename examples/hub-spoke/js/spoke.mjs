@@ -167,9 +167,9 @@ const REQUEST_MEMBERS = {
   credit: isCount,
   to: (v) => typeof v === 'string',
   selector: isObject,
-  timeout: Number.isFinite,
-  deadline: Number.isFinite,
-  idleTimeout: Number.isFinite,
+  timeout: Number.isInteger,
+  deadline: Number.isInteger,
+  idleTimeout: isCount,
   originId: (v) => typeof v === 'string',
   parentRequestId: (v) => typeof v === 'string',
   identity: isObject,
@@ -1021,7 +1021,7 @@ class Connection {
     const frame = encode('call.requested', {
       requestId, operationId, input: input ?? null, stream, credit, to, selector,
       timeout: timeout < Infinity ? Math.ceil(timeout) : undefined,
-      idleTimeout: idleTimeout < Infinity ? idleTimeout : undefined,
+      idleTimeout: idleTimeout < Infinity ? Math.ceil(idleTimeout) : undefined,
       failFast, parentRequestId, metadata,
     });
     this.#admit(frame, { input, metadata });
