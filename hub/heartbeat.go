@@ -11,7 +11,7 @@ import (
 // heartbeat looks after all connections: it sends signs of life and pings, drops those that are silent
 // (protocol section 7), and closes those whose credentials have expired.
 func (h *Hub) heartbeat(ctx context.Context) {
-	tick := time.NewTicker(peer.PulsePeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout))
+	tick := time.NewTicker(h.pulsePeriod())
 	defer tick.Stop()
 	for {
 		select {
@@ -21,6 +21,10 @@ func (h *Hub) heartbeat(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (h *Hub) pulsePeriod() time.Duration {
+	return peer.PulsePeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout)
 }
 
 func (h *Hub) beatAll(now time.Time) {
@@ -36,7 +40,7 @@ func (h *Hub) beatAll(now time.Time) {
 func (c *conn) beat(a *attachment, now time.Time) {
 	o := &c.hub.opts
 	if a.pulse == nil {
-		a.pulse = c.peer.NewPulse(a.conn, peer.TypePong, o.HeartbeatInterval, now)
+		a.pulse = c.peer.NewPulse(a.conn, peer.TypePong, o.HeartbeatInterval, c.hub.pulsePeriod(), now)
 	}
 	silent := a.pulse.Look(now)
 	switch {

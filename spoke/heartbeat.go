@@ -22,7 +22,7 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 	}
 	period := peer.PulsePeriod(interval, timeout)
 	// A little before the interval: the hub answers, and need not send by itself.
-	pulse := l.peer.NewPulse(a.conn, peer.TypePing, interval-period, time.Now())
+	pulse := l.peer.NewPulse(a.conn, peer.TypePing, interval-period, period, time.Now())
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {

@@ -30,8 +30,8 @@ type timedWriter struct {
 // Unwrap is for [http.ResponseController].
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// writePiece is how much is written within one deadline.
-const writePiece = 64 << 10
+// writePiece is how much is written within one deadline: partial writes cannot be seen here.
+const writePiece = 16 << 10
 
 // Write writes and flushes, and leaves no deadline behind for what comes next on the connection.
 func (w *timedWriter) Write(p []byte) (n int, err error) {

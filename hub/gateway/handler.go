@@ -24,7 +24,7 @@ type Options struct {
 	MaxMessageBytes int64
 	// KeepAlive is how often an event stream gets a comment line; 0 is 15 s.
 	KeepAlive time.Duration
-	// WriteTimeout is how long a client may take for each 64 KiB of an answer, and for each value of a stream;
+	// WriteTimeout is how long a client may take for each 16 KiB of an answer, and for each value of a stream;
 	// 0 is 30 s. Over it the connection is closed.
 	WriteTimeout time.Duration
 	// ReadTimeout is how long a body may take to arrive, besides 1 s for each 16 KiB that it announces, or of

@@ -13,16 +13,18 @@ type Pulse struct {
 	conn     transport.Conn
 	sign     string // the type of the frame that this side sends
 	interval time.Duration
+	period   time.Duration // between looks
 
 	sent   uint64    // how many frames had been written at the last look
 	sentAt time.Time // when that was last seen to change
-	busyAt time.Time // when the reader was last seen to handle a frame
+	busyAt time.Time // silence counts from then on: when the reader was last seen to handle a frame
+	looked time.Time // the last look
 }
 
 // NewPulse returns a Pulse for the connection, which has just been attached to the peer's session. Sign is
-// [TypePing] or [TypePong].
-func (p *Peer) NewPulse(conn transport.Conn, sign string, interval time.Duration, now time.Time) *Pulse {
-	return &Pulse{peer: p, conn: conn, sign: sign, interval: interval, sentAt: now, busyAt: now}
+// [TypePing] or [TypePong], period the time between calls of Look.
+func (p *Peer) NewPulse(conn transport.Conn, sign string, interval, period time.Duration, now time.Time) *Pulse {
+	return &Pulse{peer: p, conn: conn, sign: sign, interval: interval, period: period, sentAt: now, busyAt: now, looked: now}
 }
 
 // PulsePeriod is how often to call [Pulse.Look]: fine enough for a tenth of either time, at most once per second.
@@ -31,8 +33,10 @@ func PulsePeriod(interval, timeout time.Duration) time.Duration {
 }
 
 // Look sends what is due, an acknowledgement that is overdue included, and returns for how long nothing has been received. While the reader handles a frame, it
-// does not receive, and the time does not count as silence.
+// does not receive, and the time does not count as silence; nor does the time in which this process was suspended, since
+// what came meanwhile has not been read yet.
 func (u *Pulse) Look(now time.Time) (silent time.Duration) {
+	u.allowForSuspension(now)
 	u.peer.sess.AckOverdue(now)
 	switch n, sending := u.peer.sess.Sent(); {
 	case sending || n != u.sent:
@@ -46,4 +50,24 @@ func (u *Pulse) Look(now time.Time) (silent time.Duration) {
 		return 0
 	}
 	return min(now.Sub(u.conn.LastReceived()), now.Sub(u.busyAt))
+}
+
+// lateLook is how many periods late a look must be to count as one after a suspension.
+const lateLook = 4
+
+// allowForSuspension counts a look that is very late like one that is in time.
+func (u *Pulse) allowForSuspension(now time.Time) {
+	gap := now.Sub(u.looked)
+	u.looked = now
+	if gap <= lateLook*u.period {
+		return
+	}
+	from := u.busyAt
+	if received := u.conn.LastReceived(); received.After(from) {
+		from = received
+	}
+	if from = from.Add(gap - u.period); from.After(now) {
+		from = now
+	}
+	u.busyAt = from
 }
