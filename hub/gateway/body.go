@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
@@ -51,9 +50,8 @@ func (g *Handler) body(w http.ResponseWriter, r *http.Request) (json.RawMessage,
 	if len(raw) == 0 {
 		return nil, true
 	}
-	// A frame that is not UTF-8 would cost a spoke its connection.
-	if !utf8.Valid(raw) || !jsonscan.Valid(raw) {
-		fail(w, invalid("the body is not JSON"))
+	if err := jsonscan.Check(raw, g.maxDepth); err != nil {
+		fail(w, invalid("the body "+err.Error()))
 		return nil, false
 	}
 	return raw, true
@@ -104,5 +102,5 @@ func isJSON(header http.Header) bool {
 }
 
 func tooLarge(limit int64) *call.Error {
-	return &call.Error{Code: call.CodeMessageTooLarge, Message: fmt.Sprintf("the body has more than %d bytes", limit)}
+	return &call.Error{Code: call.CodeMessageTooLarge, Message: fmt.Sprintf("the body is too large: limit %d bytes (gateway.Options.MaxMessageBytes)", limit)}
 }

@@ -1,8 +1,8 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -46,19 +46,16 @@ func (g *Handler) call(w http.ResponseWriter, r *http.Request, id *call.Identity
 	answer(w, http.StatusOK, call.AppendEnvelope(make([]byte, 0, len(env.Data)+len(env.Meta)+32), env))
 }
 
-// timeoutOf reads ?timeout=; 0 is the default. A time that is over at once is a mistake.
+// timeoutOf reads the parameters of a call, of which there is one; 0 is the default.
 func timeoutOf(rawQuery string) (time.Duration, *call.Error) {
-	query, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return 0, invalid("the query is malformed")
+	query, e := parameters(rawQuery, "a call", "timeout")
+	if e != nil || len(query["timeout"]) == 0 {
+		return 0, e
 	}
-	values := query["timeout"]
-	if len(values) == 0 {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(values[0])
-	if err != nil || d <= 0 || len(values) > 1 {
-		return 0, invalid("timeout must be one duration over 0, such as 20s or 1m30s")
+	text := query.Get("timeout")
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, invalid(fmt.Sprintf("timeout %q is not a duration over 0 and of at most 292 years, such as 20s or 1m30s", text))
 	}
 	return d, nil
 }

@@ -16,7 +16,7 @@
 //	GET  /stats                         the hub's counts; for identities with the scope hub.observe
 //	GET  /healthz                       200 {"status":"ok"}; 503 {"status":"draining"}; for everybody
 //
-// An empty body is null. An error is {"code", "message", "retryable", "details"} under the status of
+// An empty body is null. A parameter that a call, a list or publishing does not have is refused. An error is {"code", "message", "retryable", "details"} under the status of
 // the protocol's table (section 3). HTTP adds UNAUTHENTICATED (401), NOT_FOUND (404, no such route),
 // METHOD_NOT_ALLOWED (405), REQUEST_TIMEOUT (408) and UNSUPPORTED_MEDIA_TYPE (415).
 //

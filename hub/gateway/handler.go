@@ -47,6 +47,7 @@ var ErrOptions = errors.New("gateway: options")
 type Handler struct {
 	hub      *hub.Hub
 	opts     Options
+	maxDepth int // the nesting of values that the hub accepts
 	origins  origin.Policy
 	requests places
 	streams  places
@@ -74,7 +75,7 @@ func New(h *hub.Hub, o *Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: Origins: %w", ErrOptions, err)
 	}
-	g := &Handler{hub: h, opts: c, origins: origins,
+	g := &Handler{hub: h, opts: c, maxDepth: from.MaxDepth, origins: origins,
 		requests: places{limit: c.MaxIdentityRequests, option: "gateway.Options.MaxIdentityRequests"},
 		streams:  places{limit: c.MaxIdentityStreams, option: "gateway.Options.MaxIdentityStreams"}}
 	g.refused = func(r *http.Request, err error) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,9 +31,9 @@ type pager func(context.Context, *call.Identity, hub.ListQuery) (hub.Page[json.R
 
 // list answers with the items of a page as an array; a Link header names the next page.
 func (g *Handler) list(w http.ResponseWriter, r *http.Request, id *call.Identity, page pager) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		fail(w, invalid("the query is malformed"))
+	query, e := parametersWith(r.URL.RawQuery, "a list", []string{"selector", "fields"}, "limit", "after", "prefix", "operation")
+	if e != nil {
+		fail(w, e)
 		return
 	}
 	q, e := listQuery(query)
@@ -55,17 +56,14 @@ func (g *Handler) list(w http.ResponseWriter, r *http.Request, id *call.Identity
 	answerValue(w, http.StatusOK, p.Items)
 }
 
-// listQuery reads the query of a list. A parameter that no list has is a mistake, and would select nothing.
+// listQuery reads the parameters of a list.
 func listQuery(query url.Values) (q hub.ListQuery, e *call.Error) {
 	for name, values := range query {
-		if len(values) > 1 && name != "selector" && name != "fields" {
-			return q, invalid(name + " is there more than once")
-		}
 		switch name {
 		case "limit":
 			n, err := strconv.Atoi(values[0])
 			if err != nil {
-				return q, invalid("limit is not a number")
+				return q, invalid(fmt.Sprintf("limit %q is not an integer", values[0]))
 			}
 			q.Limit = n
 		case "after":
@@ -83,8 +81,6 @@ func listQuery(query url.Values) (q hub.ListQuery, e *call.Error) {
 				q.Fields = append(q.Fields, strings.Split(v, ",")...)
 			}
 			q.Fields = slices.DeleteFunc(q.Fields, func(f string) bool { return f == "" })
-		default:
-			return q, invalid("a list has limit, after, prefix, operation, selector and fields, and no " + strconv.Quote(name))
 		}
 	}
 	return q, nil
@@ -96,7 +92,7 @@ func selector(values []string) (map[string]string, *call.Error) {
 	for _, v := range values {
 		label, value, ok := strings.Cut(v, "=")
 		if _, twice := labels[label]; !ok || twice {
-			return nil, invalid("selector must be label=value, and once for each label")
+			return nil, invalid(fmt.Sprintf("selector %q is not label=value, or its label occurs more than once", v))
 		}
 		labels[label] = value
 	}

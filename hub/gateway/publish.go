@@ -8,6 +8,10 @@ import (
 
 // publish answers when the event is published, not when somebody has it.
 func (g *Handler) publish(w http.ResponseWriter, r *http.Request, id *call.Identity, topic string) {
+	if _, e := parameters(r.URL.RawQuery, "publishing"); e != nil {
+		fail(w, e)
+		return
+	}
 	payload, ok := g.body(w, r)
 	if !ok {
 		return
