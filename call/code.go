@@ -11,7 +11,7 @@ type Code string
 
 // The codes of the protocol.
 const (
-	CodeOperationNotFound Code = "OPERATION_NOT_FOUND" // nothing serves the operation now
+	CodeOperationNotFound Code = "OPERATION_NOT_FOUND" // no connected spoke serves the operation
 	CodeSpokeNotFound     Code = "SPOKE_NOT_FOUND"     // the spoke asked for is not connected anywhere
 	CodeAccessDenied      Code = "ACCESS_DENIED"       // the identity may not
 	CodeValidation        Code = "VALIDATION_ERROR"    // the request or its input is malformed
@@ -20,7 +20,7 @@ const (
 	CodeUnavailable       Code = "UNAVAILABLE"         // draining, or the backplane cannot be reached
 	CodeDisconnected      Code = "DISCONNECTED"        // the way to the handler was lost
 	CodeTimeout           Code = "TIMEOUT"             // the time was up
-	CodeAborted           Code = "ABORTED"             // the caller cancelled
+	CodeAborted           Code = "ABORTED"             // the caller canceled
 	CodeSlowConsumer      Code = "SLOW_CONSUMER"       // the stream's reader fell behind
 	CodeExecution         Code = "EXECUTION_ERROR"     // the handler failed without a code of its own
 	CodeDecode            Code = "DECODE_ERROR"        // the caller cannot decode the output

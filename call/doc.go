@@ -17,7 +17,7 @@
 // happened, whether the handler's own code can have run ([Error.Sent]) and whether
 // a repeat may help ([Error.Retryable]). Nothing is repeated by itself once the
 // handler can have run. When the caller's context ends the call returns at once
-// and the handler's context is cancelled, through every hub on the way. A stream
+// and the handler's context is canceled, through every hub on the way. A stream
 // gives its values in order; a slow reader slows its producer and nothing else.
 //
 // Raw JSON passes through without being decoded; a Go value is marshalled once,

@@ -136,7 +136,7 @@ func ContextError(ctx context.Context, sent bool) *Error {
 		return &Error{Code: CodeTimeout, Message: "the context's deadline passed", Sent: sent,
 			Cause: context.DeadlineExceeded}
 	}
-	msg := "the caller's context was cancelled"
+	msg := "the caller's context was canceled"
 	if cause != nil && !errors.Is(cause, context.Canceled) {
 		msg += ": " + cause.Error()
 	}

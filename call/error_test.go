@@ -137,7 +137,7 @@ func TestParseErrorDefaults(t *testing.T) {
 
 func TestHandlerError(t *testing.T) {
 	live := t.Context()
-	cancelled, cancel := context.WithCancel(live)
+	canceled, cancel := context.WithCancel(live)
 	cancel()
 	late, stop := context.WithDeadline(live, time.Unix(0, 0))
 	defer stop()
@@ -163,11 +163,11 @@ func TestHandlerError(t *testing.T) {
 		"by Errorf, another code": {live, call.Errorf("OWN", "a: %w", &call.Error{Code: "OTHER", Message: "m"}), "OWN", true, "a: OTHER: m"},
 		"refusal":                 {live, refused, call.CodeValidation, false, "no"},
 		"wrapped refusal":         {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "no"},
-		"cancelled":               {cancelled, cancelled.Err(), call.CodeAborted, true, "the caller's context was cancelled"},
+		"canceled":                {canceled, canceled.Err(), call.CodeAborted, true, "the caller's context was canceled"},
 		"late":                    {late, fmt.Errorf("x: %w", late.Err()), call.CodeTimeout, true, "the context's deadline passed"},
 		"told":                    {told, told.Err(), call.CodeTimeout, true, "by the hub"},
 		"another's context":       {live, context.Canceled, call.CodeExecution, true, "context canceled"},
-		"fails in any case":       {cancelled, plain, call.CodeExecution, true, "plain"},
+		"fails in any case":       {canceled, plain, call.CodeExecution, true, "plain"},
 	} {
 		got := call.HandlerError(c.ctx, c.err)
 		if got.Code != c.code || got.Sent != c.sent || got.Message != c.message {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -21,11 +22,7 @@ type rejection struct {
 	reason string
 }
 
-var (
-	drainingNow = &rejection{http.StatusServiceUnavailable, "the hub is draining"}
-	fullNow     = &rejection{http.StatusServiceUnavailable, "the hub is full"}
-	seatsTaken  = &rejection{http.StatusTooManyRequests, "too many connections of this identity"}
-)
+var drainingNow = &rejection{http.StatusServiceUnavailable, "the hub is draining"}
 
 // enterConnection counts a connection whose identity is not known yet, unless the hub is draining or full.
 func (h *Hub) enterConnection() (*admission, *rejection) {
@@ -37,7 +34,8 @@ func (h *Hub) enterConnection() (*admission, *rejection) {
 		h.refused.Add(1)
 		h.log.Warn().Int("limit", h.opts.MaxConnections).Msg("too many connections (hub.Options.MaxConnections)")
 		a.leave()
-		return nil, fullNow
+		return nil, &rejection{http.StatusServiceUnavailable,
+			fmt.Sprintf("too many connections: limit %d (hub.Options.MaxConnections)", h.opts.MaxConnections)}
 	}
 	return a, nil
 }
@@ -49,7 +47,8 @@ func (a *admission) seat(id *call.Identity, remote string) *rejection {
 		h.refused.Add(1)
 		h.log.Warn().Str("identity", id.ID).Str("remote", remote).Int("limit", h.opts.MaxIdentityConnections).
 			Msg("too many connections of an identity (hub.Options.MaxIdentityConnections)")
-		return seatsTaken
+		return &rejection{http.StatusTooManyRequests,
+			fmt.Sprintf("too many connections of this identity: limit %d (hub.Options.MaxIdentityConnections)", h.opts.MaxIdentityConnections)}
 	}
 	a.seated, a.id = true, id.ID
 	return nil

@@ -222,8 +222,8 @@ func TestAcceptKeepsTheLimits(t *testing.T) {
 		options hub.Options
 		want    string
 	}{
-		"connections": {hub.Options{AllowAnonymous: true, MaxConnections: 1}, "1013 the hub is full"},
-		"identity":    {hub.Options{AllowAnonymous: true, MaxIdentityConnections: 1}, "1013 too many connections of this identity"},
+		"connections": {hub.Options{AllowAnonymous: true, MaxConnections: 1}, "1013 too many connections: limit 1 (hub.Options.MaxConnections)"},
+		"identity":    {hub.Options{AllowAnonymous: true, MaxIdentityConnections: 1}, "1013 too many connections of this identity: limit 1 (hub.Options.MaxIdentityConnections)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {

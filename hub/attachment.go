@@ -82,7 +82,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 		limit = math.MaxInt // it does not wait, or not for long
 	}
 	if !c.hub.table.suspend(c, limit) {
-		c.log().Warn().Msg("too many sessions wait; this one ends")
+		c.log().Warn().Int("limit", limit).Msg("too many detached sessions (hub.Options.MaxWaiting); this one ends")
 		return false
 	}
 	c.peer.Session().Detach(a.conn)

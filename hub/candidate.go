@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -31,8 +32,11 @@ func isDetached(e *call.Error) bool { return e != nil && errors.Is(e.Cause, errD
 // refusal makes the error of a request for which no spoke here was found. It is not called for calls that
 // succeed, and so may be slow.
 func (h *Hub) refusal(v verdict, req *call.Request, chain *peer.Inbound) *call.Error {
-	if v == lost {
+	switch v {
+	case lost:
 		return h.detached(req, chain)
+	case full:
+		return h.overloaded(req, chain)
 	}
 	return v.of(req)
 }
@@ -70,31 +74,58 @@ func detachedMessage(spokeID string, since time.Time) string {
 	return fmt.Sprintf("spoke %s is detached (connection lost %d s ago)", spokeID, int(time.Since(since).Seconds()))
 }
 
-// of makes the error of a verdict other than lost.
-func (v verdict) of(req *call.Request) *call.Error {
-	who := "who serves " + req.Operation
-	if req.To != "" {
-		who = "spoke " + req.To
+// overloaded makes the error of a request for which all spokes here have too many calls in flight.
+func (h *Hub) overloaded(req *call.Request, chain *peer.Inbound) *call.Error {
+	if c, ok := h.table.spoke(req.To); ok {
+		return c.peer.Full()
 	}
+	var some *conn
+	n, least, most := 0, math.MaxInt, 0
+	for _, c := range h.table.serving(req.Operation) {
+		if h.suits(c, req, chain) == suitable {
+			n++
+			some = c
+			least, most = min(least, c.peer.Limit()), max(most, c.peer.Limit())
+		}
+	}
+	if n == 1 {
+		return some.peer.Full()
+	}
+	limits := fmt.Sprintf("limit %d of each", most)
+	if least < most {
+		limits = fmt.Sprintf("limits %d to %d", least, most)
+	}
+	return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: fmt.Sprintf(
+		"all %d spokes that serve %s have too many calls in flight: %s (%s)", n, req.Operation, limits, peer.LimitOptions)}
+}
+
+// of makes the error of a verdict other than lost and full.
+func (v verdict) of(req *call.Request) *call.Error {
 	switch v {
 	case forbidden:
 		return &call.Error{Code: call.CodeAccessDenied, Message: req.Identity.ID + " may not call " + req.Operation}
 	case leaving:
-		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: who + " is leaving and takes nothing new"}
-	case full:
-		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "every spoke that serves " + req.Operation + " is full"}
-	}
-	msg := "nothing serves " + req.Operation + " now"
-	switch {
-	case req.To != "":
-		msg = who + " does not serve " + req.Operation
-		if len(req.Selector) > 0 {
-			msg += " with these labels"
+		msg := "the spokes that serve " + req.Operation + " are draining and accept no new calls"
+		if req.To != "" {
+			msg = "spoke " + req.To + " is draining and accepts no new calls"
 		}
-	case len(req.Selector) > 0:
-		msg = "nothing serves " + req.Operation + " with these labels now"
+		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: msg}
 	}
-	return &call.Error{Code: call.CodeOperationNotFound, Retryable: true, Message: msg}
+	why := "no connected spoke"
+	if req.To != "" {
+		why = "spoke " + req.To
+	}
+	switch {
+	case req.To != "" && len(req.Selector) > 0:
+		why += " does not serve it with these labels"
+	case req.To != "":
+		why += " does not serve it"
+	case len(req.Selector) > 0:
+		why += " with these labels serves it"
+	default:
+		why += " serves it"
+	}
+	return &call.Error{Code: call.CodeOperationNotFound, Retryable: true, Message: fmt.Sprintf("operation %q not found: %s", req.Operation, why)}
 }
 
 // pick gives the candidate with the fewest calls in flight that is not full, or

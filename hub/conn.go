@@ -132,7 +132,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
-		MaxInFlight: h.opts.MaxInFlight, Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
+		MaxInFlight: h.opts.MaxInFlight, Limit: "for one spoke, hub.Options.MaxInFlight", Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
 		MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
 	})
 	c.from = *a.from

@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -34,7 +34,7 @@ const (
 	publisherTimeout = 10 * time.Second
 )
 
-var errPublisherFull = errors.New("too many events wait to be published")
+var errPublisherFull = fmt.Errorf("too many events wait to be published: limit %d MiB", publisherBytes>>20)
 
 func newPublisher(core pubsub.EventTarget) *publisher {
 	local, _ := core.(*pubsub.Local)

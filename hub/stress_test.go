@@ -16,7 +16,7 @@ import (
 	"github.com/alkdev/hubspoke/spoke"
 )
 
-// Connections are cut and replaced, calls cancelled, all at once: every call ends
+// Connections are cut and replaced, calls canceled, all at once: every call ends
 // with its own answer or a proper error, no slot is lost, nothing is left.
 func TestReconnectReplacementAndCancelTogether(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

@@ -260,6 +260,13 @@ func (m *Map) wakeLocked() {
 	}
 }
 
+// Limit is what SetLimit has set; 0 is no limit.
+func (m *Map) Limit() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.limit
+}
+
 // Full reports whether the limit is reached.
 func (m *Map) Full() bool {
 	m.mu.Lock()

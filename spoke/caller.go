@@ -169,7 +169,7 @@ func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.T
 		e := call.ContextError(wait, false)
 		e.Message = "no connection to a hub in the call's time"
 		if e.Code == call.CodeAborted {
-			e.Message = "the caller's context was cancelled while there was no connection to a hub"
+			e.Message = "the caller's context was canceled while there was no connection to a hub"
 		}
 		if last := s.LastError(); last != nil {
 			e.Message += ": " + last.Error()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,7 @@ func (s *Spoke) newLink(a *attachment) *link {
 	l.target = wstarget.New(l)
 	l.peer = peer.New(context.Background(), peer.Config{
 		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
-		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight,
+		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Limit: "spoke.Options.MaxInFlight",
 		Running: &s.leftover, Counters: &s.counters,
 	})
 	l.adopt(a)
@@ -166,7 +167,7 @@ func (l *link) serve(_ context.Context, in *peer.Inbound) *call.Error {
 	_, h, ok := l.spoke.operations.Lookup(in.Request.Operation)
 	if !ok {
 		return &call.Error{Code: call.CodeOperationNotFound, Retryable: true,
-			Message: "the spoke does not serve " + in.Request.Operation}
+			Message: fmt.Sprintf("operation %q not found: spoke %s does not serve it", in.Request.Operation, l.spokeID)}
 	}
 	return in.Handle(h)
 }

@@ -125,7 +125,7 @@ func (e *CloseError) Error() string {
 		who = "closed by the other side"
 	}
 	text := fmt.Sprintf("%s with %d (%s)", who, int(e.Code), e.Code)
-	if e.Reason != "" {
+	if e.Reason != "" && e.Reason != e.Code.String() {
 		text += ": " + strconv.Quote(e.Reason)
 	}
 	return text

@@ -33,7 +33,7 @@ func Example() {
 	server.Close()
 	// Output:
 	// 204
-	// 404 {"code":"OPERATION_NOT_FOUND","message":"nothing serves text.wordcount now","retryable":true,"details":{"sent":false}}
+	// 404 {"code":"OPERATION_NOT_FOUND","message":"operation \"text.wordcount\" not found: no connected spoke serves it","retryable":true,"details":{"sent":false}}
 }
 
 func postJSON(url, body string) {

@@ -9,7 +9,7 @@ import (
 )
 
 // errLeft answers a request whose caller has left.
-var errLeft = &call.Error{Code: call.CodeAborted, Message: "the caller cancelled", Sent: true}
+var errLeft = &call.Error{Code: call.CodeAborted, Message: "the caller canceled", Sent: true}
 
 // Answers lets a session find the frames that answer a request. Every session of a peer has it.
 func Answers() session.Answers { return session.Answers{Request: answeredID, Aborted: appendLeft} }

@@ -89,11 +89,11 @@ var questions = map[string]func(context.Context) string{
 func TestContextIsLikeOthers(t *testing.T) {
 	const timeout = time.Second
 	ends := map[string]func(twins){
-		"cancelled":             func(w twins) { w.end(nil) },
-		"cancelled for a cause": func(w twins) { w.end(errCause) },
-		"time up":               func(twins) { after(timeout); synctest.Wait() },
-		"time up, then ended":   func(w twins) { after(timeout); synctest.Wait(); w.end(errCause) },
-		"ended, then time up":   func(w twins) { w.end(errCause); after(timeout); synctest.Wait() },
+		"canceled":             func(w twins) { w.end(nil) },
+		"canceled for a cause": func(w twins) { w.end(errCause) },
+		"time up":              func(twins) { after(timeout); synctest.Wait() },
+		"time up, then ended":  func(w twins) { after(timeout); synctest.Wait(); w.end(errCause) },
+		"ended, then time up":  func(w twins) { w.end(errCause); after(timeout); synctest.Wait() },
 	}
 	names := make([]string, 0, len(questions))
 	for name := range questions {
@@ -174,7 +174,7 @@ func goroutinesIn(text string) (n int) {
 	return n
 }
 
-// Contexts that are made of it cost no goroutine, and are forgotten when they are cancelled.
+// Contexts that are made of it cost no goroutine, and are forgotten when they are canceled.
 func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := &handlerContext{parent: t.Context(), in: &Inbound{}, deadline: time.Now().Add(time.Minute)}

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -61,6 +62,20 @@ func (p *Peer) other(f transport.Frame) {
 	}
 }
 
+// unusable ends a request whose answer cannot be used.
+type unusable struct {
+	what  string // the frame
+	sent  bool
+	cause error
+}
+
+func (u *unusable) Error() string { return "cannot be used: " + u.what + ": " + u.cause.Error() }
+
+// of is the error for the caller of the operation.
+func (u *unusable) of(operation string) *call.Error {
+	return &call.Error{Code: call.CodeExecution, Sent: u.sent, Cause: u.cause, Message: "the answer of " + operation + " " + u.Error()}
+}
+
 // malformed takes an answer that cannot be used: it ends its call, or is only counted. One that names several
 // requests ends them all, since the right answers to the others may not come either.
 func (p *Peer) malformed(typ string, a answer, err error) {
@@ -68,9 +83,10 @@ func (p *Peer) malformed(typ string, a answer, err error) {
 	if len(a.id) == 0 || typ != call.EventResponded && typ != call.EventCompleted && typ != call.EventError {
 		return
 	}
-	e := &call.Error{Code: call.CodeExecution, Sent: true, Cause: err, Message: "the answer cannot be used: " + typ + ": " + err.Error()}
+	e := &unusable{what: typ, sent: true, cause: err}
 	if typ == call.EventError {
-		e.Sent = call.ParseError(a.payload).Sent
+		sentError := call.ParseError(a.payload)
+		e.what, e.sent = typ+" "+string(sentError.Code), sentError.Sent
 	}
 	for _, id := range append(a.others, a.id) {
 		switch out := p.pending.Fail(id, e); {
@@ -123,12 +139,12 @@ func (p *Peer) aborted(a answer) bool {
 	if in == nil {
 		return p.abandon(string(a.id), false)
 	}
-	msg, cause := "the caller cancelled", errCancelled
+	msg, cause := "the caller canceled", errCanceled
 	if a.reason != "" {
 		msg += ": " + a.reason
 	}
 	if a.reason == reasonDraining {
-		cause = errors.Join(errCancelled, ErrDraining)
+		cause = errors.Join(errCanceled, ErrDraining)
 	}
 	in.left.Store(true)
 	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: cause})
@@ -206,7 +222,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	}
 	if running >= p.cfg.MaxInFlight {
 		p.cfg.Counters.Overloaded.Add(1)
-		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "too many calls in flight (Options.MaxInFlight)"}
+		return false, &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: p.overloaded()}
 	}
 	p.cfg.Counters.Served.Add(1)
 	if p.inbound == nil {
@@ -220,6 +236,16 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	p.watchLocked(in)
 	p.wg.Add(1)
 	return true, nil
+}
+
+// overloaded is the message for a request over the limit of this side.
+func (p *Peer) overloaded() string {
+	this, _ := p.cfg.Ends()
+	msg := fmt.Sprintf("%s has too many calls in flight: limit %d", this, p.cfg.MaxInFlight)
+	if p.cfg.Limit != "" {
+		msg += " (" + p.cfg.Limit + ")"
+	}
+	return msg
 }
 
 func (p *Peer) postError(req *call.Request, e *call.Error) {

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	errCancelled = context.Canceled
+	errCanceled = context.Canceled
 	// errOver is what a handler gets that goes on after its call has ended.
 	errOver = errors.New("the call is over")
 )

@@ -69,7 +69,7 @@ func TestHandlerThatGoesOnHearsOfTheEnd(t *testing.T) {
 	}
 }
 
-// A context keeps nothing of its handler's: what was derived from it and never cancelled ends when the handler returns.
+// A context keeps nothing of its handler's: what was derived from it and never canceled ends when the handler returns.
 func TestContextEndsWithItsHandler(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var derived []context.Context

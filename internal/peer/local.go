@@ -65,7 +65,7 @@ func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, sen
 // leave ends the context of a handler whose caller has gone without an answer.
 func (c *localCall) leave() {
 	if !c.in.ended.Swap(true) {
-		c.in.ctx.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller cancelled", Sent: true, Cause: errCancelled})
+		c.in.ctx.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller canceled", Sent: true, Cause: errCanceled})
 	}
 }
 

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -18,6 +19,7 @@ type Outgoing struct {
 	wait      pending.Request
 	pos       session.Position
 	flow      Flow
+	operation string
 	ran       bool // a response has come, so the handler's code has run whatever its error says
 	withdrawn bool // it never left
 }
@@ -34,7 +36,7 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 		return nil, e
 	}
 	id := p.newID()
-	o := &Outgoing{peer: p, flow: f}
+	o := &Outgoing{peer: p, flow: f, operation: req.Operation}
 	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
 		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(InboundFrom(ctx))}); err != nil {
 		return nil, p.refused(err)
@@ -90,11 +92,24 @@ func (p *Peer) oversize(b *session.Buffer) *call.Error {
 func (p *Peer) refused(err error) error {
 	switch {
 	case errors.Is(err, pending.ErrFull):
-		return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: "too many calls in flight (Options.MaxInFlight)"}
+		return p.Full()
 	default:
 		return p.disconnected(err, false)
 	}
 }
+
+// Full returns the error of a request that is over the limit of the other side.
+func (p *Peer) Full() *call.Error {
+	_, other := p.cfg.Ends()
+	return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: fmt.Sprintf("%s has too many calls in flight: limit %d (%s)",
+		other, p.Limit(), LimitOptions)}
+}
+
+// LimitOptions set how many requests a spoke is sent.
+const LimitOptions = "the smaller of spoke.Options.MaxInFlight and hub.Options.MaxSpokeInFlight"
+
+// Limit is how many requests the other side takes at the same time; 0 is no limit.
+func (p *Peer) Limit() int { return p.pending.Limit() }
 
 func (p *Peer) notSent(ctx context.Context, err error) error {
 	switch {
@@ -148,6 +163,11 @@ func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
 }
 
 func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
+	if u, ok := errors.AsType[*unusable](err); ok {
+		e := u.of(o.operation)
+		e.Sent = e.Sent || o.ran
+		return e
+	}
 	switch {
 	case isEnded(err):
 		return o.peer.disconnected(err, o.peer.sess.Written(o.pos))

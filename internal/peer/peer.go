@@ -45,6 +45,8 @@ type Config struct {
 	Control func(typ string, payload []byte) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
+	// Limit names the option that sets MaxInFlight, for errors; empty if there is none.
+	Limit string
 	// Running, if not nil, counts handlers of ended sessions that have not returned; sessions that share it count
 	// them within MaxInFlight. Only handlers that [Inbound.Handle] runs are counted.
 	Running *atomic.Int64

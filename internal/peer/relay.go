@@ -36,7 +36,7 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	r := &relay{in: in, again: again}
 	r.setup.Lock()
 	defer r.setup.Unlock()
-	r.out.peer = to
+	r.out.peer, r.out.operation = to, req.Operation
 	id := to.newID()
 	if to.pending.Enter(&r.out.wait, id, pending.Options{Timeout: timeout, Done: r.done, Owner: in}) != nil {
 		return false

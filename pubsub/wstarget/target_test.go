@@ -162,7 +162,7 @@ func TestTargetGap(t *testing.T) {
 		target.Control(TypeSubscribed, []byte(topicA))
 		<-l
 		target.Control(TypeGap, GapPayload("a", 7))
-		target.Control(TypeGap, []byte(`{"topic":"a","dropped":-9e15}`))
+		target.Control(TypeGap, []byte(`{"topic":"a","dropped":-9000000000000000}`))
 		target.Control(TypeGap, GapPayload("b", 7))
 		if len(got) != 2 || !got[0].Gap || got[0].Dropped != 7 || got[1].Dropped != 0 {
 			t.Errorf("got %+v", got)

@@ -577,7 +577,7 @@ class Outgoing {
     signal?.addEventListener('abort', this.#aborted);
   }
 
-  #aborted = () => this.cancel(failure('ABORTED', 'the caller cancelled', true, this.#signal.reason));
+  #aborted = () => this.cancel(failure('ABORTED', 'the caller canceled', true, this.#signal.reason));
 
   response(data) {
     if (this.#ended) return;
@@ -863,7 +863,7 @@ class Connection {
   }
 
   #steer(type, incoming, payload) {
-    if (type === 'call.aborted') return incoming.stop(failure('ABORTED', 'the caller cancelled', true, payload.reason));
+    if (type === 'call.aborted') return incoming.stop(failure('ABORTED', 'the caller canceled', true, payload.reason));
     return isCount(payload.credit) ? incoming.give(payload.credit) : this.#count('invalid');
   }
 
@@ -1015,7 +1015,7 @@ class Connection {
   // Throws before anything is sent, or returns the call in flight.
   #request(operationId, input, options, receiver) {
     const { to, selector, stream, credit, timeout = Infinity, idleTimeout, failFast, metadata, parentRequestId, signal } = options;
-    if (signal?.aborted) throw failure('ABORTED', 'the caller cancelled', false, signal.reason);
+    if (signal?.aborted) throw failure('ABORTED', 'the caller canceled', false, signal.reason);
     if (timeout <= 0) throw failure('TIMEOUT', 'the time was up', false);
     const requestId = this.#idPrefix + ++this.#lastId;
     const frame = encode('call.requested', {
