@@ -66,3 +66,33 @@ func TestStreamAllocations(t *testing.T) {
 		t.Errorf("%v allocations a response, at most 2", n)
 	}
 }
+
+// A caller without a deadline that has to wait for its answer pays for no channel.
+func TestWaitAllocations(t *testing.T) {
+	var m pending.Map
+	ctx := context.Background()
+	id, value := []byte("request"), []byte("{}")
+	asked := make(chan struct{})
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		for range asked { // runs when the caller waits: AllocsPerRun leaves one processor
+			m.Respond(id, value)
+		}
+	}()
+	n := testing.AllocsPerRun(1000, func() {
+		r, err := m.Add("request", pending.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked <- struct{}{}
+		if _, err := r.Next(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	close(asked)
+	<-answered
+	if n > 2 {
+		t.Errorf("%v allocations, at most 2: the request and the copy of its answer", n)
+	}
+}

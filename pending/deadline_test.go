@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pending"
@@ -86,6 +89,27 @@ func TestWaitWithoutContext(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The time of a request may be far off when its map is closed: nothing holds the map until then.
+func TestClosedMapIsFreed(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // each processor forgets its stopped timers when it schedules
+	var left []weak.Pointer[pending.Map]
+	for range 50 {
+		m := new(pending.Map)
+		mustAdd(t, m, "a", pending.Options{Timeout: 24 * time.Hour, Done: func([]byte, error) {}})
+		m.Close(nil)
+		left = append(left, weak.Make(m))
+	}
+	for range 100 {
+		<-time.After(time.Millisecond)
+		runtime.GC()
+		left = slices.DeleteFunc(left, func(p weak.Pointer[pending.Map]) bool { return p.Value() == nil })
+		if len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("%d closed maps of 50 are still held", len(left))
 }
 
 // A request that is left, or dropped, holds no waiter for ever.

@@ -42,16 +42,17 @@ type tooDeep string
 func (e tooDeep) Error() string        { return string(e) }
 func (e tooDeep) Is(target error) bool { return target == ErrTooDeep }
 
-// firstInvalid is the index of the first byte that is not UTF-8.
+// firstInvalid is the index of the first byte that is not UTF-8, len(data) if there is none.
 func firstInvalid(data []byte) int {
-	for i := 0; i < len(data); {
+	i := 0
+	for i < len(data) {
 		r, n := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && n == 1 {
-			return i
+			break
 		}
 		i += n
 	}
-	return len(data)
+	return i
 }
 
 // Depth is how deep arrays and objects are nested in data, which must be one JSON value: 0 for a

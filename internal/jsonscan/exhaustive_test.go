@@ -87,6 +87,30 @@ func TestEveryByteAtEveryPlace(t *testing.T) {
 	}
 }
 
+// A long string is scanned by larger blocks than a short one. What ends it, or must not be in it, is found
+// at each place of the first blocks, also if another block follows.
+func TestEverySpecialByteInALongString(t *testing.T) {
+	for b := range 256 {
+		if b > 0x23 && b != '[' && b != '\\' && b != ']' && b < 0x7f {
+			continue
+		}
+		c := string([]byte{byte(b)})
+		for at := range 300 {
+			for _, behind := range []int{0, 70} {
+				text := `"` + strings.Repeat("x", at) + c + strings.Repeat("y", behind) + `"`
+				validSame(t, []byte(text))
+				validSame(t, []byte(`{"a":[`+text+`]}`))
+				end, err := jsonscan.Value([]byte(text), 0)
+				switch {
+				case b == '"' && (err != nil || end != at+2),
+					(b < 0x20 || b == '\\' && behind > 0) && (err == nil || end != at+1):
+					t.Fatalf("%q: end %d, %v", text, end, err)
+				}
+			}
+		}
+	}
+}
+
 func TestAppendStringEscapesWhatJSONDemands(t *testing.T) {
 	for c := range rune(0x80) {
 		var want strings.Builder
