@@ -79,6 +79,8 @@ func TestDeeper(t *testing.T) {
 func TestCheckSaysWhatIsWrong(t *testing.T) {
 	for data, want := range map[string]string{
 		"[1,\"\xe9\"]": "is not UTF-8 at byte 4",
+		"\xe9":         "is not UTF-8 at byte 0",
+		"\"é\xe9\"":    "is not UTF-8 at byte 3",
 		`[1,}`:         "is not JSON: no JSON value at byte 3",
 		`[1] 2`:        "is not JSON: data after the JSON value at byte 4",
 		``:             "is not JSON: unexpected end of JSON at byte 0",

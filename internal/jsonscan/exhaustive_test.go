@@ -111,6 +111,35 @@ func TestEverySpecialByteInALongString(t *testing.T) {
 	}
 }
 
+// Brackets count outside of strings alone, whatever else is in the strings and wherever they begin and end.
+func TestEveryByteBesideABracket(t *testing.T) {
+	for b := 0x20; b < 256; b++ {
+		if b == '"' || b == '\\' {
+			continue
+		}
+		c := string([]byte{byte(b)})
+		for at := range 17 {
+			text := `[["` + strings.Repeat("x", at) + c + `"],["]` + c + `[[[","` + c + `]","",[[{"` + c + `":"}` + c + `"}]]]]`
+			skimSame(t, []byte(text))
+			for limit, over := range []bool{true, true, true, true, true, false, false} {
+				if jsonscan.Deeper([]byte(text), limit) != over {
+					t.Fatalf("Deeper(%q, %d) is %v", text, limit, !over)
+				}
+			}
+		}
+	}
+}
+
+// White space behind a value is no part of it.
+func TestSpaceAroundMembers(t *testing.T) {
+	for _, value := range append(skims, "1", "true", "null", `"a"`, "-0.5e+7", "[]", "{}") {
+		for _, space := range strings.Split(" |\t|\n|\r|\r\n \t", "|") {
+			objectSame(t, []byte(`{"a"`+space+`:`+space+value+space+`,`+space+`"b":`+value+space+`}`+space))
+			arraySame(t, []byte(`[`+space+value+space+`,`+value+space+`]`+space))
+		}
+	}
+}
+
 func TestAppendStringEscapesWhatJSONDemands(t *testing.T) {
 	for c := range rune(0x80) {
 		var want strings.Builder
@@ -160,6 +189,10 @@ func TestSyntaxErrors(t *testing.T) {
 		`{"a"`:          "unexpected end of JSON at byte 4",
 		`{"a":`:         "unexpected end of JSON at byte 5",
 		`"abc`:          "unexpected end of JSON at byte 4",
+		`"a\n`:          "unexpected end of JSON at byte 4",
+		`"\u00e9`:       "unexpected end of JSON at byte 7",
+		`"ab\`:          "invalid escape in string at byte 3",
+		`"\u00e`:        "invalid escape in string at byte 1",
 		"x":             "no JSON value at byte 0",
 		"[1,]":          "no JSON value at byte 3",
 		"[nul]":         "invalid literal at byte 1",
