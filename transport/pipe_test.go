@@ -103,6 +103,73 @@ func TestPipeBoundsWhatWaits(t *testing.T) {
 	})
 }
 
+// A Write that waits for room ends with the connection, whichever side ends it and however, though
+// nothing is read any more.
+func TestPipeEndsABlockedWrite(t *testing.T) {
+	for _, rate := range []int{0, 10} {
+		for name, c := range map[string]struct {
+			end  func(a, b transport.Conn)
+			want func(err error) bool
+			took time.Duration
+		}{
+			"abort here":  {func(a, _ transport.Conn) { a.Abort() }, lost, 0},
+			"abort there": {func(_, b transport.Conn) { b.Abort() }, lost, 0},
+			"close here": {func(a, _ transport.Conn) { a.Close(transport.CloseKicked, "") },
+				closedWith(transport.CloseKicked), 200 * time.Millisecond},
+			"close there": {func(_, b transport.Conn) { b.Close(transport.CloseKicked, "") }, lost, 200 * time.Millisecond},
+		} {
+			bubble.Test(t, func(t *testing.T) {
+				a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 100, Linger: 200 * time.Millisecond, BytesPerSecondToB: rate})
+				done := make(chan error, 1)
+				go func() { done <- a.Write([][]byte{make([]byte, 1000)}) }()
+				synctest.Wait()
+				start := time.Now()
+				c.end(a, b)
+				select {
+				case err := <-done:
+					if !c.want(err) || time.Since(start) != c.took {
+						t.Errorf("%s, rate %d: %v after %v, want %v", name, rate, err, time.Since(start), c.took)
+					}
+				case <-time.After(time.Second):
+					t.Errorf("%s, rate %d: Write waits on", name, rate)
+				}
+				a.Abort()
+				b.Abort()
+				if err := a.Write([][]byte{nil}); err == nil {
+					t.Errorf("%s, rate %d: a later Write succeeded", name, rate)
+				}
+				if err := a.(transport.Pinger).Ping(); err == nil {
+					t.Errorf("%s, rate %d: a later Ping succeeded", name, rate)
+				}
+			})
+		}
+	}
+}
+
+func lost(err error) bool { return errors.Is(err, transport.ErrLost) }
+
+func closedWith(code transport.CloseCode) func(error) bool {
+	return func(err error) bool {
+		ce, ok := errors.AsType[*transport.CloseError](err)
+		return ok && ce.Code == code && !ce.Remote
+	}
+}
+
+// When the other end has ended, Write and Ping are refused before this end has read that.
+func TestPipeRefusesAfterTheOtherEnd(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(nil)
+		b.Abort()
+		if err := a.Write([][]byte{[]byte("x")}); !lost(err) {
+			t.Errorf("Write: %v", err)
+		}
+		if err := a.(transport.Pinger).Ping(); !lost(err) {
+			t.Errorf("Ping: %v", err)
+		}
+		a.Abort()
+	})
+}
+
 func TestPipeLingersOneSecond(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, _ := transport.Pipe(nil)

@@ -137,6 +137,13 @@ func testAbortWrite(t *testing.T, a, _ transport.Conn) {
 	wantLost(t, readEnd(a))
 }
 
+func testAbortThereEndsWrite(t *testing.T, a, b transport.Conn) {
+	done := stuck(t, a)
+	b.Abort()
+	wantLost(t, <-done)
+	wantLost(t, readEnd(a))
+}
+
 func testAbortAfterClose(t *testing.T, a, _ transport.Conn) {
 	a.Close(transport.CloseNormal, "")
 	a.Abort()

@@ -65,6 +65,7 @@ var cases = []struct {
 	{"close by the other side ends a blocked write", false, testCloseEndsPeerWrite},
 	{"abort", false, testAbort},
 	{"abort unblocks write", false, testAbortWrite},
+	{"abort by the other side ends a blocked write", false, testAbortThereEndsWrite},
 	{"abort after close", false, testAbortAfterClose},
 	{"end is final", false, testFinal},
 	{"ping", false, testPing},
