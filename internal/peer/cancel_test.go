@@ -185,3 +185,26 @@ func TestIdleWaits(t *testing.T) {
 		}
 	})
 }
+
+// A call that is left while its caller still waits for an answer ends there too.
+func TestAbortEndsTheWait(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		for _, ask := range []*call.Request{unary("x.y", ""), stream("x.s", "")} {
+			s, w := wired(t, Config{})
+			var flow Flow
+			if ask.Stream {
+				flow = Reader(0)
+			}
+			o := open(t, s, ask, flow)
+			rid := id(t, w.want("call.requested", ""))
+			ended := make(chan error, 1)
+			go func() { _, err := o.Next(t.Context()); ended <- err }()
+			synctest.Wait()
+			if !o.Abort("enough") {
+				t.Error("the frame was written, so the handler can have run")
+			}
+			w.want("call.aborted", rid)
+			wantError(t, <-ended, call.CodeAborted, true)
+		}
+	})
+}

@@ -83,7 +83,7 @@ func (p *Peer) asError(err error) *call.Error {
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		return e
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) { // the end of this program's context; the others' come as *call.Error
 		return &call.Error{Code: call.CodeAborted, Message: err.Error(), Sent: true, Cause: err}
 	}
 	return p.disconnected(err, true)

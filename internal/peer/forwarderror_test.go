@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/alkdev/hubspoke/call"
@@ -21,5 +23,13 @@ func TestForwardErrorNamesTheClose(t *testing.T) {
 		if e.Code != call.CodeDisconnected || !e.Sent || !e.Retryable || e.Message != want || !errors.Is(e, cause) {
 			t.Errorf("%#v, want %q", e, want)
 		}
+	}
+	// The hub's own end is no loss of this connection.
+	if e := p.asError(context.Canceled); e.Code != call.CodeAborted || !e.Sent || !errors.Is(e, context.Canceled) {
+		t.Errorf("%#v", e)
+	}
+	want := &call.Error{Code: call.CodeOverloaded}
+	if e := p.asError(fmt.Errorf("wrapped: %w", want)); e != want {
+		t.Errorf("%#v, want %#v", e, want)
 	}
 }
