@@ -230,17 +230,27 @@ func (h *Hub) pageOf(ctx context.Context, k *listKind, id *call.Identity, q *Lis
 	if err != nil {
 		return Page[json.RawMessage]{}, err
 	}
-	pages := []Page[json.RawMessage]{here}
+	own, err := k.page(here)
+	if err != nil {
+		return Page[json.RawMessage]{}, err
+	}
+	pages := []hubPage{own}
 	missing := h.askOthers(ctx, hubs, &call.Request{Operation: k.operation, Identity: id, Input: in}, func(data json.RawMessage) error {
-		p, err := parsePage(data)
-		pages = append(pages, p)
+		raw, err := parsePage(data)
+		if err != nil {
+			return err
+		}
+		p, err := k.page(raw)
+		if err == nil {
+			pages = append(pages, p)
+		}
 		return err
 	})
 	incomplete = append(incomplete, missing...)
 	if ctx.Err() != nil {
 		return Page[json.RawMessage]{}, call.ContextError(ctx, false)
 	}
-	return k.mergePages(pages, q, room, incomplete)
+	return k.mergePages(pages, q, room, incomplete), nil
 }
 
 // pageHere makes a page of what this hub has, with or without its own operations.
@@ -258,22 +268,22 @@ func (h *Hub) pageHere(ctx context.Context, k *listKind, id *call.Identity, q *L
 	return b.page, nil
 }
 
+// hubPage is a page of one hub.
+type hubPage struct {
+	items []listItem
+	next  string
+}
+
 // mergePages makes one page of those of several hubs. What is behind the end of a page that has a next one is
 // left to the next page: that hub may have more in front of it.
-func (k *listKind) mergePages(pages []Page[json.RawMessage], q *ListQuery, room int64, incomplete []Incomplete) (Page[json.RawMessage], error) {
+func (k *listKind) mergePages(pages []hubPage, q *ListQuery, room int64, incomplete []Incomplete) Page[json.RawMessage] {
 	var items []listItem
 	end := ""
 	for _, p := range pages {
-		if p.Next != "" && (end == "" || p.Next < end) {
-			end = p.Next
+		if p.next != "" && (end == "" || p.next < end) {
+			end = p.next
 		}
-		for _, raw := range p.Items {
-			it, err := k.item(raw)
-			if err != nil {
-				return Page[json.RawMessage]{}, err
-			}
-			items = append(items, it)
-		}
+		items = append(items, p.items...)
 	}
 	slices.SortStableFunc(items, func(a, b listItem) int { return strings.Compare(a.key, b.key) })
 	b := newPageBuilder(q, room)
@@ -286,22 +296,26 @@ func (k *listKind) mergePages(pages []Page[json.RawMessage], q *ListQuery, room 
 			break
 		}
 		if !b.add(it.key, it.raw, nil) {
-			return b.page, nil
+			return b.page
 		}
 	}
 	b.page.Next = end
-	return b.page, nil
+	return b.page
 }
 
-// item reads what a page of another hub has.
-func (k *listKind) item(raw json.RawMessage) (listItem, error) {
-	it := listItem{raw: raw}
+// page reads the keys of the items of one hub.
+func (k *listKind) page(p Page[json.RawMessage]) (hubPage, error) {
+	out := hubPage{next: p.Next}
 	number := k.always[len(k.always)-1]
-	err := jsonscan.Decode(raw, jsonscan.StringField(k.key, &it.key), jsonscan.IntField(number, &it.n))
-	if err != nil {
-		return it, fmt.Errorf("%s: an item of another hub: %w", k.operation, err)
+	for _, raw := range p.Items {
+		it := listItem{raw: raw}
+		err := jsonscan.Decode(raw, jsonscan.StringField(k.key, &it.key), jsonscan.IntField(number, &it.n))
+		if err != nil {
+			return hubPage{}, fmt.Errorf("hub: %s: an item is unusable: %w", k.operation, err)
+		}
+		out.items = append(out.items, it)
 	}
-	return it, nil
+	return out, nil
 }
 
 // pageBuilder adds items to a page while they fit.

@@ -453,3 +453,78 @@ func (l silentLinks) Dial(context.Context, string, string) (transport.Conn, erro
 	context.AfterFunc(l.until, far.Abort)
 	return near, nil
 }
+
+// A hub whose pages cannot be read is left out like one that does not answer; the others' items are there.
+func TestListsWithoutAHubThatAnswersNonsense(t *testing.T) {
+	for page, code := range map[string]call.Code{
+		`null`:                  call.CodeUnavailable,
+		`[]`:                    call.CodeUnavailable,
+		`{"items":{}}`:          call.CodeUnavailable,
+		`{"items":[],"next":7}`: call.CodeUnavailable,
+		`{"items":[5]}`:         call.CodeUnavailable,
+		`{"items":[{"spokeId":"x","generation":"1"},{"name":"x","spokes":"1"}]}`: call.CodeUnavailable,
+		`{"items":[{"spokeId":["x"],"generation":1},{"name":["x"],"spokes":1}]}`: call.CodeUnavailable,
+		`{"items":[]}`: "",
+		`{}`:           call.CodeUnavailable,
+	} {
+		t.Run(page, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				d := &hub.MemoryDirectory{}
+				leave, err := d.Join(t.Context(), "hub-b", func(hub.Record) {})
+				must(t, err)
+				defer leave(t.Context())
+				bp := &hub.Backplane{Directory: d, Links: answeringLinks{&hub.MemoryLinks{}, page}}
+				a := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-a", Backplane: bp})
+				a.Spoke("on-a", nil, serveWho("on-a"))
+				var want []hub.Incomplete
+				if code != "" {
+					want = []hub.Incomplete{{HubID: "hub-b", Code: code}}
+				}
+				spokes, err := call.Invoke[hub.Page[hub.SpokeInfo]](t.Context(), a.Hub, "hub.spokes", nil)
+				if err != nil || len(spokes.Items) != 1 || spokes.Items[0].SpokeID != "on-a" || !slices.Equal(spokes.Incomplete, want) {
+					t.Errorf("%+v, %v", spokes, err)
+				}
+				ops, err := call.Invoke[hub.Page[hub.OperationInfo]](t.Context(), a.Hub, "hub.operations", hub.ListQuery{Prefix: "test."})
+				if err != nil || len(ops.Items) == 0 || !slices.Equal(ops.Incomplete, want) {
+					t.Errorf("%+v, %v", ops, err)
+				}
+				all, err := a.Hub.AllSpokes(t.Context(), nil, nil)
+				if len(all) != 1 || (err != nil) != (code != "") {
+					t.Errorf("%+v, %v", all, err)
+				}
+			})
+		})
+	}
+}
+
+// answeringLinks lead to hubs that answer every request with the same data.
+type answeringLinks struct {
+	hub.Links
+	data string
+}
+
+func (l answeringLinks) Dial(context.Context, string, string) (transport.Conn, error) {
+	near, far := transport.Pipe(nil)
+	go func() {
+		defer far.Abort()
+		for {
+			data, err := far.Read()
+			if err != nil {
+				return
+			}
+			var f struct {
+				Type    string
+				Payload struct{ RequestID string }
+			}
+			if err := json.Unmarshal(data, &f); err != nil || f.Type != call.EventRequested {
+				continue
+			}
+			answer := fmt.Sprintf(`{"type":"call.responded","payload":{"requestId":%q,"output":{"data":%s,"meta":{"source":"local"}}}}`,
+				f.Payload.RequestID, l.data)
+			if far.Write([][]byte{[]byte(answer)}) != nil {
+				return
+			}
+		}
+	}()
+	return near, nil
+}
