@@ -122,7 +122,7 @@ func TestPipeEndsABlockedWrite(t *testing.T) {
 				a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 100, Linger: 200 * time.Millisecond, BytesPerSecondToB: rate})
 				done := make(chan error, 1)
 				go func() { done <- a.Write([][]byte{make([]byte, 1000)}) }()
-				synctest.Wait()
+				<-time.After(time.Minute) // with a rate, what the other end takes unread has crossed
 				start := time.Now()
 				c.end(a, b)
 				select {

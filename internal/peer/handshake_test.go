@@ -104,6 +104,25 @@ func TestHubAnswersSomethingElse(t *testing.T) {
 	}
 }
 
+// A hub announces what it wants to: of what it leaves out, or says as 0, the spoke knows nothing.
+func TestHubAnswersLittle(t *testing.T) {
+	for _, data := range []string{
+		`{"spokeId":"w"}`,
+		`{"hubId":"h","spokeId":"w","connectionId":"c","generation":1,"heartbeatInterval":0,"maxMessageBytes":0,"maxDepth":0,"maxRegistrationBytes":0,"maxOperations":0}`,
+		`{"spokeId":"w","heartbeatInterval":1,"maxMessageBytes":1,"maxDepth":1,"maxRegistrationBytes":1,"maxOperations":1,"unknown":[]}`,
+	} {
+		a, b := transport.Pipe(nil)
+		if err := b.Write([][]byte{transport.AppendFrame(nil, "call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Register(a, &Registration{}); err != nil || r.SpokeID != "w" {
+			t.Errorf("%s: %+v, %v", data, r, err)
+		}
+		a.Abort()
+		b.Abort()
+	}
+}
+
 func TestParseRegistration(t *testing.T) {
 	for input, ok := range map[string]bool{
 		``: true, `{}`: true, `{"unknown":1,"SPOKEID":5,"Attempt":"x"}`: true, `{"spokeId":null,"operations":null,"session":null,"labels":null}`: true,

@@ -204,3 +204,25 @@ func TestWithdrawAll(t *testing.T) {
 		}
 	})
 }
+
+// What waits goes to the connection in few writes, each of a bounded size.
+func TestOneWriteIsBounded(t *testing.T) {
+	for second, writes := range map[int]int{batchBytes / 2: 1, batchBytes/2 + 1: 2} {
+		bubble.Test(t, func(t *testing.T) {
+			s, c, release := stuck(t, Options{})
+			mustSend(t, s, strings.Repeat("a", batchBytes/2))
+			mustSend(t, s, strings.Repeat("b", second))
+			synctest.Wait()
+			c.mu.Lock()
+			before := c.writes
+			c.mu.Unlock()
+			release()
+			synctest.Wait()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if n := c.writes - before; n != writes {
+				t.Errorf("%d bytes went in %d writes, want %d", batchBytes/2+second, n, writes)
+			}
+		})
+	}
+}
