@@ -18,7 +18,7 @@ func (b *backoff) reset() { b.tries = 0 }
 // next gives the next delay, no shorter than atLeast.
 func (b *backoff) next(atLeast time.Duration) time.Duration {
 	bound := b.high
-	if b.tries < 63 && b.low <= b.high>>b.tries {
+	if b.low <= b.high>>b.tries {
 		bound = b.low << b.tries
 	}
 	b.tries++

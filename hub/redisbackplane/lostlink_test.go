@@ -2,6 +2,7 @@ package redisbackplane_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/redisbackplane"
 	"github.com/alkdev/hubspoke/internal/redistest"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // These tests hold that no hub keeps an end of a link whose other end is gone: its calls over it would never arrive.
@@ -125,6 +127,10 @@ func TestLostLinkIsSilent(t *testing.T) {
 		l.send(busy)
 	}
 	r.want(wire{From: "near", Incarnation: well.near, To: well.far, Tick: true})
+	r.nothing()
+	if err := lost.conn.Write([][]byte{[]byte("1")}); !errors.Is(err, transport.ErrLost) {
+		t.Errorf("Write: %v, want it lost", err)
+	}
 	r.nothing()
 	lost.reads("1")
 	lost.lost("lost")

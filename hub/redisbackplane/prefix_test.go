@@ -91,7 +91,7 @@ func TestDatabaseNeedsAPrefix(t *testing.T) {
 			bp.Close()
 		}
 		if c.refused && (!errors.Is(err, redisbackplane.ErrOptions) || !strings.Contains(err.Error(), "database 3") ||
-			!strings.Contains(err.Error(), "Options.Prefix")) || !c.refused && err != nil {
+			!strings.Contains(err.Error(), "set Options.Prefix to")) || !c.refused && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		client.Close()

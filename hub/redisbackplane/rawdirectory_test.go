@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
 	"github.com/alkdev/hubspoke/internal/redistest"
 )
 
@@ -21,8 +22,14 @@ const rawLease = time.Second
 // rawDirectory joins a hub named near; far has a lease and no process.
 func rawDirectory(t *testing.T, url string, server *redistest.Server) (hub.Directory, chan hub.Record, *node) {
 	t.Helper()
+	return rawDirectoryOn(t, server, join(t, url, &redisOptions{Lease: rawLease}))
+}
+
+// rawDirectoryOn is rawDirectory with the near hub's backplane.
+func rawDirectoryOn(t *testing.T, server *redistest.Server, bp *redisbackplane.Backplane) (hub.Directory, chan hub.Record, *node) {
+	t.Helper()
 	server.Do("FLUSHALL")
-	n := &node{bp: join(t, url, &redisOptions{Lease: rawLease})}
+	n := &node{bp: bp}
 	dir := n.bp.Backplane().Directory
 	lost := make(chan hub.Record, 100)
 	leave, err := dir.Join(t.Context(), "near", func(r hub.Record) { lost <- r })
