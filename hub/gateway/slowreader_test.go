@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -62,7 +63,7 @@ func TestAnswerToSlowReader(t *testing.T) {
 			got += n
 			<-time.After(time.Duration(n) * time.Second / (1 << 10))
 		}
-		if err != io.EOF || got < size {
+		if !errors.Is(err, io.EOF) || got < size {
 			t.Errorf("%d bytes, %v", got, err)
 		}
 		_ = near.Close()

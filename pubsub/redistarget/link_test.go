@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -137,6 +138,29 @@ func TestDeafLink(t *testing.T) {
 	dispatch(t, direct, "topic", "1")
 	want(t, recorder, "gap", "1")
 	if s := target.Stats(); s.Deaf != 1 || s.Probes == 0 || s.Reconnects != 1 {
+		t.Errorf("Stats: %+v", s)
+	}
+}
+
+// A link that still receives is not deaf, even if the probe is far behind what Redis has sent before.
+func TestProbeBehindBacklog(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr())
+	o := quick()
+	target := newTarget(t, newClient(t, proxy.Addr()), o)
+	direct := newTarget(t, clientOf(t, server), nil)
+	recorder := listen(t, target, "topic")
+	const messages = 16
+	payload := `"` + strings.Repeat("x", 32<<10) + `"`
+	var all []string
+	proxy.Delay(300 * time.Millisecond) // 32 KiB at a time
+	before := target.Stats()
+	for range messages {
+		dispatch(t, direct, "topic", payload)
+		all = append(all, payload)
+	}
+	want(t, recorder, all...)
+	if s := target.Stats(); s.Deaf != 0 || s.Lost != 0 || s.Probes == before.Probes {
 		t.Errorf("Stats: %+v", s)
 	}
 }

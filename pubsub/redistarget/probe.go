@@ -83,6 +83,9 @@ func (l *link) verify(c *conn) error {
 	}
 }
 
+// backlogTimeouts bounds, in timeouts, how long a probe may be behind other messages.
+const backlogTimeouts = 10
+
 // serve does the link's work until the connection is lost.
 func (l *link) serve(c *conn) error {
 	t := l.t
@@ -90,8 +93,9 @@ func (l *link) serve(c *conn) error {
 	defer timer.Stop()
 	var sent chan error // a probe's publish is under way
 	var waiting bool    // a probe is
+	var begun time.Time // when it was sent
 	begin := func() {
-		waiting, sent = true, make(chan error, 1)
+		waiting, sent, begun = true, make(chan error, 1), time.Now()
 		l.probe(c, sent)
 		timer.Reset(2 * t.opts.Timeout) // one for the publish, one for the way back
 	}
@@ -125,6 +129,11 @@ func (l *link) serve(c *conn) error {
 		case <-timer.C:
 			l.retryRefused()
 			if waiting {
+				// The probe comes behind what Redis sent before.
+				if silent := c.silent(); silent < t.opts.Timeout && time.Since(begun) < backlogTimeouts*t.opts.Timeout {
+					timer.Reset(t.opts.Timeout - silent)
+					continue
+				}
 				t.counters.deaf.Add(1)
 				return errDeaf
 			}
