@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,5 +150,36 @@ func TestSessionsWaitingInAll(t *testing.T) {
 		if s := net.Hub.Stats(); s.Waiting != 0 || s.Spokes != 2 || s.Resumed != 1 {
 			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// A spoke that announces no maxInFlight serves 64 calls at once, the default of the protocol.
+func TestDefaultInFlightOfASpoke(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{AllowAnonymous: true})
+		conn := rawSpoke(t, net.Hub, &call.Identity{ID: "s"}, `{"spokeId":"s","operations":[{"name":"slow.op"}]}`)
+		go func() {
+			for {
+				if _, err := conn.Read(); err != nil {
+					return
+				}
+			}
+		}()
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		for range 64 {
+			calls.Go(func() {
+				if _, err := call.Invoke[any](ctx, net.Hub, "slow.op", nil); !errors.Is(err, call.CodeAborted) {
+					t.Errorf("one of the first 64: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, err := call.Invoke[any](t.Context(), net.Hub, "slow.op", nil); !errors.Is(err, call.CodeOverloaded) {
+			t.Errorf("the 65th: %v", err)
+		}
+		cancel()
+		calls.Wait()
+		conn.Abort()
 	})
 }

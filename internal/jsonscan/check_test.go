@@ -94,7 +94,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 
 // What Cut leaves is written within the limit, is valid UTF-8 where s was, and is s where that fits exactly.
 func TestCut(t *testing.T) {
-	for _, s := range []string{"", "a", strings.Repeat("a", 200), strings.Repeat("語", 90), strings.Repeat("\x01\"\n", 60), strings.Repeat("\xff", 99)} {
+	for _, s := range []string{"", "a", strings.Repeat("a", 200), strings.Repeat("語", 90), strings.Repeat("\x01\"\n", 60), strings.Repeat("\\\b\f\r\t\x1f\x7f", 30), strings.Repeat("\xff", 99)} {
 		whole := len(jsonscan.AppendString(nil, s)) - 2
 		for limit := range whole + 3 {
 			got := jsonscan.Cut(s, limit)

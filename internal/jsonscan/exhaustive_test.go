@@ -264,8 +264,9 @@ func TestCursorsStayAtTheirEnd(t *testing.T) {
 				t.Errorf("%q: an element without a value", in)
 			}
 		}
-		if a.Value() != nil || a.Next() || a.Value() != nil {
-			t.Errorf("%q: the array continues behind its end", in)
+		err := a.Err()
+		if a.Value() != nil || a.Next() || a.Value() != nil || !errors.Is(a.Err(), err) {
+			t.Errorf("%q: the array continues behind its end: %v, %v", in, err, a.Err())
 		}
 	}
 	for _, in := range []string{"{}", `{"a":1}`, `{"a":1,"b":2}`, `{"a":x}`, `{} x`, `{"a":1,`, "[]"} {
@@ -275,8 +276,9 @@ func TestCursorsStayAtTheirEnd(t *testing.T) {
 					t.Errorf("%q: a member without a name or value", in)
 				}
 			}
-			if o.Value() != nil || o.Next() || o.Value() != nil || o.Name() != nil {
-				t.Errorf("%q: the object continues behind its end", in)
+			err := o.Err()
+			if o.Value() != nil || o.Next() || o.Value() != nil || o.Name() != nil || !errors.Is(o.Err(), err) {
+				t.Errorf("%q: the object continues behind its end: %v, %v", in, err, o.Err())
 			}
 		}
 	}
