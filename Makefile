@@ -9,6 +9,7 @@ RUN      ?= .
 DURATION ?= 60s
 SPOKES   ?= 20
 FAULTS   ?= 20
+LIMIT    ?= 10s
 MUTANTS  ?= 150
 SEED     ?=
 PKG      ?= ./...
@@ -77,8 +78,8 @@ operations: redis ## run every example of docs/operations.md; needs nginx and re
 	$(GO) vet -tags operations ./internal/operations
 	$(GO) test -count=1 -tags operations ./internal/operations
 
-soak: ## run everything under load and faults: make soak DURATION=60s SPOKES=20 FAULTS=20 (a second)
-	$(GO) run -race ./internal/soak -duration $(DURATION) -spokes $(SPOKES) -faults $(FAULTS)
+soak: ## run everything under load and faults: make soak DURATION=60s SPOKES=20 FAULTS=20 (a second) LIMIT=10s (of a call)
+	$(GO) run -race ./internal/soak -duration $(DURATION) -spokes $(SPOKES) -faults $(FAULTS) -limit $(LIMIT)
 
 # Not part of `make check`: a survivor is a question to a person. MUTATE='transport pending' tries fewer packages.
 mutants: redis ## list changes of the code that no test notices: make mutants MUTANTS=150 SEED=1

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// proxy stands between the spokes and the hub. A fault cuts a connection after a
+// proxy forwards connections from spokes to a hub. A fault cuts a connection after a
 // random number of bytes more in one direction, wherever in a message that is, or holds one direction up.
 type proxy struct {
 	listener net.Listener
 	target   string
+	rate     int // bytes per second in each direction of each connection; 0 is no limit
 	wg       sync.WaitGroup
 	cuts     atomic.Uint64
 	stalls   atomic.Uint64
@@ -33,12 +34,15 @@ type wire struct {
 	close func()
 }
 
-func newProxy(target string, seed uint64) (*proxy, error) {
+// maxStall is the limit of the time that a fault holds one direction of a connection up.
+const maxStall = 500 * time.Millisecond
+
+func newProxy(target string, seed uint64, rate int) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{listener: l, target: target, rnd: rand.New(rand.NewPCG(seed, seed))}
+	p := &proxy{listener: l, target: target, rate: rate, rnd: rand.New(rand.NewPCG(seed, seed))}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -57,6 +61,10 @@ func (p *proxy) accept() {
 			continue
 		}
 		p.accepted.Add(1)
+		if p.rate > 0 {
+			smallBuffers(a)
+			smallBuffers(b)
+		}
 		w := &wire{ends: [2]net.Conn{a, b}, gone: make(chan struct{})}
 		w.left[0].Store(-1)
 		w.left[1].Store(-1)
@@ -70,19 +78,50 @@ func (p *proxy) accept() {
 	}
 }
 
-// pump passes on what one end sends.
+// smallBuffers makes the system hold less than a value of what a slow link has not carried yet, so that writers
+// wait for the link.
+func smallBuffers(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(socketBuffer) // if it fails, writers wait less
+		_ = tcp.SetWriteBuffer(socketBuffer)
+	}
+}
+
+// socketBuffer is as large as a segment of the loopback interface: TCP stalls if it is smaller.
+const socketBuffer = 64 << 10
+
+const (
+	ratePeriod = 20 * time.Millisecond  // how often a proxy of limited rate forwards the bytes that are due
+	rateBurst  = 100 * time.Millisecond // how much of an unused rate it makes up for
+)
+
+// pump forwards the bytes that one end sends.
 func (p *proxy) pump(w *wire, from int) {
 	defer w.close()
 	buf := make([]byte, 16<<10)
+	if p.rate > 0 {
+		buf = buf[:max(1, p.rate*int(ratePeriod)/int(time.Second))]
+	}
+	due := time.Now() // of the bytes read last, by the rate
+	wait := func(d time.Duration) {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-w.gone:
+		}
+	}
 	for {
 		n, err := w.ends[from].Read(buf)
 		if held := w.stall[from].Swap(0); held > 0 {
-			t := time.NewTimer(time.Duration(held))
-			select {
-			case <-t.C:
-			case <-w.gone:
+			wait(time.Duration(held))
+		}
+		if p.rate > 0 {
+			due = due.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+			if earliest := time.Now().Add(-rateBurst); due.Before(earliest) {
+				due = earliest
 			}
-			t.Stop()
+			wait(time.Until(due))
 		}
 		cut := false
 		if left := w.left[from].Load(); left >= 0 {
@@ -142,7 +181,7 @@ func (p *proxy) fault() {
 	w, from := live[p.rnd.IntN(len(live))], p.rnd.IntN(2)
 	if p.rnd.IntN(5) == 0 {
 		p.stalls.Add(1)
-		w.stall[from].Store(p.rnd.Int64N(int64(2 * time.Second)))
+		w.stall[from].Store(p.rnd.Int64N(int64(maxStall)))
 		return
 	}
 	w.left[from].Store(int64(p.rnd.IntN(1 + p.rnd.IntN(8<<10)))) // often at once
