@@ -6,6 +6,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -37,6 +38,9 @@ func (h *Hub) checkPayload(ev pubsub.Event) *call.Error {
 func (e events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if reservedFrame(topic) {
 		return nil, fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
+	}
+	if fn != nil {
+		fn = peer.Guard(&e.hub.log, &e.hub.counters, fn)
 	}
 	return e.hub.core.Listen(ctx, topic, fn)
 }

@@ -144,7 +144,8 @@ func (h *Hub) Operations() *call.Registry { return &h.operations }
 
 // Events is where the embedding program publishes and subscribes. What is
 // published there reaches every spoke that has subscribed, and the other hubs.
-// Topics that begin with "__" or "call." fail with [pubsub.ErrInvalidTopic].
+// Topics that begin with "__" or "call." fail with [pubsub.ErrInvalidTopic]. A listener that panics is logged and
+// counted ([Stats].Panics), and hears the next event.
 func (h *Hub) Events() pubsub.EventTarget { return events{h} }
 
 // reservedFrame reports whether a topic would be mistaken for another frame.

@@ -26,7 +26,7 @@ type Stats struct {
 	Late          uint64 `json:"late"`          // answers for no call in flight
 	Duplicates    uint64 `json:"duplicates"`    // requests under an id in flight
 	SlowStreams   uint64 `json:"slowStreams"`   // streams that ended with SLOW_CONSUMER
-	Panics        uint64 `json:"panics"`        // handlers of the hub, and authorizers, that panicked
+	Panics        uint64 `json:"panics"`        // handlers, listeners and authorizers of the hub that panicked
 	Draining      bool   `json:"draining"`
 }
 

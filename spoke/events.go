@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
@@ -84,6 +85,9 @@ func checkTopic(topic string, publish bool) error {
 func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if err := checkTopic(topic, false); err != nil {
 		return nil, err
+	}
+	if fn != nil {
+		fn = peer.Guard(&e.spoke.log, &e.spoke.counters, fn)
 	}
 	unlisten, err := e.local.Listen(ctx, topic, fn)
 	if err != nil {

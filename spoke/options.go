@@ -95,7 +95,7 @@ type Options struct {
 	// outermost. Those around handlers are set on Operations.
 	Interceptors []call.Interceptor
 	// OnState is called at every change of state, in order. It must not block, nor
-	// call Shutdown.
+	// call Shutdown. A panic is logged and counted.
 	OnState func(State)
 	// Logger gets what an operator should see. Nil logs nothing.
 	Logger *zerolog.Logger

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -202,7 +203,7 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 	}()
 	if s.opts.Token != nil {
 		var err error
-		if token, err = s.opts.Token(dialCtx); err != nil {
+		if token, err = s.token(dialCtx); err != nil {
 			e.err = fmt.Errorf("token: %w", redact.Error(err))
 			return e
 		}
@@ -288,4 +289,15 @@ func withClose(conn transport.Conn, err error) error {
 			return fmt.Errorf("%w; %w", err, rerr)
 		}
 	}
+}
+
+// token asks Options.Token. A panic is a failed attempt.
+func (s *Spoke) token(ctx context.Context) (token string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("Options.Token panicked")
+			token, err = "", fmt.Errorf("the function panicked: %v", p)
+		}
+	}()
+	return s.opts.Token(ctx)
 }

@@ -73,7 +73,9 @@ func New(url string, o *Options) (*Spoke, error) {
 	s.quit, s.sayQuit = context.WithCancel(context.Background())
 	s.reading, s.endReading = context.WithCancelCause(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
-	s.state.notify = opts.OnState
+	if opts.OnState != nil {
+		s.state.notify = s.notifyState
+	}
 	s.operations.Check(s.checkOperation)
 	s.events = newEvents(s)
 	return s, nil
@@ -116,7 +118,7 @@ type Stats struct {
 	Late        uint64 `json:"late"`        // answers for no call in flight
 	Duplicates  uint64 `json:"duplicates"`  // requests under an id in flight
 	SlowStreams uint64 `json:"slowStreams"` // streams that ended with SLOW_CONSUMER
-	Panics      uint64 `json:"panics"`      // handlers that panicked
+	Panics      uint64 `json:"panics"`      // handlers, listeners and Options.OnState that panicked
 }
 
 // Stats gives the counts of this moment.

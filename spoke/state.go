@@ -2,7 +2,9 @@ package spoke
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"runtime/debug"
 	"sync"
 )
 
@@ -74,6 +76,17 @@ func (b *stateBox) set(s State) {
 	if b.notify != nil {
 		b.notify(s)
 	}
+}
+
+// notifyState calls Options.OnState.
+func (s *Spoke) notifyState(state State) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.counters.Panics.Add(1)
+			s.log.Error().Str("state", state.String()).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("Options.OnState panicked")
+		}
+	}()
+	s.opts.OnState(state)
 }
 
 // State says where the spoke stands now.

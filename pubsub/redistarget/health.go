@@ -3,6 +3,7 @@ package redistarget
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (t *Target) assessLocked() {
 	}
 	t.health = now
 	if told := t.opts.OnHealth; told != nil && changed && !first {
-		t.inbox.changed(func() { told(t.Health()) })
+		t.inbox.changed(func() { t.call("Options.OnHealth", func() { told(t.Health()) }) })
 	}
 }
 
@@ -63,6 +64,16 @@ func (e *messageError) Error() string {
 }
 
 func (e *messageError) Unwrap() error { return e.err }
+
+// call calls a function of the program's, whose panic is reported: it would end the program.
+func (t *Target) call(what string, fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.report(fmt.Errorf("redistarget: %s panicked: %v\n%s", what, p, debug.Stack()))
+		}
+	}()
+	fn()
+}
 
 // report has an error of the background told.
 func (t *Target) report(err error) {

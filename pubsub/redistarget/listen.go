@@ -2,6 +2,7 @@ package redistarget
 
 import (
 	"context"
+	"strconv"
 	"sync"
 
 	"github.com/alkdev/hubspoke/pubsub"
@@ -34,7 +35,7 @@ func (a *admission) admit() {
 	fn := func(ev pubsub.Event) {
 		// Called by the inbox' goroutine alone.
 		if inbox.current >= from {
-			a.fn(ev)
+			a.target.call("a listener of "+strconv.Quote(a.topic), func() { a.fn(ev) })
 		}
 	}
 	a.stop, a.err = a.target.local.Listen(context.Background(), a.topic, fn)

@@ -67,7 +67,8 @@ type Options struct {
 	// called with what goes wrong in the background: a link that is lost or cannot
 	// be made, a message that does not parse, a subscription that Redis refuses.
 	// Over 64 of them waiting, errors are dropped. Both are called by the goroutine that
-	// calls the listeners, so they must not block; they may call the target. Nil is allowed.
+	// calls the listeners, so they must not block; they may call the target. A panic of OnHealth or of a listener
+	// is reported to OnError, which must not panic. Nil is allowed.
 	OnHealth func(Health)
 	OnError  func(error)
 }

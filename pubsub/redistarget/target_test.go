@@ -186,6 +186,26 @@ func TestInterop(t *testing.T) {
 	_ = cli.Wait()
 }
 
+// A listener that panics is reported, and the others of the topic hear the event.
+func TestListenerThatPanics(t *testing.T) {
+	server := redistest.Start(t)
+	reported := make(chan error, 16)
+	target := newTarget(t, clientOf(t, server), &redistarget.Options{OnError: func(err error) { reported <- err }})
+	stop, err := target.Listen(t.Context(), "topic", func(pubsub.Event) { panic("on purpose") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	recorder := listen(t, target, "topic")
+	for _, message := range []string{"1", "2"} {
+		server.Do("PUBLISH", "alk:events:topic", message)
+		if err := <-reported; !strings.Contains(err.Error(), `a listener of "topic" panicked: on purpose`) {
+			t.Errorf("reported: %v", err)
+		}
+	}
+	want(t, recorder, "1", "2")
+}
+
 // Messages that do not parse are skipped, counted and reported.
 func TestGarbage(t *testing.T) {
 	server := redistest.Start(t)
