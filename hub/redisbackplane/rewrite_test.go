@@ -153,7 +153,7 @@ func TestLookupEnds(t *testing.T) {
 			proxy.StallAll(redistest.ToClient)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if c.ends == context.Canceled {
+			if errors.Is(c.ends, context.Canceled) {
 				time.AfterFunc(50*time.Millisecond, cancel)
 			}
 			begin := time.Now()
