@@ -90,7 +90,7 @@ func TestLostSpokeIsKnownInFull(t *testing.T) {
 func TestAnswerToAnOlderClaim(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{proxy.Addr()}, AlwaysPipelining: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{proxy.Addr()}, AlwaysPipelining: true, PipelineMultiplex: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
