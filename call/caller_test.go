@@ -20,12 +20,17 @@ type fakeCaller struct {
 	given   int
 }
 
+func envelope(output string) (e call.Envelope) {
+	_ = e.UnmarshalJSON([]byte(output)) // never fails
+	return e
+}
+
 func (f *fakeCaller) Call(_ context.Context, req *call.Request) (call.Envelope, error) {
 	f.req = req
 	if f.err != nil {
 		return call.Envelope{}, f.err
 	}
-	return call.ParseEnvelope([]byte(f.answers[0])), nil
+	return envelope(f.answers[0]), nil
 }
 
 func (f *fakeCaller) Stream(_ context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
@@ -33,7 +38,7 @@ func (f *fakeCaller) Stream(_ context.Context, req *call.Request) iter.Seq2[call
 		f.req = req
 		for _, a := range f.answers {
 			f.given++
-			if !yield(call.ParseEnvelope([]byte(a)), nil) {
+			if !yield(envelope(a), nil) {
 				return
 			}
 		}
@@ -190,11 +195,11 @@ func TestEnvelope(t *testing.T) {
 	for _, bare := range []string{`5`, `null`, `[]`, `{}`, `{"data":1}`, `{"meta":{"source":"local"}}`, `{"data":1,"meta":{}}`,
 		`{"data":1,"meta":{"source":5}}`, `{"data":1,"meta":[]}`, `{"Data":1,"meta":{"source":"local"}}`,
 		`{"data":1,"data":2,"meta":{"source":"local"}}`, `{"meta":{"source":"mcp"},"data":1,"meta":{"source":"local"}}`} {
-		if e := call.ParseEnvelope([]byte(bare)); string(e.Data) != bare || e.Meta != nil || e.Source() != "" {
+		if e := envelope(bare); string(e.Data) != bare || e.Meta != nil || e.Source() != "" {
 			t.Errorf("%s is taken for an envelope: %+v", bare, e)
 		}
 	}
-	if raw := call.AppendEnvelope(nil, call.Envelope{}); string(raw) != `{"data":null,"meta":{"source":"local"}}` {
+	if raw, err := json.Marshal(call.Envelope{}); err != nil || string(raw) != `{"data":null,"meta":{"source":"local"}}` {
 		t.Errorf("%s", raw)
 	}
 }

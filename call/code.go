@@ -1,6 +1,10 @@
 package call
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/alkdev/hubspoke/internal/wire"
+)
 
 // Code names what went wrong with a call (protocol section 3, "Errors"). It is an
 // error itself, so that errors.Is(err, call.CodeTimeout) works on any error that
@@ -29,28 +33,26 @@ const (
 // Error gives the code itself.
 func (c Code) Error() string { return string(c) }
 
-type codeRow struct {
-	sent, retryable bool
-	status          int
-}
-
 // statusClientClosed is what nginx answers when the client has gone; net/http has no name for it.
 const statusClientClosed = 499
 
-var codeTable = map[Code]codeRow{
-	CodeOperationNotFound: {false, true, http.StatusNotFound},
-	CodeSpokeNotFound:     {false, true, http.StatusNotFound},
-	CodeAccessDenied:      {false, false, http.StatusForbidden},
-	CodeValidation:        {false, false, http.StatusBadRequest},
-	CodeMessageTooLarge:   {false, false, http.StatusRequestEntityTooLarge},
-	CodeOverloaded:        {false, true, http.StatusTooManyRequests},
-	CodeUnavailable:       {false, true, http.StatusServiceUnavailable},
-	CodeDisconnected:      {true, true, http.StatusBadGateway},
-	CodeTimeout:           {true, false, http.StatusGatewayTimeout},
-	CodeAborted:           {true, false, statusClientClosed},
-	CodeSlowConsumer:      {true, false, http.StatusInternalServerError},
-	CodeExecution:         {true, false, http.StatusInternalServerError},
-	CodeDecode:            {true, false, http.StatusInternalServerError},
+var codeTable = map[Code]struct {
+	retryable bool
+	status    int
+}{
+	CodeOperationNotFound: {true, http.StatusNotFound},
+	CodeSpokeNotFound:     {true, http.StatusNotFound},
+	CodeAccessDenied:      {false, http.StatusForbidden},
+	CodeValidation:        {false, http.StatusBadRequest},
+	CodeMessageTooLarge:   {false, http.StatusRequestEntityTooLarge},
+	CodeOverloaded:        {true, http.StatusTooManyRequests},
+	CodeUnavailable:       {true, http.StatusServiceUnavailable},
+	CodeDisconnected:      {true, http.StatusBadGateway},
+	CodeTimeout:           {false, http.StatusGatewayTimeout},
+	CodeAborted:           {false, statusClientClosed},
+	CodeSlowConsumer:      {false, http.StatusInternalServerError},
+	CodeExecution:         {false, http.StatusInternalServerError},
+	CodeDecode:            {false, http.StatusInternalServerError},
 }
 
 // HTTPStatus is the status that an HTTP gateway answers for the code: that of the
@@ -69,24 +71,8 @@ func (c Code) Retryable() bool { return codeTable[c].retryable }
 // MayHaveRun reports what the protocol's table says of a code whose error leaves
 // `sent` out: whether the handler's own code can have run. It is true for codes
 // that are not in the table, which only a handler can have made.
-func (c Code) MayHaveRun() bool {
-	row, ok := codeTable[c]
-	return !ok || row.sent
-}
+func (c Code) MayHaveRun() bool { return wire.MayHaveRun(string(c)) }
 
 // Valid reports whether c is upper snake case: A-Z first, then A-Z, 0-9 and
 // single underscores, at most 64 bytes.
-func (c Code) Valid() bool {
-	if c == "" || len(c) > 64 || c[0] < 'A' || c[0] > 'Z' || c[len(c)-1] == '_' {
-		return false
-	}
-	for i := 1; i < len(c); i++ {
-		switch b := c[i]; {
-		case b >= 'A' && b <= 'Z', b >= '0' && b <= '9':
-		case b == '_' && c[i-1] != '_':
-		default:
-			return false
-		}
-	}
-	return true
-}
+func (c Code) Valid() bool { return wire.ValidCode(string(c)) }

@@ -79,10 +79,10 @@ func TestErrorJSON(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v: %v", e, err)
 		}
-		if raw := call.AppendErrorMembers(nil, e); !utf8.Valid(raw) { // it would be no frame
+		if !utf8.Valid(raw) { // it would be no frame
 			t.Errorf("%q is not UTF-8", raw)
 		}
-		got := call.ParseError(raw)
+		got := parseError(t, raw)
 		want := *e
 		if !want.Code.Valid() {
 			want.Code = call.CodeExecution
@@ -108,6 +108,15 @@ func TestErrorJSON(t *testing.T) {
 	}
 }
 
+func parseError(t *testing.T, raw []byte) *call.Error {
+	t.Helper()
+	e := new(call.Error)
+	if err := e.UnmarshalJSON(raw); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestParseErrorDefaults(t *testing.T) {
 	for payload, want := range map[string]call.Error{
 		`{}`:   {Code: call.CodeExecution, Sent: true},
@@ -122,13 +131,13 @@ func TestParseErrorDefaults(t *testing.T) {
 		`{"code":"TIMEOUT","details":{"sent":false},"retryable":true,"message":"m"}`: {Code: call.CodeTimeout, Retryable: true, Message: "m"},
 		`{"code":"TIMEOUT","details":[false]}`:                                       {Code: call.CodeTimeout, Sent: true},
 	} {
-		got := call.ParseError([]byte(payload))
+		got := parseError(t, []byte(payload))
 		if got.Code != want.Code || got.Sent != want.Sent || got.Retryable != want.Retryable || got.Message != want.Message {
 			t.Errorf("%s: %+v", payload, got)
 		}
 	}
 	payload := []byte(`{"code":"A","message":"m","details":{"x":"y"}}`)
-	got := call.ParseError(payload)
+	got := parseError(t, payload)
 	clear(payload)
 	if got.Code != "A" || got.Message != "m" || string(got.Details) != `{"x":"y"}` {
 		t.Error("it keeps something of the payload")

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // OperationGather is the hub's operation behind [Gather] (protocol section 4).
@@ -58,7 +59,10 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 	b := append([]byte(nil), `{"operationId":`...)
 	b = jsonscan.AppendString(b, operation)
 	b = append(b, `,"input":`...)
-	b = appendRaw(b, input, "null")
+	if len(input) == 0 {
+		input = json.RawMessage("null")
+	}
+	b = append(b, input...)
 	if len(req.Selector) > 0 {
 		labels, _ := json.Marshal(req.Selector) // a map of strings always marshals
 		b = append(append(b, `,"selector":`...), labels...)
@@ -88,9 +92,13 @@ func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 	case incomplete != nil:
 		r.Err = incompleteError(incomplete)
 	case failure != nil:
-		r.Err = ParseError(failure)
+		e := new(Error)
+		_ = e.UnmarshalJSON(failure) // never fails
+		r.Err = e
 	default:
-		r.Output, r.Err = decodeOutput[Out](operation, ParseEnvelope(output))
+		var env Envelope
+		env.Data, env.Meta = wire.ParseEnvelope(output)
+		r.Output, r.Err = decodeOutput[Out](operation, env)
 	}
 	return r
 }
@@ -98,16 +106,18 @@ func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 // incompleteError makes the last element of a gather that lacks the results of some hubs.
 func incompleteError(list json.RawMessage) *Error {
 	msg := "the results are incomplete"
-	a := jsonscan.OpenArray(list)
-	for a.Next() {
-		var hubID, code string
-		if jsonscan.Decode(a.Value(), jsonscan.StringField("hubId", &hubID), jsonscan.StringField("code", &code)) != nil {
-			continue
-		}
-		if hubID == "" {
-			msg += "; the directory: " + code
-		} else {
-			msg += "; hub " + hubID + ": " + code
+	c := jsonscan.Read(list)
+	if c.Array() {
+		for c.Element() {
+			var hubID, code string
+			if jsonscan.Decode(c.Value(), jsonscan.StringField("hubId", &hubID), jsonscan.StringField("code", &code)) != nil {
+				continue
+			}
+			if hubID == "" {
+				msg += "; the directory: " + code
+			} else {
+				msg += "; hub " + hubID + ": " + code
+			}
 		}
 	}
 	details := append(append([]byte(`{"incomplete":`), list...), '}')

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Copy makes r the request that a [Caller] makes of the one that it was given: a copy, a stream or not, with
@@ -44,9 +45,6 @@ func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	return r.checkNames()
 }
 
-// maxIDBytes bounds ids of requests, as the receiver does.
-const maxIDBytes = 128
-
 // checkNames checks what a receiver checks in the other members, and that no text is changed on its way.
 func (r *Request) checkNames() error {
 	bad := func(format string, args ...any) error {
@@ -55,10 +53,10 @@ func (r *Request) checkNames() error {
 	switch {
 	case len(r.To) > MaxNameBytes || !utf8.ValidString(r.To):
 		return bad("the spoke id of call.To is not UTF-8 of at most %d bytes", MaxNameBytes)
-	case len(r.ParentID) > maxIDBytes || !utf8.ValidString(r.ParentID):
-		return bad("ParentID is not UTF-8 of at most %d bytes", maxIDBytes)
-	case len(r.OriginID) > maxIDBytes || !utf8.ValidString(r.OriginID):
-		return bad("OriginID is not UTF-8 of at most %d bytes", maxIDBytes)
+	case len(r.ParentID) > wire.MaxIDBytes || !utf8.ValidString(r.ParentID):
+		return bad("ParentID is not UTF-8 of at most %d bytes", wire.MaxIDBytes)
+	case len(r.OriginID) > wire.MaxIDBytes || !utf8.ValidString(r.OriginID):
+		return bad("OriginID is not UTF-8 of at most %d bytes", wire.MaxIDBytes)
 	}
 	for label, value := range r.Selector {
 		if !utf8.ValidString(label) || !utf8.ValidString(value) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"maps"
 	"math"
 	"slices"
@@ -86,8 +87,8 @@ type profile struct {
 	name       string
 	version    string
 	labels     map[string]string
-	operations map[string]call.Operation // of offer; not changed
-	offer      *peer.Offer               // held so that it is found again; nil for no operations
+	operations map[string]call.Operation // of set; not changed
+	set        *peer.OperationSet        // held so that it is found again; nil for no operations
 }
 
 var (
@@ -118,17 +119,13 @@ func (h *Hub) newConn(a *arrival) *conn {
 			LimitBytes:      h.opts.LogBytes,
 			EventBytes:      h.opts.EventBytes,
 			EndOnSlowEvents: h.opts.CloseSlowReaders,
-			GapFrame: func(topic string, dropped int) []byte {
-				return transport.AppendFrame(nil, wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
-			},
-			OnSlow:    func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
-			Due:       h.eventsDue,
-			Interval:  h.opts.HeartbeatInterval,
-			Resumable: c.sessionID != "",
-			Total:     &h.waitingBytes,
-			Gauges:    &h.queues,
-			Log:       log,
-			Answers:   peer.Answers(),
+			OnSlow:          func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
+			Due:             h.eventsDue,
+			Interval:        h.opts.HeartbeatInterval,
+			Resumable:       c.sessionID != "",
+			Total:           &h.waitingBytes,
+			Gauges:          &h.queues,
+			Log:             log,
 		}),
 		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
 		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
@@ -162,7 +159,7 @@ func (c *conn) adopt(a *arrival) {
 	if a.reg.Session != nil {
 		c.peer.Session().SetPeerBuffer(a.reg.Session.Buffer)
 	}
-	c.peer.SetMaxDepth(cmp.Or(a.reg.MaxDepth, peer.DefaultMaxDepth))
+	c.peer.SetMaxDepth(cmp.Or(a.reg.MaxDepth, wire.DefaultMaxDepth))
 }
 
 // connectionID is the id of the last connection.
@@ -234,7 +231,7 @@ func (c *conn) displace() {
 }
 
 // Control implements [wstarget.Outlet].
-func (c *conn) Control(typ string, payload []byte) { _ = c.peer.Post(typ, payload) }
+func (c *conn) Control(frame []byte) { _ = c.peer.Post(frame) }
 
 // Event implements [wstarget.Outlet]. An event that is larger than the spoke
 // takes is dropped, and told as a gap.
@@ -248,7 +245,7 @@ func (c *conn) Event(topic string, frame []byte) {
 
 // Gap implements [wstarget.Outlet].
 func (c *conn) Gap(topic string, dropped int) {
-	_ = c.peer.Post(wstarget.TypeGap, wstarget.GapPayload(topic, dropped))
+	_ = c.peer.Post(wire.AppendGap(nil, topic, dropped))
 }
 
 func (c *conn) maySubscribe(topic string) *wstarget.Denial {
@@ -283,14 +280,14 @@ func (c *conn) tooDeep(topic string, err error) {
 }
 
 // control takes a control frame, on the reader.
-func (c *conn) control(typ string, payload []byte) bool {
-	if typ == peer.TypeDrain {
+func (c *conn) control(m *wire.Message) bool {
+	if m.Type == wire.Drain {
 		c.draining.Store(true)
 		c.leaving.Store(true)
 		c.hub.table.changed()
 		return true
 	}
-	return c.events.Control(typ, payload)
+	return c.events.Control(m)
 }
 
 // offered gives the names of the operations that c registered last.
@@ -300,7 +297,7 @@ func (c *conn) offered() []string {
 
 // serve answers a request of the spoke, on a goroutine of its own.
 func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
-	if in.Request.Operation == peer.OperationRegister {
+	if in.Request.Operation == wire.OperationRegister {
 		return c.registerAgain(in)
 	}
 	// Ignore the identity that the request contains, and its parent unless that is in flight.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"strings"
 	"sync"
@@ -110,7 +111,8 @@ func (h *Hub) askHub(ctx context.Context, hubID string, req *call.Request) (json
 	if err != nil {
 		return nil, err
 	}
-	return call.ParseEnvelope(output).Data, nil
+	data, _ := wire.ParseEnvelope(output)
+	return data, nil
 }
 
 // Disconnect closes a spoke's connection, on whichever hub it is, with 4503: it

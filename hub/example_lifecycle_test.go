@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -92,10 +93,11 @@ func ExampleHub_Accept() {
 	go func() { registered <- h.Accept(far, &call.Identity{ID: "worker"}) }()
 
 	// Without package spoke: the registration as it stands on the wire.
-	_ = near.Write([][]byte{transport.AppendFrame(nil, call.EventRequested,
-		[]byte(`{"requestId":"1","operationId":"hub.register","input":{"spokeId":"worker-7"}}`))})
+	_ = near.Write([][]byte{[]byte(`{"type":"call.requested","payload":` +
+		`{"requestId":"1","operationId":"hub.register","input":{"spokeId":"worker-7"}}}`)})
 	message, _ := near.Read()
-	frame, err := transport.ParseFrame(message)
+	var frame struct{ Type string }
+	err := json.Unmarshal(message, &frame)
 	fmt.Println(frame.Type, err, <-registered)
 	for _, info := range h.Spokes(nil) {
 		fmt.Println(info.SpokeID, info.IdentityID)

@@ -7,9 +7,9 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
-	"github.com/alkdev/hubspoke/transport"
 )
 
 // fanout holds one listener on the core per topic, with the spokes that have
@@ -147,7 +147,7 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 		return
 	}
 	depth := newNesting(ev.Payload)
-	frame := transport.AppendFrame(make([]byte, 0, len(ev.Payload)+len(t.topic)+32), t.topic, ev.Payload)
+	frame := wire.AppendEvent(make([]byte, 0, len(ev.Payload)+len(t.topic)+32), t.topic, ev.Payload)
 	for _, m := range members {
 		if depth.over(connOf(m).peer.MaxDepth()) {
 			lose(m, t.topic)
@@ -180,11 +180,7 @@ type nesting struct {
 }
 
 func newNesting(payload []byte) nesting {
-	n := nesting{payload: payload, atMost: len(payload) / 2} // each level has two brackets
-	if n.atMost > transport.ShallowDepth && !jsonscan.Deeper(payload, transport.ShallowDepth) {
-		n.atMost = transport.ShallowDepth
-	}
-	return n
+	return nesting{payload: payload, atMost: len(payload) / 2} // each level has two brackets
 }
 
 func (n *nesting) over(limit int) bool {

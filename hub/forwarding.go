@@ -3,6 +3,7 @@ package hub
 import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // forwarding is the attempt whose answers are for a spoke, or for another hub.
@@ -29,7 +30,7 @@ func (f *forwarding) chain() *peer.Inbound { return f.in }
 // relay sends a request of the spoke on, if that can be done at once. It runs on the reader.
 func (c *conn) relay(in *peer.Inbound) bool {
 	h, req := c.hub, &in.Request
-	if req.Operation == peer.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
+	if req.Operation == wire.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
 		return false
 	}
 	if req.To == "" && h.operations.Has(req.Operation) {

@@ -132,9 +132,14 @@ func sendResult(r json.RawMessage, send func(json.RawMessage) error) error {
 	if err := jsonscan.Decode(r, jsonscan.StringField("spokeId", &spokeID)); err != nil {
 		return e
 	}
-	b := jsonscan.AppendString([]byte(`{"spokeId":`), spokeID)
-	b = call.AppendErrorMembers(append(b, `,"error":{`...), &call.Error{Code: e.Code, Message: e.Message, Sent: true})
-	return send(append(b, "}}"...))
+	return send(failedResult(spokeID, &call.Error{Code: e.Code, Message: e.Message, Sent: true}))
+}
+
+// failedResult is the result of a spoke that has no answer.
+func failedResult(spokeID string, e *call.Error) json.RawMessage {
+	text, _ := e.MarshalJSON() // never fails
+	b := append(jsonscan.AppendString([]byte(`{"spokeId":`), spokeID), `,"error":`...)
+	return append(append(b, text...), '}')
 }
 
 // gathering is one gather under way.
@@ -188,8 +193,7 @@ func (g *gathering) answered(spokeID string, size int, result func() json.RawMes
 
 // failed hands on why a spoke has no answer.
 func (g *gathering) failed(spokeID string, e *call.Error) {
-	b := append(jsonscan.AppendString([]byte(`{"spokeId":`), spokeID), `,"error":{`...)
-	b = append(call.AppendErrorMembers(b, e), "}}"...)
+	b := failedResult(spokeID, e)
 	g.held.Add(int64(len(b)))
 	g.results <- b
 }

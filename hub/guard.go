@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/alkdev/hubspoke/internal/wire"
 	"math"
 	"time"
 
@@ -144,8 +145,8 @@ func (b *bucket) refill(r rate, now time.Duration) bool {
 // registrationLimits bound a registration.
 func (h *Hub) registrationLimits() peer.Limits {
 	// Schemas go into lists, which the others could not read if they were nested deeper than most take.
-	depth := min(h.opts.MaxDepth, peer.DefaultMaxDepth)
-	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: depth, Offers: &h.offers}
+	depth := min(h.opts.MaxDepth, wire.DefaultMaxDepth)
+	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: depth, Sets: &h.operationSets}
 }
 
 // inFlightLimit is how many requests the spoke is sent at once.

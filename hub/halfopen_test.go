@@ -66,7 +66,7 @@ type withoutPongs struct{ transport.Conn }
 func (c withoutPongs) Read() ([]byte, error) {
 	for {
 		data, err := c.Conn.Read()
-		if f, ferr := transport.ParseFrame(data); err != nil || ferr != nil || f.Type != "__pong" {
+		if f, ferr := parseFrame(data); err != nil || ferr != nil || f.Type != "__pong" {
 			return data, err
 		}
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -40,7 +41,7 @@ func (h *Hub) beatAll(now time.Time) {
 func (c *conn) beat(a *attachment, now time.Time) {
 	o := &c.hub.opts
 	if a.pulse == nil {
-		a.pulse = c.peer.NewPulse(a.conn, peer.TypePong, o.HeartbeatInterval, c.hub.pulsePeriod(), now)
+		a.pulse = c.peer.NewPulse(a.conn, wire.Pong, o.HeartbeatInterval, c.hub.pulsePeriod(), now)
 	}
 	silent := a.pulse.Look(now)
 	switch {

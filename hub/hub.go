@@ -58,7 +58,7 @@ type Hub struct {
 	resumed        atomic.Uint64
 	waitingBytes   session.Total // what the sessions without a connection hold
 	seats          seats
-	offers         peer.Offers
+	operationSets  peer.OperationSets
 	leftovers      leftovers
 	rateLimited    atomic.Uint64
 

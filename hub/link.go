@@ -118,8 +118,7 @@ func (ls *links) accept(hubID string, conn transport.Conn) { ls.start(hubID, con
 func (ls *links) start(hubID string, conn transport.Conn) *link {
 	h := ls.hub
 	log := h.log.With().Str("link", hubID).Logger()
-	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: func() *zerolog.Logger { return &log }, OnSlow: conn.Abort,
-		Answers: peer.Answers()})
+	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: func() *zerolog.Logger { return &log }, OnSlow: conn.Abort})
 	l := &link{hubID: hubID, conn: conn}
 	l.peer = peer.New(h.ctx, peer.Config{
 		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: randomPrefix(), Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -369,16 +370,15 @@ func (k *listKind) put(b *pageBuilder, key string, v any, q *ListQuery) (bool, e
 // onlyMembers returns an object with those members of another that are named.
 func onlyMembers(raw json.RawMessage, names []string) json.RawMessage {
 	out := []byte{'{'}
-	o := jsonscan.OpenValid(raw)
-	for o.Next() {
-		if !slices.Contains(names, string(o.Name())) {
+	for name, value := range jsonscan.Members(raw) {
+		if !slices.Contains(names, string(name)) {
 			continue
 		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(jsonscan.AppendString(out, string(o.Name())), ':')
-		out = append(out, o.Value()...)
+		out = append(jsonscan.AppendString(out, string(name)), ':')
+		out = append(out, value...)
 	}
 	return append(out, '}')
 }
@@ -413,11 +413,14 @@ func parsePage(data json.RawMessage) (p Page[json.RawMessage], err error) {
 	if err := jsonscan.Decode(data, jsonscan.RawField("items", &items), jsonscan.StringField("next", &p.Next)); err != nil {
 		return p, err
 	}
-	a := jsonscan.OpenArray(items)
-	for a.Next() {
-		p.Items = append(p.Items, a.Value())
+	c := jsonscan.Read(items)
+	if !c.Array() {
+		return p, errors.New("its items are not an array")
 	}
-	return p, a.Err()
+	for c.Element() {
+		p.Items = append(p.Items, c.Value())
+	}
+	return p, c.End()
 }
 
 // everything collects all pages of a list. Hubs that could not be asked once are not asked for the later pages.

@@ -516,7 +516,7 @@ func (l answeringLinks) Dial(context.Context, string, string) (transport.Conn, e
 				Type    string
 				Payload struct{ RequestID string }
 			}
-			if err := json.Unmarshal(data, &f); err != nil || f.Type != call.EventRequested {
+			if err := json.Unmarshal(data, &f); err != nil || f.Type != "call.requested" {
 				continue
 			}
 			answer := fmt.Sprintf(`{"type":"call.responded","payload":{"requestId":%q,"output":{"data":%s,"meta":{"source":"local"}}}}`,

@@ -155,13 +155,12 @@ func addUpOperations(items []listItem) []listItem {
 // withSpokes replaces the number of spokes.
 func withSpokes(raw json.RawMessage, n int64) json.RawMessage {
 	out := []byte{'{'}
-	o := jsonscan.OpenValid(raw)
-	for o.Next() {
-		if string(o.Name()) == "spokes" {
+	for name, value := range jsonscan.Members(raw) {
+		if string(name) == "spokes" {
 			continue
 		}
-		out = append(jsonscan.AppendString(out, string(o.Name())), ':')
-		out = append(append(out, o.Value()...), ',')
+		out = append(jsonscan.AppendString(out, string(name)), ':')
+		out = append(append(out, value...), ',')
 	}
 	return append(strconv.AppendInt(append(out, `"spokes":`...), n, 10), '}')
 }

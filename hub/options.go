@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
 
@@ -156,7 +157,7 @@ func (o *Options) withDefaults() (Options, error) {
 	orInt64(&c.BytesPerSecond, 1<<30)
 	orDuration(&c.RateBurst, time.Second)
 	orInt(&c.MaxRegistrationBytes, 256<<10)
-	orInt(&c.MaxDepth, peer.DefaultMaxDepth)
+	orInt(&c.MaxDepth, wire.DefaultMaxDepth)
 	orInt(&c.MaxSpokeInFlight, 4096)
 	orInt64(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	orInt(&c.MaxInFlight, peer.DefaultMaxInFlight)
@@ -199,8 +200,8 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	if o.MaxDepth > peer.MaxMaxDepth {
-		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, peer.MaxMaxDepth)
+	if o.MaxDepth > wire.MaxDepth {
+		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, wire.MaxDepth)
 	}
 	if err := peer.CheckName("ID", o.ID); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)

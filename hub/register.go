@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
 
@@ -123,7 +124,7 @@ func (a *arrival) closeUnread(err error) {
 	case a.requestID != "":
 		e := &call.Error{Code: call.CodeValidation, Message: err.Error()}
 		_ = a.refuse(e, transport.CloseRegistrationRefused, "malformed registration")
-	case errors.Is(err, transport.ErrNotFrame):
+	case errors.Is(err, wire.ErrNotFrame):
 		a.conn.Close(transport.CloseInvalidFrame, "not a frame")
 	case errors.Is(err, peer.ErrNotRegistration):
 		a.conn.Close(transport.CloseRegistrationRefused, "the first frame must be a registration")
@@ -159,8 +160,8 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 	return nil
 }
 
-func (h *Hub) registered(c *conn, generation int64, s *peer.SessionAnswer) *peer.Registered {
-	return &peer.Registered{
+func (h *Hub) registered(c *conn, generation int64, s *wire.Session) *wire.Registered {
+	return &wire.Registered{
 		HubID: h.opts.ID, SpokeID: c.id, ConnectionID: c.connectionID(), Generation: generation,
 		HeartbeatInterval: h.opts.HeartbeatInterval.Milliseconds(), MaxMessageBytes: h.opts.MaxMessageBytes,
 		MaxDepth: h.opts.MaxDepth, MaxRegistrationBytes: h.opts.MaxRegistrationBytes, MaxOperations: h.opts.MaxOperations,
@@ -169,9 +170,9 @@ func (h *Hub) registered(c *conn, generation int64, s *peer.SessionAnswer) *peer
 }
 
 func profileOf(reg *peer.Registration) profile {
-	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels, offer: reg.Offer}
-	if reg.Offer != nil {
-		p.operations = reg.Offer.ByName
+	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels, set: reg.Set}
+	if reg.Set != nil {
+		p.operations = reg.Set.ByName
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -99,10 +100,10 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	return nil
 }
 
-func (c *conn) sessionAnswer() *peer.SessionAnswer {
+func (c *conn) sessionAnswer() *wire.Session {
 	if c.sessionID == "" {
 		return nil
 	}
-	return &peer.SessionAnswer{ID: c.sessionID, Received: c.peer.Session().ReceivedCount(), Buffer: int64(c.hub.opts.LogBytes),
+	return &wire.Session{ID: c.sessionID, Received: c.peer.Session().ReceivedCount(), Buffer: int64(c.hub.opts.LogBytes),
 		Window: time.Duration(c.keepFor.Load()).Milliseconds(), URL: c.hub.opts.URL}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -168,7 +167,7 @@ func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 // sayDrain sends __drain, with a time of its own for each spoke.
 func (c *conn) sayDrain() {
 	ms := rand.Int64N(c.hub.opts.DrainSpread.Milliseconds() + 1)
-	_ = c.peer.Post(peer.TypeDrain, append(strconv.AppendInt([]byte(`{"retryAfter":`), ms, 10), '}')) // fails only when the session has ended
+	_ = c.peer.PostDrain(ms) // fails only when the session has ended
 }
 
 func (h *Hub) leaveBackplane() {

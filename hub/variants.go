@@ -75,11 +75,10 @@ func mergeVariants(item, other json.RawMessage) json.RawMessage {
 		return item
 	}
 	out := []byte{'{'}
-	o := jsonscan.OpenValid(item)
-	for o.Next() {
-		if string(o.Name()) != "variants" {
-			out = append(jsonscan.AppendString(out, string(o.Name())), ':')
-			out = append(append(out, o.Value()...), ',')
+	for name, value := range jsonscan.Members(item) {
+		if string(name) != "variants" {
+			out = append(jsonscan.AppendString(out, string(name)), ':')
+			out = append(append(out, value...), ',')
 		}
 	}
 	return append(append(append(out, `"variants":`...), list...), '}')
@@ -118,7 +117,7 @@ func (t *table) variant(c *conn, p profile, operation string) (*conn, bool) {
 	}
 	for _, other := range t.providers[operation] {
 		if other != c {
-			return other, other.profile.offer != p.offer
+			return other, other.profile.set != p.set
 		}
 	}
 	return nil, false

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"encoding/json"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"regexp"
 	"strings"
 	"sync"
@@ -46,15 +47,29 @@ var closes = map[transport.CloseCode]bool{
 
 func spokeOptions(d transport.Dialer) *spoke.Options { return &spoke.Options{Dialer: d} }
 
+// rawFrame is a message as it is on the wire.
+type rawFrame struct {
+	Type    string
+	Payload json.RawMessage
+}
+
+func parseFrame(data []byte) (f rawFrame, err error) {
+	var m wire.Message
+	if err := wire.Parse(data, &m); err != nil {
+		return f, err
+	}
+	err = json.Unmarshal(data, &f)
+	return f, err
+}
+
 // members gives every string that stands under the name, since what is there
 // twice is answered under one of them.
 func members(payload []byte, name string) (out []string) {
-	o := jsonscan.Open(payload)
-	for o.Next() {
-		if string(o.Name()) != name {
+	for member, value := range jsonscan.Members(payload) {
+		if string(member) != name {
 			continue
 		}
-		if s, ok := jsonscan.String(o.Value()); ok {
+		if s, ok := jsonscan.String(value); ok {
 			out = append(out, s)
 		}
 	}
@@ -63,7 +78,7 @@ func members(payload []byte, name string) (out []string) {
 
 // sends takes note of what the connection says.
 func (v *verifier) sends(data []byte) {
-	f, err := transport.ParseFrame(data)
+	f, err := parseFrame(data)
 	if err != nil {
 		return
 	}
@@ -76,10 +91,9 @@ func (v *verifier) sends(data []byte) {
 		if len(ids) == 1 && len(ids[0]) > 0 && len(ids[0]) <= 128 && len(ops) == 1 && answered[ops[0]] {
 			v.owed[ids[0]] = true
 		}
-		o := jsonscan.Open(f.Payload)
-		for o.Next() {
-			if string(o.Name()) == "input" {
-				v.registers(o.Value())
+		for name, value := range jsonscan.Members(f.Payload) {
+			if string(name) == "input" {
+				v.registers(value)
 			}
 		}
 	case "__subscribe":
@@ -103,7 +117,7 @@ var upperSnake = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
 // receives checks a frame of the hub.
 func (v *verifier) receives(data []byte) {
-	f, err := transport.ParseFrame(data)
+	f, err := parseFrame(data)
 	if err != nil {
 		v.t.Fatalf("%v: %q", err, data)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func (s *Spoke) register(conn transport.Conn) (l *link, resumed bool, err error)
 	reg := s.registration()
 	held, offered := s.held, ""
 	if !s.opts.NoSession {
-		reg.Session = &peer.SessionRequest{Window: s.opts.SessionWindow.Milliseconds(), Buffer: int64(s.opts.LogBytes)}
+		reg.Session = &wire.Offer{Window: s.opts.SessionWindow.Milliseconds(), Buffer: int64(s.opts.LogBytes)}
 	}
 	switch {
 	case held.alive():
@@ -105,7 +106,7 @@ func (s *Spoke) drop(cause error) {
 }
 
 // drainFrame announces that the spoke leaves.
-var drainFrame = transport.AppendFrame(nil, peer.TypeDrain, nil)
+var drainFrame = wire.AppendBare(nil, wire.Drain)
 
 // resume goes on with another connection (protocol section 8).
 func (l *link) resume(a *attachment) error {
@@ -139,7 +140,7 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool, e *end) {
 	}
 	switch {
 	case stopping && resumed: // Shutdown waits for what is in flight, and may have begun while there was no connection
-		_ = l.peer.Post(peer.TypeDrain, nil) // fails only when the session has ended
+		_ = l.peer.PostBare(wire.Drain) // fails only when the session has ended
 	case stopping:
 		a.conn.Close(transport.CloseLeft, "leaving")
 	}
@@ -200,10 +201,10 @@ func (s *Spoke) registration() *peer.Registration {
 		operations = s.taken
 	}
 	s.mu.Unlock()
-	return &peer.Registration{
+	return &peer.Registration{Operations: operations, Registration: wire.Registration{
 		SpokeID: s.opts.ID, InstanceID: s.instanceID, Attempt: s.attempts.Load(), Name: s.opts.Name,
-		Labels: s.opts.Labels, Version: s.opts.Version, Operations: operations,
+		Labels: s.opts.Labels, Version: s.opts.Version,
 		MaxInFlight: s.opts.MaxInFlight, MaxMessageBytes: s.opts.MaxMessageBytes,
 		MaxDepth: s.opts.MaxDepth,
-	}
+	}}
 }

@@ -3,6 +3,7 @@ package spoke
 import (
 	"context"
 	"errors"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"iter"
 	"time"
 
@@ -82,7 +83,7 @@ func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
 	if left < 0 {
 		return call.ContextError(ctx, false)
 	}
-	if req.Operation == peer.OperationRegister {
+	if req.Operation == wire.OperationRegister {
 		return &call.Error{Code: call.CodeValidation, Message: "the spoke registers by itself; change its Operations instead"}
 	}
 	if req.Stream && req.ParentID == "" {

@@ -2,6 +2,7 @@ package spoke
 
 import (
 	"context"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -22,7 +23,7 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 	}
 	period := peer.PulsePeriod(interval, timeout)
 	// A little before the interval: the hub answers, and need not send by itself.
-	pulse := l.peer.NewPulse(a.conn, peer.TypePing, interval-period, period, time.Now())
+	pulse := l.peer.NewPulse(a.conn, wire.Ping, interval-period, period, time.Now())
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {

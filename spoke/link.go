@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +39,7 @@ type link struct {
 // attachment is one connection of a session.
 type attachment struct {
 	conn       transport.Conn
-	registered *peer.Registered
+	registered *wire.Registered
 	changed    <-chan struct{} // closed when the operations are not those that were registered
 }
 
@@ -61,7 +61,7 @@ func (s *Spoke) newLink(a *attachment) *link {
 	}
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
 	logger := func() *zerolog.Logger { return &log }
-	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "", Answers: peer.Answers(),
+	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "",
 		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond,
 		OnSlow:   func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
 	l.target = wstarget.New(l)
@@ -82,7 +82,7 @@ func (l *link) adopt(a *attachment) {
 	if a.registered.Session != nil {
 		l.peer.Session().SetPeerBuffer(a.registered.Session.Buffer)
 	}
-	l.peer.SetMaxDepth(cmp.Or(a.registered.MaxDepth, peer.DefaultMaxDepth))
+	l.peer.SetMaxDepth(cmp.Or(a.registered.MaxDepth, wire.DefaultMaxDepth))
 	l.retryAfter.Store(0)
 	l.hubDrains.Store(false)
 }
@@ -114,13 +114,13 @@ func (l *link) expire(lost *attachment) {
 	}
 }
 
-// Send implements [wstarget.Sender].
-func (l *link) Send(ctx context.Context, typ string, payload []byte) error {
+// Control implements [wstarget.Sender].
+func (l *link) Control(frame []byte) error { return l.peer.Post(frame) }
+
+// Event implements [wstarget.Sender].
+func (l *link) Event(ctx context.Context, topic string, payload []byte) error {
 	b := session.NewBuffer()
-	b.B = transport.AppendFrame(b.B, typ, payload)
-	if strings.HasPrefix(typ, transport.PrefixControl) {
-		return l.peer.Session().Post(b)
-	}
+	b.B = wire.AppendEvent(b.B, topic, payload)
 	if limit := l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(len(b.B)) > limit {
 		b.Free()
 		return &call.Error{Code: call.CodeMessageTooLarge, Message: "the event is larger than the hub takes"}
@@ -140,23 +140,19 @@ func (l *link) tooDeep(topic string, err error) {
 }
 
 // control takes a control frame, on the reader.
-func (l *link) control(typ string, payload []byte) bool {
-	switch typ {
-	case peer.TypeDrain:
+func (l *link) control(m *wire.Message) bool {
+	switch m.Type {
+	case wire.Drain:
 		l.hubDrains.Store(true)
-		var ms int64
-		if err := jsonscan.Decode(payload, jsonscan.IntField("retryAfter", &ms)); err != nil {
-			return false
-		}
-		l.retryAfter.Store(min(max(ms, 0), time.Hour.Milliseconds()))
+		l.retryAfter.Store(min(max(m.RetryAfter, 0), time.Hour.Milliseconds()))
 		return true
-	case wstarget.TypeDenied:
-		l.spoke.log.Warn().RawJSON("denied", append([]byte(nil), payload...)).Msg("the hub refused")
-		if topic, ended := l.target.Ended(payload); ended {
+	case wire.Denied:
+		l.spoke.log.Warn().Bytes("action", m.Action).Bytes("topic", m.Topic).Bytes("code", m.Code).Bytes("reason", m.Text).Msg("the hub refused")
+		if topic, ended := l.target.Ended(m); ended {
 			l.spoke.events.ended(l, topic)
 		}
 	}
-	return l.target.Control(typ, payload)
+	return l.target.Control(m)
 }
 
 // serve answers a request, on a goroutine of its own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"net/http"
 	"net/url"
 	"slices"
@@ -132,7 +133,7 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	}
 	orDefault(&c.MaxInFlight, peer.DefaultMaxInFlight)
 	orDefault(&c.MaxMessageBytes, DefaultMaxMessageBytes)
-	orDefault(&c.MaxDepth, peer.DefaultMaxDepth)
+	orDefault(&c.MaxDepth, wire.DefaultMaxDepth)
 	orDefault(&c.LogBytes, int(max(4<<20, 2*c.MaxMessageBytes)))
 	orDefault(&c.StreamGrace, 5*time.Second)
 	orDefault(&c.HandshakeTimeout, 10*time.Second)
@@ -171,13 +172,13 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	reg := peer.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version, Labels: o.Labels}
+	reg := peer.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version, Labels: o.Labels}}
 	if err := reg.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	switch {
-	case o.MaxDepth > peer.MaxMaxDepth:
-		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, peer.MaxMaxDepth)
+	case o.MaxDepth > wire.MaxDepth:
+		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, wire.MaxDepth)
 	case o.BackoffMax > 0 && o.BackoffMin > o.BackoffMax:
 		return fmt.Errorf("%w: BackoffMin is %v and BackoffMax %v", ErrOptions, o.BackoffMin, o.BackoffMax)
 	case o.Dialer != nil && o.HTTPClient != nil:

@@ -2,6 +2,7 @@ package spoke
 
 import (
 	"context"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -35,7 +36,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		defer time.AfterFunc(s.opts.StreamGrace, func() { s.endStreams(l) }).Stop()
 	}
 	if l != nil {
-		_ = l.peer.Post(peer.TypeDrain, nil) // fails only when the session has ended
+		_ = l.peer.PostBare(wire.Drain) // fails only when the session has ended
 		err = l.peer.Idle(ctx)
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for

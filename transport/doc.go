@@ -1,8 +1,6 @@
-// Package transport carries frames: it knows the wire unit, the connections it
-// travels on and the codes with which they close, and nothing of hubs, topics
-// or calls.
+// Package transport carries messages: it knows the connections on which they
+// travel and the codes with which these close. It does not look into a message.
 //
-//   - Frame, AppendFrame, ParseFrame: the wire unit (protocol section 2).
 //   - Conn and Dialer: a connection and how a spoke gets one. Accept and
 //     WebSocketDialer make them of WebSockets, Pipe of memory; the contract is
 //     tested by transporttest.TestConn.

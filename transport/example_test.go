@@ -9,17 +9,6 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-func ExampleParseFrame() {
-	message := transport.AppendFrame(nil, "session.status:proj_123", []byte(`{"ready":true}`))
-	fmt.Printf("%s\n", message)
-
-	frame, err := transport.ParseFrame(message)
-	fmt.Printf("%s %s %v\n", frame.Type, frame.Payload, err)
-	// Output:
-	// {"type":"session.status:proj_123","payload":{"ready":true}}
-	// session.status:proj_123 {"ready":true} <nil>
-}
-
 func ExamplePipe() {
 	a, b := transport.Pipe(nil)
 	_ = a.Write([][]byte{[]byte(`{"type":"one"}`), []byte(`{"type":"two"}`)})

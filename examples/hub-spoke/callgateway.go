@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,12 +43,20 @@ func callGateway(ctx context.Context, f *callFlags, out io.Writer) error {
 	}
 	body = bytes.TrimSpace(body)
 	if res.StatusCode == http.StatusOK {
-		return printJSON(out, call.ParseEnvelope(body).Data)
+		var answer call.Envelope
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return unreached(ctx, err)
+		}
+		return printJSON(out, answer.Data)
 	}
 	if res.Header.Get("Content-Type") != "application/json" {
 		return &call.Error{Code: call.CodeUnavailable, Message: "what answers there is no hub: " + res.Status}
 	}
-	return call.ParseError(body)
+	failure := new(call.Error)
+	if err := json.Unmarshal(body, failure); err != nil {
+		return unreached(ctx, err)
+	}
+	return failure
 }
 
 // address is the gateway's route for the call.

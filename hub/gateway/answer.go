@@ -87,7 +87,10 @@ func answerError(w http.ResponseWriter, status int, e *call.Error) {
 	answer(w, status, errorText(e))
 }
 
-func errorText(e *call.Error) []byte { return append(call.AppendErrorMembers([]byte{'{'}, e), '}') }
+func errorText(e *call.Error) []byte {
+	text, _ := e.MarshalJSON() // never fails
+	return text
+}
 
 func invalid(message string) *call.Error {
 	return &call.Error{Code: call.CodeValidation, Message: message}

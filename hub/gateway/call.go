@@ -43,7 +43,8 @@ func (g *Handler) call(w http.ResponseWriter, r *http.Request, id *call.Identity
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, call.AppendEnvelope(make([]byte, 0, len(env.Data)+len(env.Meta)+32), env))
+	text, _ := env.MarshalJSON() // never fails
+	answer(w, http.StatusOK, text)
 }
 
 // timeoutOf reads the parameters of a call, of which there is one; 0 is the default.

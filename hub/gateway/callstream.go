@@ -104,7 +104,7 @@ func (s *values) value(env call.Envelope) bool {
 	if !s.ready() {
 		return false
 	}
-	text := call.AppendEnvelope(make([]byte, 0, len(env.Data)+len(env.Meta)+32), env)
+	text, _ := env.MarshalJSON() // never fails
 	if s.contentType == eventsType {
 		s.stream.event(nil, text)
 	} else {

@@ -33,7 +33,7 @@ func TestProtocolPageAgreesWithTheCode(t *testing.T) {
 		},
 		"control frames": {
 			found(page, `(__[a-z]+)`),
-			found(controlText(t), `"(__[a-z]+)"`),
+			found(readText(t, "internal/wire/type.go"), `"(__[a-z]+)"`),
 		},
 	} {
 		if len(c.page) == 0 || !slices.Equal(c.page, c.code) {
@@ -55,35 +55,11 @@ func TestProtocolPageHasAnExampleOfEveryFrame(t *testing.T) {
 		}
 		have = append(have, f.Type)
 	}
-	code := controlText(t) + readText(t, "call/event.go")
-	for _, typ := range found(code, `"((?:__|call\.)[a-z]+)"`) {
+	for _, typ := range found(readText(t, "internal/wire/type.go"), `"((?:__|call\.)[a-z]+)"`) {
 		if !slices.Contains(have, typ) {
 			t.Errorf("the page has no example of %s", typ)
 		}
 	}
-}
-
-// controlText returns the source of the files that name the control frames.
-func controlText(t *testing.T) string {
-	text := wstargetText(t)
-	for _, f := range []string{"internal/peer/dispatch.go", "internal/session/receipt.go", "internal/session/abandon.go"} {
-		text += readText(t, f)
-	}
-	return text
-}
-
-func wstargetText(t *testing.T) string {
-	files, err := filepath.Glob(filepath.Join(load(t).root, "pubsub", "wstarget", "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all strings.Builder
-	for _, f := range files {
-		if !strings.HasSuffix(f, "_test.go") {
-			all.WriteString(readText(t, filepath.Join("pubsub", "wstarget", filepath.Base(f))))
-		}
-	}
-	return all.String()
 }
 
 func readText(t *testing.T, name string) string {

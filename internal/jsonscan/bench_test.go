@@ -34,8 +34,21 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
-		b.Run("Object/"+name, func(b *testing.B) { benchObject(b, data, jsonscan.Open) })
-		b.Run("ObjectTrusted/"+name, func(b *testing.B) { benchObject(b, data, jsonscan.OpenValid) })
+		b.Run("Members/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				c := jsonscan.Read(data)
+				n := 0
+				c.Object()
+				for c.Member() {
+					n += len(c.Name())
+				}
+				if c.End() != nil || n == 0 {
+					b.Fatal(c.End())
+				}
+			}
+		})
 		b.Run("json.Valid/"+name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
@@ -44,20 +57,5 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-func benchObject(b *testing.B, data []byte, open func([]byte) jsonscan.Object) {
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		o := open(data)
-		n := 0
-		for o.Next() {
-			n += len(o.Name())
-		}
-		if o.Err() != nil || n == 0 {
-			b.Fatal(o.Err())
-		}
 	}
 }

@@ -13,10 +13,10 @@ var ErrTooDeep = errors.New("nested too deep")
 // value, or nested deeper than maxDepth levels, MaxDepth at most. The error reads well behind the
 // name of the value: "is not UTF-8 at byte 17".
 func Check(data []byte, maxDepth int) error {
-	if !UTF8(data) {
-		return fmt.Errorf("is not UTF-8 at byte %d", firstInvalid(data))
+	if i := firstInvalid(data); i >= 0 {
+		return fmt.Errorf("is not UTF-8 at byte %d", i)
 	}
-	end, fail := value(data, 0, min(max(maxDepth, 0), MaxDepth))
+	end, _, fail := value(data, skipSpace(data, 0), min(max(maxDepth, 0), MaxDepth))
 	if fail == fine {
 		if end = skipSpace(data, end); end == len(data) {
 			return nil
@@ -29,12 +29,28 @@ func Check(data []byte, maxDepth int) error {
 	return fmt.Errorf("is not JSON: %w", fail.at(end))
 }
 
-// CheckDepth is Check for data that is known to be one JSON value in UTF-8.
+// CheckDepth is Check for data that is known to be one JSON value in UTF-8. It looks only at data that
+// is long enough to be nested so deep.
 func CheckDepth(data []byte, maxDepth int) error {
-	if !Deeper(data, maxDepth) {
+	if len(data)/2 <= maxDepth { // each level has two brackets
 		return nil
 	}
-	return tooDeep(fmt.Sprintf("is nested %d levels deep; the limit is %d (maxDepth)", Depth(data), maxDepth))
+	return TooDeep(Depth(data), maxDepth)
+}
+
+// TooDeep returns the error of CheckDepth for a value that is nested depth levels deep, or nil.
+func TooDeep(depth, maxDepth int) error {
+	if depth <= maxDepth {
+		return nil
+	}
+	return tooDeep(fmt.Sprintf("is nested %d levels deep; the limit is %d (maxDepth)", depth, maxDepth))
+}
+
+// Depth returns how deep arrays and objects are nested in data: 0 for a scalar, 1 for [] and {}. It is
+// also 0 if data is not JSON.
+func Depth(data []byte) int {
+	_, depth, _ := value(data, skipSpace(data, 0), MaxDepth)
+	return depth
 }
 
 type tooDeep string
@@ -42,35 +58,17 @@ type tooDeep string
 func (e tooDeep) Error() string        { return string(e) }
 func (e tooDeep) Is(target error) bool { return target == ErrTooDeep }
 
-// firstInvalid is the index of the first byte that is not UTF-8, len(data) if there is none.
+// firstInvalid returns the index of the first byte that is not UTF-8, and -1 if there is none.
 func firstInvalid(data []byte) int {
-	i := 0
-	for i < len(data) {
+	if utf8.Valid(data) {
+		return -1
+	}
+	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && n == 1 {
-			break
+			return i
 		}
 		i += n
 	}
-	return i
-}
-
-// Depth is how deep arrays and objects are nested in data, which must be one JSON value: 0 for a
-// scalar, 1 for [] and {}.
-func Depth(data []byte) int {
-	deepest, depth := 0, 0
-	for i := 0; i < len(data); {
-		switch data[i] {
-		case '"':
-			i = skipString(data, i+1)
-			continue
-		case '{', '[':
-			depth++
-			deepest = max(deepest, depth)
-		case '}', ']':
-			depth--
-		}
-		i++
-	}
-	return deepest
+	return -1
 }

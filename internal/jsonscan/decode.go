@@ -1,8 +1,11 @@
 package jsonscan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 )
 
 // Field is one member that Decode knows.
@@ -13,32 +16,156 @@ type Field struct {
 	Set func(raw []byte) error
 }
 
-// Decode reads the object in data and hands each known member to its field.
+// Decode reads the object in data and passes each known member to its field.
 // Members that no field names are ignored. An error names the member: one that
 // a field knows but that is named twice, or one whose Set refused it; data
-// that is no JSON object is a *SyntaxError. Fields before the error have been set.
+// that is no JSON object is an error too. Fields before the error have been set.
 // It is meant for cold paths and for fewer than 64 fields; more is an error.
 func Decode(data []byte, fields ...Field) error {
 	if len(fields) > 64 {
 		return errors.New("more than 64 fields")
 	}
+	c := Read(data)
+	if !c.Object() {
+		if err := c.End(); err != nil && len(data) > 0 {
+			return err
+		}
+		return errNotObject
+	}
 	var seen uint64
-	o := Open(data)
-	for o.Next() {
-		name := o.Name()
-		for i := range fields {
-			if string(name) != fields[i].Name {
-				continue
-			}
-			if seen>>i&1 != 0 {
-				return fmt.Errorf("duplicate member %q", string(name))
-			}
-			seen |= 1 << i
-			if err := fields[i].Set(o.Value()); err != nil {
-				return fmt.Errorf("member %q: %w", string(name), err)
-			}
+	for c.Member() {
+		i := slices.IndexFunc(fields, func(f Field) bool { return string(c.Name()) == f.Name })
+		if i < 0 {
+			continue
+		}
+		if seen>>i&1 != 0 {
+			return fmt.Errorf("duplicate member %q", fields[i].Name)
+		}
+		seen |= 1 << i
+		raw := c.Value()
+		if raw == nil {
 			break
 		}
+		if err := fields[i].Set(raw); err != nil {
+			return fmt.Errorf("member %q: %w", fields[i].Name, err)
+		}
 	}
-	return o.Err()
+	return c.End()
+}
+
+var errNotObject = errors.New("not a JSON object")
+
+// StringField sets *p to a string. As with all of these fields, null counts as
+// absent: *p stays as it is.
+func StringField(name string, p *string) Field {
+	return Field{name, func(raw []byte) error { return set(p, raw, String, "a string") }}
+}
+
+// IntField sets *p to an integer (see Int).
+func IntField(name string, p *int64) Field {
+	return Field{name, func(raw []byte) error {
+		return set(p, raw, Int, "an integer of 64 bits, without fraction and exponent")
+	}}
+}
+
+// BoolField sets *p to true or false.
+func BoolField(name string, p *bool) Field {
+	return Field{name, func(raw []byte) error { return set(p, raw, Bool, "true or false") }}
+}
+
+// RawField sets *p to a copy of the raw JSON.
+func RawField(name string, p *[]byte) Field {
+	return Field{name, func(raw []byte) error {
+		return set(p, raw, func(raw []byte) ([]byte, bool) { return bytes.Clone(raw), true }, "")
+	}}
+}
+
+// ObjectField sets *p to a copy of the raw JSON, which must be an object.
+func ObjectField(name string, p *[]byte) Field {
+	return Field{name, func(raw []byte) error {
+		return set(p, raw, func(raw []byte) ([]byte, bool) { return bytes.Clone(raw), Kind(raw) == '{' }, "an object")
+	}}
+}
+
+// StringsField sets *p to an array of strings; an empty array gives an empty
+// slice that is not nil.
+func StringsField(name string, p *[]string) Field {
+	return Field{name, func(raw []byte) error { return set(p, raw, Strings, "an array of strings") }}
+}
+
+// MapField sets *p to an object whose values are strings; one name twice is an
+// error.
+func MapField(name string, p *map[string]string) Field {
+	return Field{name, func(raw []byte) error {
+		if IsNull(raw) {
+			return nil
+		}
+		c := Read(raw)
+		if !c.Object() {
+			return errors.New("is not an object of strings")
+		}
+		m := make(map[string]string)
+		for c.Member() {
+			key := string(c.Name())
+			value, ok := c.Text()
+			if !ok {
+				return fmt.Errorf("%q is not a string", key)
+			}
+			if _, twice := m[key]; twice {
+				return fmt.Errorf("duplicate key %q", key)
+			}
+			m[key] = string(value)
+		}
+		if err := c.End(); err != nil {
+			return err
+		}
+		*p = m
+		return nil
+	}}
+}
+
+func set[T any](p *T, raw []byte, read func([]byte) (T, bool), want string) error {
+	if IsNull(raw) {
+		return nil
+	}
+	v, ok := read(raw)
+	if !ok {
+		return errors.New("is not " + want)
+	}
+	*p = v
+	return nil
+}
+
+// Strings reads a JSON array of strings; ok is false if raw is anything else.
+func Strings(raw []byte) (list []string, ok bool) {
+	c := Read(raw)
+	if !c.Array() {
+		return nil, false
+	}
+	list = []string{}
+	for c.Element() {
+		s, ok := c.Text()
+		if !ok {
+			return nil, false
+		}
+		list = append(list, string(s))
+	}
+	return list, c.End() == nil
+}
+
+// Members yields the members of the object in data, which is known to be valid: the name and the value as written.
+// Both are valid until the next step. It yields nothing if data is no object.
+func Members(data []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		c := Read(data)
+		if !c.Object() {
+			return
+		}
+		for c.Member() {
+			name := c.Name()
+			if value := c.Value(); value != nil && !yield(name, value) {
+				return
+			}
+		}
+	}
 }

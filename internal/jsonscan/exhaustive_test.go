@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
@@ -79,7 +81,6 @@ func TestEveryByteAtEveryPlace(t *testing.T) {
 					validSame(t, text)
 					if at < 20 {
 						stringSame(t, text)
-						skimSame(t, text)
 					}
 				}
 			}
@@ -100,30 +101,12 @@ func TestEverySpecialByteInALongString(t *testing.T) {
 				text := `"` + strings.Repeat("x", at) + c + strings.Repeat("y", behind) + `"`
 				validSame(t, []byte(text))
 				validSame(t, []byte(`{"a":[`+text+`]}`))
-				end, err := jsonscan.Value([]byte(text), 0)
-				switch {
-				case b == '"' && (err != nil || end != at+2),
-					(b < 0x20 || b == '\\' && behind > 0) && (err == nil || end != at+1):
-					t.Fatalf("%q: end %d, %v", text, end, err)
-				}
-			}
-		}
-	}
-}
-
-// Brackets count outside of strings alone, whatever else is in the strings and wherever they begin and end.
-func TestEveryByteBesideABracket(t *testing.T) {
-	for b := 0x20; b < 256; b++ {
-		if b == '"' || b == '\\' {
-			continue
-		}
-		c := string([]byte{byte(b)})
-		for at := range 17 {
-			text := `[["` + strings.Repeat("x", at) + c + `"],["]` + c + `[[[","` + c + `]","",[[{"` + c + `":"}` + c + `"}]]]]`
-			skimSame(t, []byte(text))
-			for limit, over := range []bool{true, true, true, true, true, false, false} {
-				if jsonscan.Deeper([]byte(text), limit) != over {
-					t.Fatalf("Deeper(%q, %d) is %v", text, limit, !over)
+				c := jsonscan.Read([]byte(text))
+				c.Skip()
+				err := c.End()
+				var syntax *jsonscan.SyntaxError
+				if errors.As(err, &syntax) && (b < 0x20 || b == '\\' && behind > 0) && syntax.Offset != at+1 || b == '"' && c.Offset() != at+2 {
+					t.Fatalf("%q: end %d, %v", text, c.Offset(), err)
 				}
 			}
 		}
@@ -132,7 +115,7 @@ func TestEveryByteBesideABracket(t *testing.T) {
 
 // White space behind a value is no part of it.
 func TestSpaceAroundMembers(t *testing.T) {
-	for _, value := range append(skims, "1", "true", "null", `"a"`, "-0.5e+7", "[]", "{}") {
+	for _, value := range append(nested, "1", "true", "null", `"a"`, "-0.5e+7", "[]", "{}") {
 		for _, space := range strings.Split(" |\t|\n|\r|\r\n \t", "|") {
 			objectSame(t, []byte(`{"a"`+space+`:`+space+value+space+`,`+space+`"b":`+value+space+`}`+space))
 			arraySame(t, []byte(`[`+space+value+space+`,`+value+space+`]`+space))
@@ -156,21 +139,25 @@ func TestAppendStringEscapesWhatJSONDemands(t *testing.T) {
 
 // A text that ends too early is an error at its end, and nothing reads behind it.
 func TestEveryPrefix(t *testing.T) {
-	for _, s := range append(append([]string{`"aé\n\u00e9"`, `[true,false,null,-1.5e+7]`, `{"a":{"b":[1,2]},"c":[]}`}, skims...), seeds...) {
+	for _, s := range append([]string{`"aé\n\u00e9"`, `[true,false,null,-1.5e+7]`, `{"a":{"b":[1,2]},"c":[]}`}, seeds...) {
 		for end := range len(s) + 1 {
 			data := []byte(s)[:end:end]
-			_, _ = list(jsonscan.OpenValid(data))
-			_, _ = list(jsonscan.Open(data))
-			a := jsonscan.OpenArray(data)
-			for a.Next() {
-			}
+			_, _ = members(data)
+			_, _ = elements(data)
 			_, _ = jsonscan.String(data)
 			_, _ = jsonscan.Int(data)
+			_, _ = jsonscan.Strings(data)
+			_ = jsonscan.Depth(data)
+			_ = jsonscan.Decode(data, jsonscan.StringField("a", new(string)), jsonscan.MapField("b", new(map[string]string)))
 			validSame(t, data)
+			if valid := jsonscan.Check(data, jsonscan.MaxDepth) == nil; valid != (json.Valid(data) && utf8.Valid(data)) {
+				t.Fatalf("Check(%q): %v", data, jsonscan.Check(data, jsonscan.MaxDepth))
+			}
 			if !json.Valid([]byte(s)) || json.Valid(data) || strings.TrimSpace(s) != s {
 				continue
 			}
-			_, err := jsonscan.Value(data, 0)
+			c := jsonscan.Read(data)
+			err := c.End()
 			if strings.HasSuffix(err.Error(), fmt.Sprintf(" at byte %d", end)) || strings.Contains(err.Error(), "literal") ||
 				strings.Contains(err.Error(), "escape") {
 				continue // the last two are at the beginning of what is cut
@@ -209,82 +196,91 @@ func TestSyntaxErrors(t *testing.T) {
 		`{"a":1]`:       "no comma or closing bracket at byte 6",
 		`{"a":1 "b":2}`: "no comma or closing bracket at byte 7",
 	} {
-		end, err := jsonscan.Value([]byte(in), 0)
+		c := jsonscan.Read([]byte(in))
+		err := c.End()
 		var syntax *jsonscan.SyntaxError
-		if !errors.As(err, &syntax) || err.Error() != want || syntax.Offset != end {
-			t.Errorf("%q: %v, end %d; want %s", in, err, end, want)
+		if !errors.As(err, &syntax) || err.Error() != want {
+			t.Errorf("%q: %v; want %s", in, err, want)
+		}
+		_, entered := enterAll([]byte(in))
+		if entered == nil || entered.Error() != want {
+			t.Errorf("%q entered: %v; want %s", in, entered, want)
 		}
 	}
 	for in, want := range map[string]string{
-		"":        "not a JSON object at byte 0",
-		" []":     "not a JSON object at byte 1",
 		"{} x":    "data after the JSON value at byte 3",
 		`{"a":1`:  "unexpected end of JSON at byte 6",
 		`{"a":1;`: "no comma or closing bracket at byte 6",
 		`{"a":x}`: "no JSON value at byte 5",
 		`{"a":1,`: "unexpected end of JSON at byte 7",
+		"[] x":    "data after the JSON value at byte 3",
+		"[1":      "unexpected end of JSON at byte 2",
+		"[1;":     "no comma or closing bracket at byte 2",
+		"[x]":     "no JSON value at byte 1",
+		"[1,":     "unexpected end of JSON at byte 3",
 	} {
-		o := jsonscan.Open([]byte(in))
-		for o.Next() {
-		}
-		if o.Next() || o.Err() == nil || o.Err().Error() != want || o.Name() != nil || o.Value() != nil {
-			t.Errorf("%q: %v, want %s", in, o.Err(), want)
-		}
-		trusted := jsonscan.OpenValid([]byte(in))
-		for trusted.Next() {
-		}
-		if trusted.Next() || trusted.Name() != nil || trusted.Value() != nil {
-			t.Errorf("%q: OpenValid continues behind its end", in)
-		}
-	}
-	for in, want := range map[string]string{
-		"":     "not a JSON array at byte 0",
-		" {}":  "not a JSON array at byte 1",
-		"[] x": "data after the JSON value at byte 3",
-		"[1":   "unexpected end of JSON at byte 2",
-		"[1;":  "no comma or closing bracket at byte 2",
-		"[x]":  "no JSON value at byte 1",
-		"[1,":  "unexpected end of JSON at byte 3",
-	} {
-		a := jsonscan.OpenArray([]byte(in))
-		for a.Next() {
-		}
-		if a.Next() || a.Err() == nil || a.Err().Error() != want || a.Value() != nil {
-			t.Errorf("%q: %v, want %s", in, a.Err(), want)
+		_, object := members([]byte(in))
+		_, array := elements([]byte(in))
+		if in[0] == '{' && object.Error() != want || in[0] == '[' && array.Error() != want {
+			t.Errorf("%q: %v, %v; want %s", in, object, array, want)
 		}
 	}
 }
 
-// Behind its end a cursor has nothing, and it stays there.
-func TestCursorsStayAtTheirEnd(t *testing.T) {
-	for _, in := range []string{"[]", "[1]", "[1,2]", "[x]", "[] x", "[1,", "{}"} {
-		a := jsonscan.OpenArray([]byte(in))
-		for a.Next() {
-			if a.Value() == nil {
-				t.Errorf("%q: an element without a value", in)
-			}
-		}
-		err := a.Err()
-		if a.Value() != nil || a.Next() || a.Value() != nil || !errors.Is(a.Err(), err) {
-			t.Errorf("%q: the array continues behind its end: %v, %v", in, err, a.Err())
+// A cursor that is left inside of what it has entered reports that the data is not whole.
+func TestCursorLeftInside(t *testing.T) {
+	c := jsonscan.Read([]byte(`{"a":[1,2],"b":3}`))
+	if !c.Object() || !c.Member() || c.Object() || !c.Array() || !c.Element() {
+		t.Fatal("did not enter")
+	}
+	if err := c.End(); err == nil {
+		t.Error("no error")
+	}
+}
+
+// A value that was not read, or was asked for as another kind, is skipped.
+func TestCursorSkips(t *testing.T) {
+	c := jsonscan.Read([]byte(` {"a":[1,{"x":[]}],"b":"te\u0078t","\u0063":{}, "d":7}`))
+	var seen []string
+	if !c.Object() {
+		t.Fatal("no object")
+	}
+	for c.Member() {
+		seen = append(seen, string(c.Name()))
+		switch text, ok := c.Text(); {
+		case ok:
+			seen = append(seen, string(text))
+		case c.Kind() == '0':
+			seen = append(seen, string(c.Value()))
 		}
 	}
-	for _, in := range []string{"{}", `{"a":1}`, `{"a":1,"b":2}`, `{"a":x}`, `{} x`, `{"a":1,`, "[]"} {
-		for _, o := range []jsonscan.Object{jsonscan.Open([]byte(in)), jsonscan.OpenValid([]byte(in))} {
-			for o.Next() {
-				if o.Name() == nil || o.Value() == nil {
-					t.Errorf("%q: a member without a name or value", in)
+	if err := c.End(); err != nil || !slices.Equal(seen, []string{"a", "b", "text", "c", "d", "7"}) {
+		t.Error(seen, err)
+	}
+}
+
+// The limit of levels holds for what is entered and what is read whole together.
+func TestCursorDepth(t *testing.T) {
+	for _, depth := range []int{63, 64, 65, 9999, 10000, 10001} {
+		data := []byte(strings.Repeat("[", depth) + strings.Repeat("]", depth))
+		for _, entered := range []int{0, 1, 2, 64, depth} {
+			c := jsonscan.Read(data)
+			open := 0
+			for ; open < entered && c.Array(); open++ {
+				c.Element()
+			}
+			for range open {
+				for c.Element() {
 				}
 			}
-			err := o.Err()
-			if o.Value() != nil || o.Next() || o.Value() != nil || o.Name() != nil || !errors.Is(o.Err(), err) {
-				t.Errorf("%q: the object continues behind its end: %v, %v", in, err, o.Err())
+			if got, want := c.End() == nil, json.Valid(data); got != want {
+				t.Errorf("depth %d, %d entered: %v, want %v", depth, entered, got, want)
 			}
 		}
 	}
 }
 
-func TestWithin(t *testing.T) {
+func TestDepthLimit(t *testing.T) {
 	for depth := range 70 {
 		for _, pair := range []string{"[]", "{}"} {
 			opening := map[string]string{"[]": "[", "{}": `{"a":`}[pair]
@@ -292,11 +288,17 @@ func TestWithin(t *testing.T) {
 			if depth > 0 {
 				in = []byte(strings.Repeat(opening, depth-1) + pair + strings.Repeat(pair[1:], depth-1))
 			}
-			if end, err := jsonscan.Within(in, 0, depth); err != nil || end != len(in) {
-				t.Errorf("depth %d within %d: %v", depth, depth, err)
+			if got := jsonscan.Depth(in); got != depth {
+				t.Errorf("the depth of %s is %d, want %d", in, got, depth)
 			}
-			if _, err := jsonscan.Within(in, 0, depth-1); (err == nil) != (depth == 0) {
-				t.Errorf("depth %d within %d: %v", depth, depth-1, err)
+			for limit := range depth + 2 {
+				over := depth > limit
+				if err := jsonscan.Check(in, limit); errors.Is(err, jsonscan.ErrTooDeep) != over || (err != nil) != over {
+					t.Errorf("depth %d, Check with the limit %d: %v", depth, limit, err)
+				}
+				if err := jsonscan.CheckDepth(in, limit); errors.Is(err, jsonscan.ErrTooDeep) != over || (err != nil) != over {
+					t.Errorf("depth %d, CheckDepth with the limit %d: %v", depth, limit, err)
+				}
 			}
 		}
 	}

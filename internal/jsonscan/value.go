@@ -39,8 +39,6 @@ const (
 	failComma
 	failDepth
 	failTrail
-	failObject
-	failArray
 )
 
 var messages = [...]string{
@@ -55,84 +53,70 @@ var messages = [...]string{
 	failComma:   "no comma or closing bracket",
 	failDepth:   "nested too deep",
 	failTrail:   "data after the JSON value",
-	failObject:  "not a JSON object",
-	failArray:   "not a JSON array",
 }
 
 func (f failure) at(i int) error { return &SyntaxError{Offset: i, msg: messages[f]} }
 
-// Value skips white space from i on, validates the one JSON value that begins
-// there and returns the index after it. What follows the value is not looked
-// at. The error is a *SyntaxError.
-func Value(data []byte, i int) (end int, err error) {
-	end, fail := value(data, i, MaxDepth)
-	if fail != fine {
-		return end, fail.at(end)
-	}
-	return end, nil
-}
-
-// Valid reports whether data is exactly one JSON value with nothing but white
-// space around it.
+// Valid reports whether data is exactly one JSON value with nothing but white space around it.
 func Valid(data []byte) bool {
-	end, fail := value(data, 0, MaxDepth)
+	end, _, fail := value(data, skipSpace(data, 0), MaxDepth)
 	return fail == fine && skipSpace(data, end) == len(data)
 }
 
-// value is Value with the nesting that is still allowed. On failure it returns
-// the index of the offence.
-func value(data []byte, i, limit int) (int, failure) {
-	i = skipSpace(data, i)
+// value validates the value at i, with arrays and objects nested at most limit levels deep, and
+// returns the index behind it and how deep it is nested. On failure it returns the index of the
+// offence.
+func value(data []byte, i, limit int) (end, depth int, fail failure) {
 	if i >= len(data) {
-		return len(data), failEnd
+		return len(data), 0, failEnd
 	}
 	if c := data[i]; c != '{' && c != '[' {
-		return scalar(data, i)
+		end, fail = scalar(data, i)
+		return end, 0, fail
 	}
 	var word [1]uint64
-	end, fail := composite(data, i, word[:], min(limit, shallow))
+	end, depth, fail = composite(data, i, word[:], min(limit, shallow))
 	if fail == failDepth && limit > shallow {
 		// Rare and bounded: begin again with a stack that holds every depth.
 		return deepComposite(data, i, limit)
 	}
-	return end, fail
+	return end, depth, fail
 }
 
-// deepComposite has the big stack in a frame of its own, so that value does not
-// clear it each time.
+// deepComposite has the big stack in a frame of its own, so that value does not clear it each time.
 //
 //go:noinline
-func deepComposite(data []byte, i, limit int) (int, failure) {
+func deepComposite(data []byte, i, limit int) (int, int, failure) {
 	var words [(MaxDepth + 63) / 64]uint64
 	return composite(data, i, words[:], limit)
 }
 
-// composite validates the array or object at i. The stack has one bit per open
-// bracket, set for an object.
-func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
-	var fail failure
+// composite validates the array or object at i. The stack has one bit per open bracket, set for an
+// object.
+func composite(data []byte, i int, stack []uint64, limit int) (end, deepest int, fail failure) {
 	depth := 0
 	inObject := false
 	for {
 		// A value is due at i, white space skipped.
 		if i >= len(data) {
-			return len(data), failEnd
+			return len(data), 0, failEnd
 		}
 		switch c := data[i]; c {
 		case '{', '[':
 			if depth == limit {
-				return i, failDepth
+				return i, 0, failDepth
 			}
 			inObject = c == '{'
 			push(stack, depth, inObject)
 			depth++
+			deepest = max(deepest, depth)
 			i = skipSpace(data, i+1)
 			if i < len(data) && data[i] == c+2 { // '{'+2 is '}', '['+2 is ']'
 				break // empty: closed below like any other
 			}
 			if inObject {
 				if i, fail = memberName(data, i); fail != fine {
-					return i, fail
+					return i, 0, fail
 				}
 			}
 			continue
@@ -142,7 +126,7 @@ func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
 			i, fail = scalar(data, i)
 		}
 		if fail != fine {
-			return i, fail
+			return i, 0, fail
 		}
 		i = skipSpace(data, i)
 		// A value has ended before i, or an empty bracket is about to be closed.
@@ -151,20 +135,19 @@ func composite(data []byte, i int, stack []uint64, limit int) (int, failure) {
 		} else {
 			i, depth, inObject, fail = closeBrackets(data, i, stack, depth, inObject)
 			if fail != fine || depth == 0 {
-				return i, fail
+				return i, deepest, fail
 			}
 		}
 		if inObject {
 			if i, fail = memberName(data, i); fail != fine {
-				return i, fail
+				return i, 0, fail
 			}
 		}
 	}
 }
 
-// closeBrackets eats the closing brackets at i and the comma after them. It
-// returns with depth 0 after the last bracket (i directly behind it), else with
-// i where the next element or member begins.
+// closeBrackets reads the closing brackets at i and the comma after them. It returns with depth 0
+// after the last bracket (i directly behind it), else with i where the next element or member begins.
 func closeBrackets(data []byte, i int, stack []uint64, depth int, inObject bool) (int, int, bool, failure) {
 	for {
 		if i >= len(data) {
@@ -232,14 +215,4 @@ func skipSpace(data []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-// Within is Value with a lower bound on the nesting: arrays and objects may be
-// depth levels deep, MaxDepth at most. With depth 0 only scalars pass.
-func Within(data []byte, i, depth int) (end int, err error) {
-	end, fail := value(data, i, min(max(depth, 0), MaxDepth))
-	if fail != fine {
-		return end, fail.at(end)
-	}
-	return end, nil
 }

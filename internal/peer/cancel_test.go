@@ -11,6 +11,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -54,7 +55,7 @@ func stalled(t *testing.T, o session.Options) *side {
 	x, y := transport.Pipe(&transport.PipeOptions{BufferBytes: 1})
 	t.Cleanup(y.Abort)
 	s := newSide(t, x, Config{}, o)
-	if err := s.Post("__full", nil); err != nil {
+	if err := s.PostBare(wire.Pong); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()

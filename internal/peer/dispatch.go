@@ -3,62 +3,54 @@ package peer
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
-	"github.com/alkdev/hubspoke/transport"
-)
-
-// Control frame types that both ends know (protocol section 7).
-const (
-	TypePing = "__ping"
-	TypePong = "__pong"
-	// TypeDrain says that the side that sends it will close.
-	TypeDrain = "__drain"
 )
 
 // dispatch runs on the reader.
-func (p *Peer) dispatch(f transport.Frame) {
-	switch f.Type {
-	case call.EventRequested:
-		p.requested(f)
-	case call.EventResponded, call.EventCompleted, call.EventError, call.EventAborted, call.EventCredit:
-		a, err := parseAnswer(f.Type, f.Payload)
-		if err == nil && p.measured(f) {
-			err = p.tooDeep(f.Type, a)
+func (p *Peer) dispatch(m *wire.Message) {
+	switch m.Type {
+	case wire.Requested:
+		p.requested(m)
+	case wire.Responded, wire.Completed, wire.Failed, wire.Aborted, wire.Credited:
+		if m.Err == nil {
+			m.Err = p.tooDeep(m)
 		}
-		if err != nil {
-			p.malformed(f.Type, a, err)
+		if m.Err != nil {
+			p.malformed(m)
 			return
 		}
-		p.answered(f.Type, a)
-	case TypePing:
-		_ = p.Post(TypePong, nil) // fails only when the session has ended
-	case TypePong, session.TypeSkip:
+		p.answered(m)
+	case wire.Ping:
+		_ = p.PostBare(wire.Pong) // fails only when the session has ended
+	case wire.Pong, wire.Skip:
+	case wire.Event:
+		p.event(m)
+	case wire.Unknown:
+		p.cfg.Counters.Unknown.Add(1)
 	default:
-		p.other(f)
+		switch {
+		case m.Err != nil:
+			p.cfg.Counters.Malformed.Add(1)
+		case p.cfg.Control == nil || !p.cfg.Control(m):
+			p.cfg.Counters.Unknown.Add(1)
+		}
 	}
 }
 
-func (p *Peer) other(f transport.Frame) {
-	switch {
-	case strings.HasPrefix(f.Type, transport.PrefixControl):
-		if p.cfg.Control == nil || !p.cfg.Control(f.Type, f.Payload) {
-			p.cfg.Counters.Unknown.Add(1)
-		}
-	case strings.HasPrefix(f.Type, transport.PrefixCall):
-		p.cfg.Counters.Unknown.Add(1)
-	case p.measured(f) && jsonscan.Deeper(f.Payload, p.cfg.MaxDepth):
+func (p *Peer) event(m *wire.Message) {
+	if err := jsonscan.TooDeep(m.Depth, p.cfg.MaxDepth); err != nil {
 		p.cfg.Counters.Malformed.Add(1)
 		if p.cfg.TooDeep != nil {
-			p.cfg.TooDeep(f.Type, jsonscan.CheckDepth(f.Payload, p.cfg.MaxDepth))
+			p.cfg.TooDeep(string(m.Topic), err)
 		}
-	case p.cfg.Event != nil:
-		p.cfg.Event(f.Type, f.Payload)
+	} else if p.cfg.Event != nil {
+		p.cfg.Event(string(m.Topic), m.Payload)
 	}
 }
 
@@ -78,72 +70,72 @@ func (u *unusable) of(operation string) *call.Error {
 
 // malformed takes an answer that cannot be used: it ends its call, or is only counted. One that names several
 // requests ends them all, since the right answers to the others may not come either.
-func (p *Peer) malformed(typ string, a answer, err error) {
+func (p *Peer) malformed(m *wire.Message) {
 	p.cfg.Counters.Malformed.Add(1)
-	if len(a.id) == 0 || typ != call.EventResponded && typ != call.EventCompleted && typ != call.EventError {
+	if len(m.ID) == 0 || !m.Type.Answers() {
 		return
 	}
-	e := &unusable{what: typ, sent: true, cause: err}
-	if typ == call.EventError {
-		sentError := call.ParseError(a.payload)
-		e.what, e.sent = typ+" "+string(sentError.Code), sentError.Sent
+	e := &unusable{what: m.Type.String(), sent: true, cause: m.Err}
+	if m.Type == wire.Failed {
+		e.what, e.sent = e.what+" "+m.Failure.Code, m.Failure.Sent
 	}
-	for _, id := range append(a.others, a.id) {
+	for _, id := range append(m.OtherIDs, m.ID) {
 		switch out := p.pending.Fail(id, e); {
-		case out != pending.Unknown && typ == call.EventResponded: // a stream would continue
-			p.postAbort(string(id), err.Error())
-		case out == pending.Unknown && len(a.others) == 0:
+		case out != pending.Unknown && m.Type == wire.Responded: // a stream would continue
+			p.postAbort(string(id), m.Err.Error())
+		case out == pending.Unknown && len(m.OtherIDs) == 0:
 			p.cfg.Counters.Late.Add(1)
 		}
 	}
 }
 
-func (p *Peer) answered(typ string, a answer) {
+func (p *Peer) answered(m *wire.Message) {
 	var out pending.Outcome
-	switch typ {
-	case call.EventResponded:
-		out = p.pending.Respond(a.id, a.output)
-	case call.EventCompleted:
-		out = p.pending.Complete(a.id)
-	case call.EventError:
-		out = p.pending.Fail(a.id, call.ParseError(a.payload))
-	case call.EventCredit:
-		p.credited(a)
+	switch m.Type {
+	case wire.Responded:
+		p.depth = m.Depth
+		out = p.pending.Respond(m.ID, m.Output)
+	case wire.Completed:
+		out = p.pending.Complete(m.ID)
+	case wire.Failed:
+		out = p.pending.Fail(m.ID, errorOf(&m.Failure))
+	case wire.Credited:
+		p.credited(m)
 		return
-	case call.EventAborted:
-		if p.aborted(a) {
+	case wire.Aborted:
+		if p.aborted(m) {
 			return
 		}
 		// A peer of the older kind answers an abort with an abort.
-		out = p.pending.Fail(a.id, &call.Error{Code: call.CodeAborted, Message: a.reason, Sent: true})
+		out = p.pending.Fail(m.ID, &call.Error{Code: call.CodeAborted, Message: string(m.Reason), Sent: true})
 	}
 	switch out {
 	case pending.Unknown:
 		p.cfg.Counters.Late.Add(1)
 	case pending.Surplus:
 		p.cfg.Counters.Late.Add(1)
-		p.postAbort(string(a.id), "the call has its answer")
+		p.postAbort(string(m.ID), "the call has its answer")
 	case pending.Overrun:
 		p.cfg.Counters.SlowStreams.Add(1)
-		p.postAbort(string(a.id), "more responses than the reader takes")
+		p.postAbort(string(m.ID), "more responses than the reader takes")
 	case pending.Delivered:
 	}
 }
 
 // aborted cancels a request that is served here, and drops the frames that still answer it: no caller waits for them, and they must not hold
 // up what is behind them (protocol section 8). It returns false if there is neither.
-func (p *Peer) aborted(a answer) bool {
+func (p *Peer) aborted(m *wire.Message) bool {
 	p.mu.Lock()
-	in := p.inbound[string(a.id)]
+	in := p.inbound[string(m.ID)]
 	p.mu.Unlock()
 	if in == nil {
-		return p.abandon(string(a.id), false)
+		return p.abandon(string(m.ID), false)
 	}
 	msg, cause := "the caller canceled", errCanceled
-	if a.reason != "" {
-		msg += ": " + a.reason
+	if len(m.Reason) > 0 {
+		msg += ": " + string(m.Reason)
 	}
-	if a.reason == reasonDraining {
+	if string(m.Reason) == reasonDraining {
 		cause = errors.Join(errCanceled, ErrDraining)
 	}
 	in.left.Store(true)
@@ -152,50 +144,50 @@ func (p *Peer) aborted(a answer) bool {
 	return true
 }
 
-func (p *Peer) credited(a answer) {
+func (p *Peer) credited(m *wire.Message) {
 	p.mu.Lock()
-	in := p.inbound[string(a.id)]
+	in := p.inbound[string(m.ID)]
 	p.mu.Unlock()
 	if in == nil {
 		p.cfg.Counters.Late.Add(1)
 		return
 	}
-	in.addCredit(a.credit)
+	in.addCredit(m.Credit)
 }
 
 // requested puts a request into the table and starts its handler. It runs on the
 // reader, so that an abort that follows finds the request.
-func (p *Peer) requested(f transport.Frame) {
-	now := time.Now()
-	in := &Inbound{peer: p}
-	if p.memo == nil {
-		p.memo = &identityMemo{}
-	}
-	w := wireRequest{req: &in.Request, memo: p.memo}
-	err := w.parse(f.Payload, now)
-	if err == nil && p.measured(f) {
-		if e := CheckRequest(w.req, p.cfg.MaxDepth); e != nil {
-			err = errors.New(e.Message)
-		}
-	}
-	if errors.Is(err, errNoID) {
+func (p *Peer) requested(m *wire.Message) {
+	if errors.Is(m.Err, wire.ErrNoID) {
 		p.cfg.Counters.Malformed.Add(1)
 		return
 	}
-	if err == nil && !w.told && p.cfg.Streams != nil {
-		w.req.Stream = p.cfg.Streams(w.req.Operation)
+	now := time.Now()
+	in := &Inbound{peer: p}
+	req := &in.Request
+	if p.cache == nil {
+		p.cache = &decodeCache{}
 	}
-	if w.req.OriginID == "" {
-		w.req.OriginID = w.req.ID
+	err := p.cache.request(m, req, now)
+	if err == nil && m.Depth > p.cfg.MaxDepth {
+		if e := CheckRequest(req, p.cfg.MaxDepth); e != nil {
+			err = errors.New(e.Message)
+		}
+	}
+	if err == nil && !m.HasStream && p.cfg.Streams != nil {
+		req.Stream = p.cfg.Streams(req.Operation)
+	}
+	if req.OriginID == "" {
+		req.OriginID = req.ID
 	}
 	p.findParent(in)
-	in.metered, in.credit = w.req.Stream && w.metered, w.credit
+	in.metered, in.credit = req.Stream && m.Credit >= 0, max(m.Credit, 0)
 	admitted, refused := p.admit(in, now, err)
 	switch {
 	case refused != nil:
-		p.postError(w.req, refused)
+		p.postError(req, refused)
 	case !admitted:
-	case p.cfg.Relay == nil || in.Request.Stream || !p.cfg.Relay(in):
+	case p.cfg.Relay == nil || req.Stream || !p.cfg.Relay(in):
 		go in.run()
 	}
 }
@@ -254,6 +246,6 @@ func (p *Peer) postError(req *call.Request, e *call.Error) {
 
 func (p *Peer) postAbort(id, reason string) {
 	b := session.NewBuffer()
-	b.B = appendAborted(b.B, id, reason)
+	b.B = wire.AppendAborted(b.B, id, reason)
 	_ = p.sess.Post(b) // fails only when the session has ended
 }

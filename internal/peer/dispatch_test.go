@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -17,16 +17,16 @@ func TestEventsAndControl(t *testing.T) {
 			Event: func(topic string, payload []byte) {
 				got = append(got, fmt.Sprint("event ", topic, " ", string(payload)))
 			},
-			Control: func(typ string, payload []byte) bool {
-				got = append(got, fmt.Sprint("control ", typ))
-				return typ == "__known"
+			Control: func(m *wire.Message) bool {
+				got = append(got, fmt.Sprint("control ", m.Type))
+				return m.Type == wire.Subscribe
 			},
 		}
 		s, w := wired(t, cfg)
-		w.send(`a.topic {"x":1}`, `__known null`, `__other null`, `hub.topic null`, `__ping null`)
-		w.want(TypePong, "")
-		want := []string{`event a.topic {"x":1}`, "control __known", "control __other", "event hub.topic "}
-		if fmt.Sprint(got) != fmt.Sprint(want) || s.cfg.Counters.Unknown.Load() != 1 || s.cfg.Counters.Frames.Load() != 5 {
+		w.send(`a.topic {"x":1}`, `__subscribe {"topic":"a"}`, `__gap {"topic":"a"}`, `__gap {}`, `__other null`, `hub.topic null`, `__ping null`)
+		w.want("__pong", "")
+		want := []string{`event a.topic {"x":1}`, "control __subscribe", "control __gap", "event hub.topic "}
+		if fmt.Sprint(got) != fmt.Sprint(want) || s.cfg.Counters.Unknown.Load() != 2 || s.cfg.Counters.Malformed.Load() != 1 || s.cfg.Counters.Frames.Load() != 7 {
 			t.Errorf("%q, %d unknown", got, s.cfg.Counters.Unknown.Load())
 		}
 	})
@@ -56,7 +56,7 @@ func TestRequestIDs(t *testing.T) {
 			{`"` + long + `"`, long}, {`"\u0041\n\"\u00e9"`, "A\n\"é"}, {`" "`, " "}, {`"\ud83d\ude00"`, "😀"},
 		} {
 			w.send(`call.requested {"operationId":"x.y","requestId":` + c.sent + `}`)
-			if got := id(t, w.want(call.EventResponded, "")); got != c.want {
+			if got := id(t, w.want("call.responded", "")); got != c.want {
 				t.Errorf("%q answered as %q", c.sent, got)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Flow is the credit of an outgoing stream. Granted never exceeds consumed plus
@@ -67,7 +68,7 @@ func (o *Outgoing) topUp(n int) {
 		return
 	}
 	b := session.NewBuffer()
-	b.B = appendCredit(b.B, o.wait.ID(), g)
+	b.B = wire.AppendCredited(b.B, o.wait.ID(), g)
 	_ = o.peer.sess.Post(b) // fails only when the session has ended
 }
 

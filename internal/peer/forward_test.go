@@ -164,7 +164,7 @@ func TestForwardTimeout(t *testing.T) {
 		w.send(`call.requested {"requestId":"1","operationId":"x.y","timeout":1000}`)
 		start := time.Now()
 		f := w.want("call.error", `"TIMEOUT"`)
-		if d := time.Since(start); d != time.Second || !call.ParseError(f.Payload).Sent {
+		if d := time.Since(start); d != time.Second || !parsedError(f.Payload).Sent {
 			t.Errorf("%s after %v", f.Payload, d)
 		}
 		if c.handler.Serving() != 1 {

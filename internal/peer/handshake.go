@@ -8,6 +8,8 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -24,9 +26,9 @@ var ErrRegistrationTooLarge = errors.New("the registration is too large")
 // Limits bound a registration. What is 0 is bounded by the message alone.
 type Limits struct {
 	Bytes int // of the input of hub.register
-	Depth int // of the nesting of the input of hub.register; 0 is DefaultMaxDepth
-	// Offers, if not nil, is with whom the operations are shared.
-	Offers *Offers
+	Depth int // of the nesting of the input of hub.register; 0 is wire.DefaultMaxDepth
+	// Sets, if not nil, is where equal operations are shared.
+	Sets *OperationSets
 
 	// Timeout bounds the time until [ReadRegistration] has read a registration; 0 is no bound. It is extended only while
 	// bytes of an unfinished message arrive, at most by the time that Bytes take to cross the slowest link.
@@ -47,29 +49,20 @@ func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registr
 			return "", nil, err
 		}
 		arrival.read()
-		f, err := transport.ParseFrame(data)
-		switch {
+		var m wire.Message
+		switch err := wire.Parse(data, &m); {
 		case err != nil:
 			return "", nil, err
-		case f.Type == TypePing:
+		case m.Type == wire.Ping:
 			continue
-		case f.Type != call.EventRequested:
+		case m.Type != wire.Requested || errors.Is(m.Err, wire.ErrNoID) || m.Err == nil && string(m.Operation) != wire.OperationRegister:
 			return "", nil, ErrNotRegistration
+		case m.Err != nil:
+			return string(m.ID), nil, m.Err
 		}
-		return parseFirst(f.Payload, limits)
+		r, err := limits.Parse(m.Input)
+		return string(m.ID), r, err
 	}
-}
-
-func parseFirst(payload []byte, limits Limits) (string, *Registration, error) {
-	w, err := parseRequest(payload, time.Now(), &identityMemo{})
-	if errors.Is(err, errNoID) || w.req.Operation != OperationRegister && err == nil {
-		return "", nil, ErrNotRegistration
-	}
-	if err != nil {
-		return w.req.ID, nil, err
-	}
-	r, err := limits.Parse(w.req.Input)
-	return w.req.ID, r, err
 }
 
 // Parse is [ParseRegistration] within the limits. It fails with [ErrRegistrationTooLarge] too.
@@ -79,17 +72,17 @@ func (l Limits) Parse(input []byte) (*Registration, error) {
 	}
 	depth := l.Depth
 	if depth <= 0 {
-		depth = DefaultMaxDepth
+		depth = wire.DefaultMaxDepth
 	}
 	if err := jsonscan.CheckDepth(input, depth); err != nil {
 		return nil, fmt.Errorf("the registration %w", err)
 	}
-	return parseRegistration(input, l.Offers)
+	return ParseRegistration(input, l.Sets)
 }
 
 // WriteRefused answers a registration that is refused.
 func WriteRefused(conn transport.Conn, id string, e *call.Error) error {
-	return conn.Write([][]byte{appendErrorWithin(nil, id, e, refusalBytes)})
+	return conn.Write([][]byte{wire.AppendFailed(nil, id, failureOf(e), refusalBytes)})
 }
 
 // registerID is the requestId of the first request of every connection.
@@ -97,12 +90,12 @@ const registerID = "register"
 
 // Register sends the registration and reads its answer. The error is an
 // *call.Error where the hub refused, otherwise what happened to the connection.
-func Register(conn transport.Conn, r *Registration) (*Registered, error) {
+func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
 	input, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("registration: %w", err)
 	}
-	req := &call.Request{Operation: OperationRegister, Input: input}
+	req := &call.Request{Operation: wire.OperationRegister, Input: input}
 	frame := appendRequest(nil, registerID, req, 0, -1)
 	if err := conn.Write([][]byte{frame}); err != nil {
 		return nil, err
@@ -111,20 +104,32 @@ func Register(conn transport.Conn, r *Registration) (*Registered, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := transport.ParseFrame(data)
-	if err != nil {
+	var m wire.Message
+	if err := wire.Parse(data, &m); err != nil {
 		return nil, err
 	}
-	a, err := parseAnswer(f.Type, f.Payload)
 	switch {
-	case err != nil || string(a.id) != registerID:
-		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)
-	case f.Type == call.EventError:
-		return nil, call.ParseError(a.payload)
-	case f.Type != call.EventResponded:
-		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", f.Type)
+	case m.Err != nil || string(m.ID) != registerID || m.Type != wire.Failed && m.Type != wire.Responded:
+		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", m.Type)
+	case m.Type == wire.Failed:
+		return nil, errorOf(&m.Failure)
 	}
-	return ParseRegistered(call.ParseEnvelope(a.output).Data)
+	return wire.ParseRegistered(m.Data)
+}
+
+// WriteRegistered answers a registration.
+func WriteRegistered(conn transport.Conn, id string, r *wire.Registered) error {
+	data, frame := session.NewBuffer(), session.NewBuffer() // conn keeps neither
+	defer data.Free()
+	defer frame.Free()
+	data.B = r.AppendTo(data.B)
+	frame.B = wire.AppendRespondedData(frame.B, id, data.B, nil, wire.OperationRegister, time.Now())
+	return conn.Write([][]byte{frame.B})
+}
+
+// RegisteredOutput is the output of hub.register.
+func RegisteredOutput(r *wire.Registered) []byte {
+	return wire.AppendEnvelope(nil, r.AppendTo(nil), nil, wire.OperationRegister, time.Now())
 }
 
 // RegisterRequest is the request of registering again on a live connection.
@@ -133,5 +138,5 @@ func RegisterRequest(r *Registration) (*call.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registration: %w", err)
 	}
-	return &call.Request{Operation: OperationRegister, Input: input}, nil
+	return &call.Request{Operation: wire.OperationRegister, Input: input}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -13,9 +14,9 @@ func TestRegisterAndAnswer(t *testing.T) {
 	a, b := transport.Pipe(nil)
 	defer a.Abort()
 	defer b.Abort()
-	in := &Registration{SpokeID: "w", InstanceID: "i", Labels: map[string]string{"k": "v"}, MaxInFlight: 3, MaxMessageBytes: 9,
+	in := &Registration{Registration: wire.Registration{SpokeID: "w", InstanceID: "i", Labels: map[string]string{"k": "v"}, MaxInFlight: 3, MaxMessageBytes: 9},
 		Operations: []call.Operation{{Name: "a.b", Type: call.Query}}}
-	out := &Registered{HubID: "h", SpokeID: "w", ConnectionID: "c", Generation: 1 << 60, HeartbeatInterval: 25000, MaxMessageBytes: 7}
+	out := &wire.Registered{HubID: "h", SpokeID: "w", ConnectionID: "c", Generation: 1 << 60, HeartbeatInterval: 25000, MaxMessageBytes: 7}
 	done := make(chan error, 1)
 	go func() {
 		id, r, err := ReadRegistration(b, Limits{})
@@ -69,7 +70,7 @@ func TestFirstFrame(t *testing.T) {
 		a, b := transport.Pipe(nil)
 		for _, f := range c.frames {
 			typ, payload, _ := strings.Cut(f, " ")
-			if err := a.Write([][]byte{transport.AppendFrame(nil, typ, []byte(payload))}); err != nil {
+			if err := a.Write([][]byte{frameText(typ, []byte(payload))}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,7 +94,7 @@ func TestHubAnswersSomethingElse(t *testing.T) {
 	} {
 		a, b := transport.Pipe(nil)
 		typ, payload, _ := strings.Cut(f, " ")
-		if err := b.Write([][]byte{transport.AppendFrame(nil, typ, []byte(payload))}); err != nil {
+		if err := b.Write([][]byte{frameText(typ, []byte(payload))}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := Register(a, &Registration{}); err == nil {
@@ -112,7 +113,7 @@ func TestHubAnswersLittle(t *testing.T) {
 		`{"spokeId":"w","heartbeatInterval":1,"maxMessageBytes":1,"maxDepth":1,"maxRegistrationBytes":1,"maxOperations":1,"unknown":[]}`,
 	} {
 		a, b := transport.Pipe(nil)
-		if err := b.Write([][]byte{transport.AppendFrame(nil, "call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
+		if err := b.Write([][]byte{frameText("call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := Register(a, &Registration{}); err != nil || r.SpokeID != "w" {
@@ -138,7 +139,7 @@ func TestParseRegistration(t *testing.T) {
 		`{"operations":[{"name":"a.b","accessControl":{"resourceType":"t"}}]}`: false, `{"operations":[{"name":"a.b","accessControl":5}]}`: false,
 		`{"operations":[{"name":"a.b","name":"c.d"}]}`: false, `{"operations":[{"name":"a.b","errorCodes":["x"]}]}`: false,
 	} {
-		if _, err := ParseRegistration([]byte(input)); (err == nil) != ok {
+		if _, err := ParseRegistration([]byte(input), nil); (err == nil) != ok {
 			t.Errorf("%s: %v", input, err)
 		}
 	}

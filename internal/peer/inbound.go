@@ -12,6 +12,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 var (
@@ -96,7 +97,7 @@ func (in *Inbound) run() {
 		in.fail(err)
 	case in.Request.Stream:
 		b := session.NewBuffer()
-		b.B = appendCompleted(b.B, in.Request.ID)
+		b.B = wire.AppendCompleted(b.B, in.Request.ID)
 		in.finish(b)
 	default:
 		_ = in.Send(nil) // null always fits

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Local serves the calls that a program makes to handlers of its own, under the contract that holds over a
@@ -21,7 +22,7 @@ import (
 type Local struct {
 	Log      zerolog.Logger
 	Counters *Counters
-	// MaxDepth bounds the nesting of the values that handlers answer; 0 is DefaultMaxDepth.
+	// MaxDepth bounds the nesting of the values that handlers answer; 0 is wire.DefaultMaxDepth.
 	MaxDepth int
 
 	mu    sync.Mutex // guards the fields below
@@ -45,7 +46,7 @@ func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, sen
 	if left < 0 {
 		return call.ContextError(ctx, false)
 	}
-	c := &localCall{depth: cmp.Or(l.MaxDepth, DefaultMaxDepth), answers: make(chan call.Envelope), done: make(chan struct{})}
+	c := &localCall{depth: cmp.Or(l.MaxDepth, wire.DefaultMaxDepth), answers: make(chan call.Envelope), done: make(chan struct{})}
 	c.in.Request = *req
 	c.in.Request.ID = uuid.NewString()
 	if c.in.Request.OriginID == "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // What a peer may send that it should not is ignored and counted, and the session lives on.
@@ -27,7 +28,7 @@ func TestFramesForNobody(t *testing.T) {
 			`call.responded {"requestId":"1","output":1,"output":2}`, `call.credit {"requestId":"1"}`,
 			`call.credit {"requestId":"1","credit":-1}`, `call.credit {"requestId":"1","credit":"9"}`,
 			`call.credit {"requestId":"1","credit":1e400}`, `call.error {"requestId":"1","code":"A","code":"B"}`,
-			`call.completed {"requestId":"` + strings.Repeat("x", maxIDBytes+1) + `"}`,
+			`call.completed {"requestId":"` + strings.Repeat("x", wire.MaxIDBytes+1) + `"}`,
 			`call.requested {"operationId":"x.y"}`, `call.requested {"requestid":"1","operationId":"x.y"}`,
 		}
 		w.send(bad...)
@@ -79,7 +80,7 @@ func TestMalformedRequests(t *testing.T) {
 		for _, members := range bad {
 			w.send(`call.requested {"requestId":"1",` + members + `}`)
 			f := w.want("call.error", `"VALIDATION_ERROR"`)
-			if e := call.ParseError(f.Payload); e.Sent || e.Retryable || id(t, f) != "1" {
+			if e := parsedError(f.Payload); e.Sent || e.Retryable || id(t, f) != "1" {
 				t.Errorf("%s: %s", members, f.Payload)
 			}
 		}
@@ -213,7 +214,7 @@ func TestFloodWithoutReading(t *testing.T) {
 		s := stalled(t, sessionOf(2000))
 		var err error
 		for range 1000 {
-			if err = s.Post(TypePong, nil); err != nil {
+			if err = s.PostBare(wire.Pong); err != nil {
 				break
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -62,17 +63,36 @@ func join(t *testing.T, a, b Config) (*side, *side) {
 	return newSide(t, x, a, session.Options{}), newSide(t, y, b, session.Options{})
 }
 
-// wire is the other end of a peer, in the hands of a test.
-type wire struct {
-	t      *testing.T
-	conn   transport.Conn
-	frames chan transport.Frame
+// frame is a message as far as all have it.
+type frame struct {
+	Type    string
+	Payload json.RawMessage
 }
 
-func wired(t *testing.T, cfg Config) (*side, *wire) {
+func parseFrame(data []byte) (f frame, err error) {
+	err = json.Unmarshal(data, &f)
+	return f, err
+}
+
+func frameText(typ string, payload []byte) []byte { return wire.AppendEvent(nil, typ, payload) }
+
+func parsedError(payload []byte) *call.Error {
+	e := new(call.Error)
+	_ = e.UnmarshalJSON(payload) // never fails
+	return e
+}
+
+// farEnd is the other end of a peer, in the hands of a test.
+type farEnd struct {
+	t      *testing.T
+	conn   transport.Conn
+	frames chan frame
+}
+
+func wired(t *testing.T, cfg Config) (*side, *farEnd) {
 	t.Helper()
 	x, y := transport.Pipe(nil)
-	w := &wire{t, y, make(chan transport.Frame, 10_000)}
+	w := &farEnd{t, y, make(chan frame, 10_000)}
 	go func() {
 		defer close(w.frames)
 		for {
@@ -80,7 +100,7 @@ func wired(t *testing.T, cfg Config) (*side, *wire) {
 			if err != nil {
 				return
 			}
-			f, err := transport.ParseFrame(append([]byte(nil), data...))
+			f, err := parseFrame(append([]byte(nil), data...))
 			if err != nil {
 				t.Errorf("the peer sent what is no frame: %v", err)
 				return
@@ -93,12 +113,12 @@ func wired(t *testing.T, cfg Config) (*side, *wire) {
 }
 
 // send writes frames, each "type payload".
-func (w *wire) send(frames ...string) {
+func (w *farEnd) send(frames ...string) {
 	w.t.Helper()
 	var out [][]byte
 	for _, f := range frames {
 		typ, payload, _ := strings.Cut(f, " ")
-		out = append(out, transport.AppendFrame(nil, typ, []byte(payload)))
+		out = append(out, frameText(typ, []byte(payload)))
 	}
 	if err := w.conn.Write(out); err != nil {
 		w.t.Errorf("write: %v", err)
@@ -107,7 +127,7 @@ func (w *wire) send(frames ...string) {
 }
 
 // want reads the next frame; payload is a part of what is expected in it.
-func (w *wire) want(typ, payload string) transport.Frame {
+func (w *farEnd) want(typ, payload string) frame {
 	w.t.Helper()
 	f, ok := <-w.frames
 	if !ok || f.Type != typ || !strings.Contains(string(f.Payload), payload) {
@@ -116,7 +136,7 @@ func (w *wire) want(typ, payload string) transport.Frame {
 	return f
 }
 
-func (w *wire) wantNothing() {
+func (w *farEnd) wantNothing() {
 	w.t.Helper()
 	synctest.Wait()
 	select {
@@ -127,7 +147,7 @@ func (w *wire) wantNothing() {
 }
 
 // id is the requestId of a frame.
-func id(t *testing.T, f transport.Frame) string {
+func id(t *testing.T, f frame) string {
 	t.Helper()
 	var p struct{ RequestID string }
 	if err := json.Unmarshal(f.Payload, &p); err != nil {
@@ -148,7 +168,8 @@ func wantError(t *testing.T, err error, code call.Code, sent bool) *call.Error {
 
 func data(t *testing.T, output []byte) string {
 	t.Helper()
-	return string(call.ParseEnvelope(output).Data)
+	text, _ := wire.ParseEnvelope(output)
+	return string(text)
 }
 
 func unary(op, input string) *call.Request {

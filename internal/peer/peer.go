@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -13,8 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -40,9 +39,9 @@ type Config struct {
 	Streams func(operation string) bool
 	// Event takes an event; payload is valid during the call only.
 	Event func(topic string, payload []byte)
-	// Control takes a control frame other than ping and pong, and reports whether
-	// it knew it; payload is valid during the call only.
-	Control func(typ string, payload []byte) bool
+	// Control takes a well-formed control frame other than ping and pong, and reports whether
+	// it knew it; the message is valid during the call only.
+	Control func(m *wire.Message) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
 	// Limit names the option that sets MaxInFlight, for errors; empty if there is none.
@@ -53,7 +52,7 @@ type Config struct {
 	// TooDeep, if not nil, takes the topic of an event whose payload is nested deeper than MaxDepth, and what
 	// is wrong with it. The event has been dropped and counted.
 	TooDeep func(topic string, err error)
-	// MaxDepth bounds the nesting of values that arrive; 0 is MaxMaxDepth.
+	// MaxDepth bounds the nesting of values that arrive; 0 is wire.MaxDepth.
 	MaxDepth int
 	// Gauges, if not nil, are what many peers have in flight together.
 	Gauges *Gauges
@@ -96,9 +95,10 @@ type Peer struct {
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
-	maxDepth   atomic.Int64  // the nesting that it takes in a value; 0 is MaxMaxDepth
-	memo       *identityMemo // the reader's; nil before the first request
-	outbox     outbox        // the reader's
+	maxDepth   atomic.Int64 // the nesting that it takes in a value; 0 is wire.MaxDepth
+	cache      *decodeCache // the reader's; nil before the first request
+	depth      int          // the reader's: how deep the answer that it delivers is nested
+	outbox     outbox       // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Inbound
@@ -114,8 +114,8 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = DefaultMaxInFlight
 	}
-	if cfg.MaxDepth <= 0 || cfg.MaxDepth > MaxMaxDepth {
-		cfg.MaxDepth = MaxMaxDepth
+	if cfg.MaxDepth <= 0 || cfg.MaxDepth > wire.MaxDepth {
+		cfg.MaxDepth = wire.MaxDepth
 	}
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
@@ -165,57 +165,44 @@ func (p *Peer) Run(conn transport.Conn) error {
 			return err
 		}
 		p.busy.Store(true)
-		frame, err := transport.ParseFrame(data)
-		if err != nil {
-			p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")
-			conn.Close(transport.CloseInvalidFrame, "not a frame")
-			continue // Read gives the end
-		}
-		p.cfg.Counters.Frames.Add(1)
-		if frame.Type == session.TypeAck && p.sess.Resumable() {
-			p.acknowledged(conn, frame.Payload)
-			continue
-		}
-		if !session.Uncounted(frame.Type) {
-			p.sess.Received(len(data))
-		}
-		p.dispatch(frame)
+		p.received(conn, data)
 	}
+}
+
+// messages keeps the Messages of readers while they wait.
+var messages = sync.Pool{New: func() any { return new(wire.Message) }}
+
+func (p *Peer) received(conn transport.Conn, data []byte) {
+	m := messages.Get().(*wire.Message)
+	defer messages.Put(m)
+	if err := wire.Parse(data, m); err != nil {
+		p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")
+		conn.Close(transport.CloseInvalidFrame, "not a frame")
+		return // Read gives the end
+	}
+	p.cfg.Counters.Frames.Add(1)
+	if m.Type == wire.Ack && p.sess.Resumable() {
+		p.acknowledged(conn, m)
+		return
+	}
+	if m.Type.Counted() {
+		p.sess.Received(len(data))
+	}
+	p.dispatch(m)
 }
 
 // acknowledged takes the other side's word for what has arrived there. One who
 // claims more than was sent has lost count, and the session is of no use.
-func (p *Peer) acknowledged(conn transport.Conn, payload []byte) {
-	n, ok := parseAck(payload)
-	if !ok {
+func (p *Peer) acknowledged(conn transport.Conn, m *wire.Message) {
+	if m.Err != nil {
 		p.cfg.Counters.Malformed.Add(1)
 		return
 	}
-	if err := p.sess.Ack(n); errors.Is(err, session.ErrCount) {
-		p.cfg.Log().Warn().Err(err).Uint64("received", n).Msg("session ended")
+	if err := p.sess.Ack(m.Received); errors.Is(err, session.ErrCount) {
+		p.cfg.Log().Warn().Err(err).Uint64("received", m.Received).Msg("session ended")
 		p.End(err)
 		conn.Close(transport.CloseInvalidFrame, "more acknowledged than was sent")
 	}
-}
-
-// parseAck reads the payload of an acknowledgement.
-func parseAck(payload []byte) (received uint64, ok bool) {
-	// As sessions write it: there are many of them, and this allocates nothing.
-	digits, own := bytes.CutPrefix(payload, []byte(`{"received":`))
-	if digits, closed := bytes.CutSuffix(digits, []byte("}")); own && closed && len(digits) > 0 && len(digits) < 18 {
-		for i, c := range digits {
-			if c < '0' || c > '9' || c == '0' && i == 0 && len(digits) > 1 {
-				own = false
-			}
-			received = 10*received + uint64(c-'0')
-		}
-		if own {
-			return received, true
-		}
-	}
-	var n int64
-	err := jsonscan.Decode(payload, jsonscan.IntField("received", &n))
-	return uint64(n), err == nil && n >= 0
 }
 
 // End ends the session: what waits for an answer fails with DISCONNECTED and a
@@ -310,14 +297,21 @@ func (p *Peer) Serving() int {
 // Session gives the session.
 func (p *Peer) Session() *session.Session { return p.sess }
 
-// Post sends a control frame; see [session.Session.Post].
-func (p *Peer) Post(typ string, payload []byte) error {
+// Post sends a control frame that is counted; see [session.Session.Post]. It keeps frame.
+func (p *Peer) Post(frame []byte) error {
+	return p.sess.Post(session.Shared(frame))
+}
+
+// PostDrain sends the __drain of a hub, which is not counted.
+func (p *Peer) PostDrain(retryAfterMillis int64) error {
+	return p.sess.PostUncounted(session.Shared(wire.AppendDrain(nil, retryAfterMillis)))
+}
+
+// PostBare sends a control frame without a payload that is not counted; see [session.Session.PostUncounted].
+func (p *Peer) PostBare(t wire.Type) error {
 	b := session.NewBuffer()
-	b.B = transport.AppendFrame(b.B, typ, payload)
-	if session.Uncounted(typ) {
-		return p.sess.PostUncounted(b)
-	}
-	return p.sess.Post(b)
+	b.B = wire.AppendBare(b.B, t)
+	return p.sess.PostUncounted(b)
 }
 
 // Idle waits until nothing is in flight in either direction and everything has

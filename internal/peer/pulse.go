@@ -3,6 +3,7 @@ package peer
 import (
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -11,7 +12,7 @@ import (
 type Pulse struct {
 	peer     *Peer
 	conn     transport.Conn
-	sign     string // the type of the frame that this side sends
+	sign     wire.Type // the type of the frame that this side sends
 	interval time.Duration
 	period   time.Duration // between looks
 
@@ -22,8 +23,8 @@ type Pulse struct {
 }
 
 // NewPulse returns a Pulse for the connection, which has just been attached to the peer's session. Sign is
-// [TypePing] or [TypePong], period the time between calls of Look.
-func (p *Peer) NewPulse(conn transport.Conn, sign string, interval, period time.Duration, now time.Time) *Pulse {
+// [wire.Ping] or [wire.Pong], period the time between calls of Look.
+func (p *Peer) NewPulse(conn transport.Conn, sign wire.Type, interval, period time.Duration, now time.Time) *Pulse {
 	return &Pulse{peer: p, conn: conn, sign: sign, interval: interval, period: period, sentAt: now, busyAt: now, looked: now}
 }
 
@@ -43,7 +44,7 @@ func (u *Pulse) Look(now time.Time) (silent time.Duration) {
 		u.sent, u.sentAt = n, now
 	case now.Sub(u.sentAt) >= u.interval:
 		u.sentAt = now
-		_ = u.peer.Post(u.sign, nil) // fails only when the session has ended
+		_ = u.peer.PostBare(u.sign) // fails only when the session has ended
 	}
 	if u.peer.busy.Load() {
 		u.busyAt = now

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestPulseAfterSuspension(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := New(context.Background(), Config{Session: session.New(session.Options{})})
 			conn := &heardConn{last: start}
-			u := p.NewPulse(conn, TypePing, interval, period, start)
+			u := p.NewPulse(conn, wire.Ping, interval, period, start)
 			var silent time.Duration
 			for _, d := range c.looks {
 				if c.received > 0 && d >= c.received {

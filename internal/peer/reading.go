@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Reading is a call of this program: it hands the answers to the reader.
@@ -63,7 +64,8 @@ func (r *Reading) take(o *Outgoing, output []byte) (err error) {
 			o.Abort("the reader left")
 		}
 	}()
-	err = r.Take(call.ParseEnvelope(output))
+	data, meta := wire.ParseEnvelope(output)
+	err = r.Take(call.Envelope{Data: data, Meta: meta})
 	returned = true
 	return err
 }

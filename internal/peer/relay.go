@@ -5,7 +5,9 @@ import (
 	"sync"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
 )
 
@@ -92,7 +94,7 @@ func (r *relay) done(output []byte, err error) {
 		return
 	}
 	if err == nil {
-		r.in.answer(output, &r.out.peer.outbox)
+		r.in.answer(output, r.out.peer)
 		return
 	}
 	e, ok := err.(*call.Error) //nolint:errorlint // what the other side said, not something in a chain
@@ -122,21 +124,21 @@ func (r *relay) abort() {
 // Tried is the peer at which Relay has failed, and how; nil if it has not.
 func (in *Inbound) Tried() (*Peer, *call.Error) { return in.tried, in.why }
 
-// answer ends a relayed request with an output, without waiting. The outbox is that of the
-// reader that runs it.
-func (in *Inbound) answer(output []byte, o *outbox) {
-	if e := in.outputTooDeep(output); e != nil {
-		in.refuse(e)
+// answer ends a relayed request with the output that the reader of from delivers, and which runs it. It does
+// not wait.
+func (in *Inbound) answer(output []byte, from *Peer) {
+	if err := jsonscan.TooDeep(from.depth, in.peer.MaxDepth()); err != nil {
+		in.refuse(in.outputTooDeep(err))
 		return
 	}
 	b := session.NewBuffer()
-	b.B = appendResponded(b.B, in.Request.ID, output)
+	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	if e := in.peer.oversize(b); e != nil {
 		e.Sent = true
 		in.refuse(e)
 		return
 	}
-	in.finishSoon(b, o)
+	in.finishSoon(b, &from.outbox)
 	in.abandonIfLeft()
 }
 

@@ -122,7 +122,7 @@ func (r *relaying) listen() {
 		if err != nil {
 			return
 		}
-		f, err := transport.ParseFrame(data)
+		f, err := parseFrame(data)
 		if err != nil {
 			panic(err)
 		}

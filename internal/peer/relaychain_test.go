@@ -176,7 +176,7 @@ func (c *callee) run() {
 		if err != nil {
 			return
 		}
-		f, err := transport.ParseFrame(data)
+		f, err := parseFrame(data)
 		if err != nil {
 			panic(err)
 		}
@@ -185,13 +185,13 @@ func (c *callee) run() {
 			panic(err)
 		}
 		switch f.Type {
-		case call.EventRequested:
+		case "call.requested":
 			c.mu.Lock()
 			c.asked[p.OriginID]++
 			c.open[p.RequestID] = p.OriginID
 			c.mu.Unlock()
 			go c.serve(p.RequestID, c.fate(), time.Duration(c.rnd(20))*time.Millisecond)
-		case call.EventAborted:
+		case "call.aborted":
 			go c.fail(p.RequestID, call.CodeAborted, true)
 		}
 	}
@@ -202,14 +202,14 @@ func (c *callee) serve(id string, fate int, d time.Duration) {
 	switch fate {
 	case answersLate:
 	case answers:
-		c.end(id, call.EventResponded, `,"output":{"data":1,"meta":{}}`, false)
+		c.end(id, "call.responded", `,"output":{"data":1,"meta":{}}`, false)
 	case answersTwice:
-		c.end(id, call.EventResponded, `,"output":1`, false)
-		c.write(id, call.EventResponded, `,"output":2`)
+		c.end(id, "call.responded", `,"output":1`, false)
+		c.write(id, "call.responded", `,"output":2`)
 	case answersLarge:
-		c.end(id, call.EventResponded, fmt.Sprintf(`,"output":{"data":"%08000d"}`, 1), false)
+		c.end(id, "call.responded", fmt.Sprintf(`,"output":{"data":"%08000d"}`, 1), false)
 	case completes:
-		c.end(id, call.EventCompleted, "", false)
+		c.end(id, "call.completed", "", false)
 	case failsOwn:
 		c.fail(id, "OWN", true)
 	default:
@@ -218,7 +218,7 @@ func (c *callee) serve(id string, fate int, d time.Duration) {
 }
 
 func (c *callee) fail(id string, code call.Code, sent bool) {
-	c.end(id, call.EventError, fmt.Sprintf(`,"code":%q,"message":"m","retryable":true,"details":{"sent":%v}`, code, sent), !sent)
+	c.end(id, "call.error", fmt.Sprintf(`,"code":%q,"message":"m","retryable":true,"details":{"sent":%v}`, code, sent), !sent)
 }
 
 // end ends a request, once.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Handle serves the request with a handler of this program. It does not call the handler if the session has ended.
@@ -19,7 +20,7 @@ func (in *Inbound) Handle(h call.Handler) *call.Error {
 			return in.refuseValue(e)
 		}
 		b := session.NewBuffer()
-		b.B = appendLocal(b.B, &in.Request, e, time.Now())
+		b.B = wire.AppendRespondedData(b.B, in.Request.ID, e.Data, e.Meta, in.Request.Operation, time.Now())
 		return in.send(b)
 	})
 	return call.HandlerError(&in.ctx, err)
@@ -36,11 +37,11 @@ func (in *Inbound) begin() bool {
 // Send answers with an output as it stands on the wire. It ends a unary request;
 // for a stream it waits while the reader has given no credit, and while the log has no room.
 func (in *Inbound) Send(output []byte) error {
-	if e := in.outputTooDeep(output); e != nil {
+	if e := in.checkOutput(output); e != nil {
 		return in.refuseValue(e)
 	}
 	b := session.NewBuffer()
-	b.B = appendResponded(b.B, in.Request.ID, output)
+	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	return in.send(b)
 }
 
@@ -74,11 +75,11 @@ func (in *Inbound) send(b *session.Buffer) error {
 
 // pass sends one response of a stream whose credit somebody else looks after.
 func (in *Inbound) pass(output []byte) error {
-	if e := in.outputTooDeep(output); e != nil {
+	if e := in.checkOutput(output); e != nil {
 		return e
 	}
 	b := session.NewBuffer()
-	b.B = appendResponded(b.B, in.Request.ID, output)
+	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	return in.push(b)
 }
 

@@ -12,7 +12,7 @@ import (
 
 // An answer with more than one requestId ends every call that it names, so that no caller waits for its timeout.
 func TestAnswerWithTwoIDs(t *testing.T) {
-	for _, typ := range []string{call.EventResponded, call.EventError} {
+	for _, typ := range []string{"call.responded", "call.error"} {
 		for _, ids := range [][]int{{1, 1}, {1, 2}, {2, 1}, {1, 9}, {9, 1}, {1, 1, 1}} {
 			t.Run(fmt.Sprint(typ, ids), func(t *testing.T) {
 				bubble.Test(t, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestAnswerWithTwoIDs(t *testing.T) {
 							c <- err
 						}()
 						synctest.Wait()
-						w.want(call.EventRequested, fmt.Sprintf(`"c%d"`, i))
+						w.want("call.requested", fmt.Sprintf(`"c%d"`, i))
 					}
 					members := ""
 					named := map[int]bool{}

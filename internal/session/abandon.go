@@ -5,22 +5,24 @@ import (
 	"hash/maphash"
 	"maps"
 
-	"github.com/alkdev/hubspoke/transport"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// TypeSkip is the frame that is sent under the number of one that is no longer needed (protocol section 8).
-const TypeSkip = "__skip"
+// skipFrame is sent under the number of one that is no longer needed (protocol section 8).
+var skipFrame = wire.AppendBare(nil, wire.Skip)
 
-var skipFrame = transport.AppendFrame(nil, TypeSkip, nil)
+// errLeft answers a request whose caller has left.
+var errLeft = wire.Failure{Code: "ABORTED", Message: "the caller canceled", Sent: true}
 
-// Answers reads and makes the frames that answer requests. An id is in the notation of the frames. Its functions must not block
-// nor call the session.
-type Answers struct {
-	// Request returns the id of the request that the frame answers, and whether the frame is terminal for a stream too; nil if
-	// the frame answers none.
-	Request func(frame []byte) (id []byte, terminal bool)
-	// Aborted returns the terminal frame of a request that was aborted.
-	Aborted func(id []byte) *Buffer
+// keptErrorBytes: an error of at most this size is sent as it is, since it holds up nothing and says better
+// whether the handler can have run.
+const keptErrorBytes = 1 << 10
+
+// left returns the terminal frame of a request whose caller has left; see [wire.QuotedID].
+func left(quotedID []byte) *Buffer {
+	b := NewBuffer()
+	b.B = wire.AppendFailedTo(b.B, quotedID, &errLeft)
+	return b
 }
 
 // abandoned says what replaces a frame when its connection is lost.
@@ -40,14 +42,14 @@ type answerIndex struct {
 	end  uint64            // the frames below this position are in it
 }
 
-// Abandon drops the frames that answer a request which was aborted. A frame that has never been written is taken back; one
-// that has a number is replaced by [TypeSkip] under its number: immediately if no Write has it, else if the other side lacks
-// it at the next resumption. A terminal frame is replaced by [Answers.Aborted] instead. Open says that the request is a stream in
+// Abandon drops the frames that answer a request which was aborted, with its id as [wire.QuotedID] returns it. A frame that has never been written is taken back; one
+// that has a number is replaced by __skip under its number: immediately if no Write has it, else if the other side lacks
+// it at the next resumption. A terminal frame is replaced by ABORTED instead. Open says that the request is a stream in
 // flight, so that no response is terminal. Abandon reports whether there was a frame.
 func (s *Session) Abandon(id []byte, open bool) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil || s.opts.Answers.Request == nil {
+	if s.cause != nil {
 		return false
 	}
 	s.indexLocked()
@@ -57,8 +59,10 @@ func (s *Session) Abandon(id []byte, open bool) (found bool) {
 	for last := !open; more && p >= s.log.first; {
 		e := s.log.at(p)
 		if e.buf != nil {
-			if of, terminal := s.opts.Answers.Request(e.buf.B); bytes.Equal(of, id) {
-				s.abandonLocked(p, id, terminal || last)
+			if of, t := wire.Answered(e.buf.B); bytes.Equal(of, id) {
+				if t != wire.Failed || len(e.buf.B) > keptErrorBytes {
+					s.abandonLocked(p, id, t != wire.Responded || last)
+				}
 				found, last = true, false
 			}
 		}
@@ -81,7 +85,7 @@ func (s *Session) indexLocked() {
 		if e.buf == nil || e.kind != counted {
 			continue
 		}
-		id, _ := s.opts.Answers.Request(e.buf.B)
+		id, _ := wire.Answered(e.buf.B)
 		if id == nil {
 			continue
 		}
@@ -109,7 +113,7 @@ func (s *Session) abandonLocked(p uint64, id []byte, terminal bool) {
 			}
 		}
 	case terminal:
-		s.log.swap(p, s.opts.Answers.Aborted(id))
+		s.log.swap(p, left(id))
 	case s.log.withdraw(p):
 		s.withdrawn++
 	default:
@@ -126,8 +130,8 @@ func (s *Session) replaceAbandonedLocked() {
 	for p := s.log.first; p < s.log.end(); p++ {
 		e := s.log.at(p)
 		if e.buf != nil && e.abandoned == answersLast {
-			id, _ := s.opts.Answers.Request(e.buf.B)
-			s.log.swap(p, s.opts.Answers.Aborted(id))
+			id, _ := wire.Answered(e.buf.B)
+			s.log.swap(p, left(id))
 		} else if e.buf != nil && e.abandoned == skipped {
 			s.log.swap(p, Shared(skipFrame))
 		}

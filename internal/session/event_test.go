@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,12 +9,10 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-func gapFrame(topic string, dropped int) []byte { return fmt.Appendf(nil, "gap %s %d", topic, dropped) }
-
 // Beyond the budget events are dropped, and the gap is told where they would have been.
 func TestGapIsToldInPlace(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{EventBytes: 20, GapFrame: gapFrame})
+		s, c, release := stuck(t, Options{EventBytes: 20})
 		mustSend(t, s, "call")
 		s.PostEvent("a", frame("a1 eight")) // 8
 		s.PostEvent("b", frame("b1 eight")) // 16
@@ -41,7 +38,7 @@ func TestGapIsToldInPlace(t *testing.T) {
 // A gap is told also where no event comes after it.
 func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{EventBytes: 10, GapFrame: gapFrame})
+		s, c, release := stuck(t, Options{EventBytes: 10})
 		s.PostEvent("a", frame("ten bytes."))
 		for _, topic := range []string{"b", "a", "b", "c"} {
 			s.PostEvent(topic, frame("dropped"))
@@ -56,7 +53,7 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 // stuck does not make the log grow.
 func TestLostEventLeavesAGap(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{GapFrame: gapFrame})
+		s, c, release := stuck(t, Options{})
 		s.PostEvent("a", frame("a1"))
 		before := s.Stats().QueuedBytes
 		for range 1000 {
@@ -82,7 +79,7 @@ func TestLostEventLeavesAGap(t *testing.T) {
 
 func TestEventBudgetIsFreedByWriting(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c := attached(t, Options{EventBytes: 10, GapFrame: gapFrame})
+		s, c := attached(t, Options{EventBytes: 10})
 		for range 50 {
 			s.PostEvent("a", frame("ten bytes."))
 			synctest.Wait()
@@ -93,21 +90,10 @@ func TestEventBudgetIsFreedByWriting(t *testing.T) {
 	})
 }
 
-func TestDroppedWithoutGapFrame(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{EventBytes: 2})
-		s.PostEvent("a", frame("a1"))
-		s.PostEvent("a", frame("a2"))
-		release()
-		synctest.Wait()
-		c.want(t, "first", "a1")
-	})
-}
-
 func TestEndOnSlowEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		slow := 0
-		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, GapFrame: gapFrame, OnSlow: func() { slow++ }})
+		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, OnSlow: func() { slow++ }})
 		s.PostEvent("a", frame("ten bytes."))
 		if s.Cause() != nil {
 			t.Error("ended within the budget")
@@ -128,7 +114,7 @@ func TestEndOnSlowEvents(t *testing.T) {
 // A slow reader that is always near its budget does not make the session remember ever more.
 func TestGapsAreBounded(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{EventBytes: 4 * batchBytes, GapFrame: gapFrame})
+		s, c, release := stuck(t, Options{EventBytes: 4 * batchBytes})
 		event := strings.Repeat("e", 1<<10)
 		for range 50 {
 			for range 5 * batchBytes >> 10 { // more than fits, so that one write does not halve what waits

@@ -2,12 +2,15 @@ package session
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -57,7 +60,7 @@ func (c *fakeConn) Write(frames [][]byte) error {
 func text(frames [][]byte) []string {
 	out := make([]string, len(frames))
 	for i, f := range frames {
-		out[i] = string(f)
+		out[i] = textOf(f)
 	}
 	return out
 }
@@ -113,11 +116,47 @@ func (c *fakeConn) want(t *testing.T, frames ...string) {
 	}
 }
 
+// "<id> answer …" and "<id> end …" are frames that answer the request with the id, the second one terminal for streams too.
 func frame(s string) *Buffer {
 	b := NewBuffer()
-	b.B = append(b.B, s...)
+	id, rest, _ := strings.Cut(s, " ")
+	switch {
+	case strings.HasPrefix(rest, "answer"):
+		b.B = wire.AppendResponded(b.B, id, strconv.AppendQuote(nil, rest))
+	case strings.HasPrefix(rest, "end"):
+		b.B = wire.AppendCompleted(b.B, id)
+	default:
+		b.B = append(b.B, s...)
+	}
 	return b
 }
+
+// textOf is the text of which frame makes the frame.
+func textOf(f []byte) string {
+	var m wire.Message
+	if wire.Parse(f, &m) != nil {
+		return string(f)
+	}
+	switch m.Type {
+	case wire.Skip:
+		return "skip"
+	case wire.Gap:
+		return fmt.Sprintf("gap %s %d", m.Topic, m.Dropped)
+	case wire.Responded:
+		text, err := strconv.Unquote(string(m.Output))
+		if err != nil {
+			panic(err)
+		}
+		return string(m.ID) + " " + text
+	case wire.Failed:
+		return string(m.ID) + " end aborted"
+	case wire.Completed:
+		return string(m.ID) + " end"
+	}
+	return string(f)
+}
+
+func quoted(id string) []byte { return wire.QuotedID([]byte(id)) }
 
 // attached gives a session on a fake connection, inside a bubble.
 func attached(t *testing.T, o Options) (*Session, *fakeConn) {

@@ -12,7 +12,7 @@ import (
 // be nothing left to write, and the gap is told with the acknowledgement.
 func TestGapIsToldWithTheAcknowledgement(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c := attached(t, Options{LimitBytes: 100, EventBytes: 100, Resumable: true, GapFrame: gapFrame})
+		s, c := attached(t, Options{LimitBytes: 100, EventBytes: 100, Resumable: true})
 		event := strings.Repeat("e", 90)
 		n := 0
 		for s.Stats().EventsDropped == 0 {

@@ -32,7 +32,7 @@ func TestAgainstModel(t *testing.T) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 3))
-				s, c := attached(t, Options{LimitBytes: 4000, EventBytes: 200 + rnd.IntN(800), GapFrame: gapFrame})
+				s, c := attached(t, Options{LimitBytes: 4000, EventBytes: 200 + rnd.IntN(800)})
 				h := &history{t: t, s: s, c: c, rnd: rnd, release: func() {},
 					withdrawn: map[Position]bool{}, posted: map[string]int{}}
 				for range 300 {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -52,30 +52,32 @@ func (e *end) read(c transport.Conn) {
 			e.s.Detach(c)
 			return
 		}
-		f, err := transport.ParseFrame(data)
-		if err != nil {
+		var m wire.Message
+		if err := wire.Parse(data, &m); err != nil {
 			e.t.Errorf("not a frame: %q", data)
 		}
-		if f.Type == TypeAck {
-			var ack struct{ Received uint64 }
-			_ = json.Unmarshal(f.Payload, &ack)
-			if err := e.s.Ack(ack.Received); err != nil {
+		if m.Type == wire.Ack {
+			if err := e.s.Ack(m.Received); err != nil {
 				e.t.Error(err)
 			}
 			continue
 		}
-		if !Uncounted(f.Type) {
+		if m.Type.Counted() {
 			e.s.Received(len(data))
 		}
 		e.mu.Lock()
-		e.arrived = append(e.arrived, f.Type+strings.Trim(string(f.Payload), `"`))
+		if m.Type == wire.Gap {
+			e.arrived = append(e.arrived, fmt.Sprintf("gap %s %d", m.Topic, m.Dropped))
+		} else {
+			e.arrived = append(e.arrived, string(m.Topic)+strings.Trim(string(m.Payload), `"`))
+		}
 		e.mu.Unlock()
 	}
 }
 
 func textFrame(typ, text string) *Buffer {
 	b := NewBuffer()
-	b.B = transport.AppendFrame(b.B, typ, strconv.AppendQuote(nil, text))
+	b.B = wire.AppendEvent(b.B, typ, strconv.AppendQuote(nil, text))
 	return b
 }
 
@@ -210,10 +212,7 @@ func overCuts(t *testing.T, rnd *rand.Rand) {
 	ends := make([]*end, 2)
 	for i := range ends {
 		limit := 2000 + rnd.IntN(2000) // frames that are posted do not wait
-		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Total: total,
-			GapFrame: func(topic string, n int) []byte {
-				return transport.AppendFrame(nil, "gap "+topic+" ", strconv.AppendQuote(nil, fmt.Sprint(n)))
-			}})
+		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Total: total})
 		ends[i] = &end{t: t, s: s, limit: limit, withdrawn: map[string]bool{}, posted: map[string]int{}}
 	}
 	for i, e := range ends {

@@ -1,16 +1,12 @@
 package session
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/alkdev/hubspoke/transport"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
-
-// TypeAck acknowledges what has arrived (protocol section 8).
-const TypeAck = "__ack"
 
 // When an acknowledgement is written (protocol section 8).
 const (
@@ -51,7 +47,7 @@ func (s *Session) SetPeerBuffer(bytes int64) {
 }
 
 // Received counts a frame that has arrived and whose type is counted; see
-// [Uncounted]. The reader calls it before the frame is dispatched.
+// [wire.Type.Counted]. The reader calls it before the frame is dispatched.
 func (s *Session) Received(size int) {
 	if s.opts.Resumable && s.receipt.add(size) {
 		s.writeAck()
@@ -136,9 +132,7 @@ func (s *Session) ackLocked(batch [][]byte) [][]byte {
 	if !ok {
 		return batch
 	}
-	var payload [40]byte
-	received := append(strconv.AppendUint(append(payload[:0], `{"received":`...), n, 10), '}')
-	s.ack = transport.AppendFrame(s.ack[:0], TypeAck, received)
+	s.ack = wire.AppendAck(s.ack[:0], n)
 	return append(batch, s.ack)
 }
 
@@ -147,14 +141,4 @@ func (s *Session) ReceivedCount() uint64 {
 	s.receipt.mu.Lock()
 	defer s.receipt.mu.Unlock()
 	return s.receipt.received
-}
-
-// Uncounted reports whether frames of this type belong to one connection and are
-// not counted (protocol section 8).
-func Uncounted(typ string) bool {
-	switch typ {
-	case TypeAck, "__ping", "__pong", "__drain":
-		return true
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
 )
@@ -92,7 +93,7 @@ func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
 func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
 
 // PostUncounted appends a control frame that belongs to the connection of the
-// moment (see [Uncounted]); without one it is dropped.
+// moment (see [wire.Type.Counted]); without one it is dropped.
 func (s *Session) PostUncounted(b *Buffer) error { return s.post(b, uncounted) }
 
 func (s *Session) post(b *Buffer, k kind) error {
@@ -245,9 +246,7 @@ func (s *Session) tellGapLocked(topic string) {
 	if i := slices.Index(s.gapTopics, topic); i >= 0 {
 		s.gapTopics = slices.Delete(s.gapTopics, i, i+1)
 	}
-	if s.opts.GapFrame != nil {
-		s.appendLocked(&Buffer{B: s.opts.GapFrame(topic, n)}, counted)
-	}
+	s.appendLocked(Shared(wire.AppendGap(nil, topic, n)), counted)
 }
 
 // tellGapsLocked tells of all gaps once the events that were before them are out,

@@ -46,8 +46,6 @@ type Options struct {
 	EventBytes int
 	// EndOnSlowEvents ends the session where events would be dropped.
 	EndOnSlowEvents bool
-	// GapFrame makes the frame that tells of dropped events; it must not block.
-	GapFrame func(topic string, dropped int) []byte
 	// Due, if not nil, is told when events wait to be written and nobody writes: it sees to it that
 	// [Session.FlushDue] is called soon. It must not call the session itself.
 	Due func(*Session)
@@ -56,8 +54,6 @@ type Options struct {
 	OnSlow func()
 	// Interval is the heartbeat interval of the connections; 0 is 25 s. See [ErrStuck].
 	Interval time.Duration
-	// Answers reads the frames that answer requests, for [Session.Abandon]; without it Abandon does nothing.
-	Answers Answers
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
 	// Total, if not nil, is the budget that all sessions without a connection share.

@@ -8,35 +8,3 @@
 // What they hold is a map entry per topic that is listened to; they have no
 // buffers: frames wait in the session's log, within its budget.
 package wstarget
-
-import (
-	"errors"
-
-	"github.com/alkdev/hubspoke/internal/jsonscan"
-)
-
-// The control frames of events (protocol section 5).
-const (
-	TypeSubscribe   = "__subscribe"
-	TypeSubscribed  = "__subscribed"
-	TypeUnsubscribe = "__unsubscribe"
-	TypeDenied      = "__denied"
-	TypeGap         = "__gap"
-)
-
-var errNoTopic = errors.New("no topic")
-
-func parseTopic(payload []byte) (string, error) {
-	var topic string
-	if err := jsonscan.Decode(payload, jsonscan.StringField("topic", &topic)); err != nil {
-		return "", err
-	}
-	if topic == "" {
-		return "", errNoTopic
-	}
-	return topic, nil
-}
-
-func topicPayload(topic string) []byte {
-	return append(jsonscan.AppendString([]byte(`{"topic":`), topic), '}')
-}

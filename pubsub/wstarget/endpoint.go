@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -23,8 +24,8 @@ type Fanout interface {
 
 // Outlet is the hub's way to one spoke. Its methods never wait.
 type Outlet interface {
-	// Control sends a control frame.
-	Control(typ string, payload []byte)
+	// Control sends a control frame. It keeps frame.
+	Control(frame []byte)
 	// Event sends an event, within the spoke's budget for events. frame is the
 	// encoded frame, shared with other spokes.
 	Event(topic string, frame []byte)
@@ -107,7 +108,7 @@ func (e *Endpoint) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := pubsub.ValidPayload(ev.Payload); err != nil {
 		return err
 	}
-	e.opts.Outlet.Event(ev.Topic, appendEvent(nil, ev))
+	e.opts.Outlet.Event(ev.Topic, wire.AppendEvent(nil, ev.Topic, ev.Payload))
 	return e.local.Deliver(ev)
 }
 
@@ -145,22 +146,17 @@ func (e *Endpoint) Published(topic string, payload []byte) {
 // Deny tells the spoke of a refusal that became known later.
 func (e *Endpoint) Deny(d *Denial) { e.deny(d) }
 
-func (e *Endpoint) deny(d *Denial) { e.opts.Outlet.Control(TypeDenied, d.payload()) }
+func (e *Endpoint) deny(d *Denial) { e.opts.Outlet.Control(d.frame()) }
 
-// Control takes a control frame of the spoke, on the reader. It reports whether
-// it was one of events and well-formed.
-func (e *Endpoint) Control(typ string, payload []byte) bool {
-	if typ != TypeSubscribe && typ != TypeUnsubscribe {
+// Control takes a well-formed control frame of the spoke, on the reader. It reports whether it was one of events.
+func (e *Endpoint) Control(m *wire.Message) bool {
+	switch m.Type {
+	case wire.Subscribe:
+		e.subscribe(string(m.Topic))
+	case wire.Unsubscribe:
+		e.unsubscribe(string(m.Topic))
+	default:
 		return false
-	}
-	topic, err := parseTopic(payload)
-	if err != nil {
-		return false
-	}
-	if typ == TypeSubscribe {
-		e.subscribe(topic)
-	} else {
-		e.unsubscribe(topic)
 	}
 	return true
 }
@@ -184,7 +180,7 @@ func (e *Endpoint) subscribe(topic string) {
 	case e.ended != "":
 		e.denySubscriptionLocked(topic)
 	case m != nil && m.live:
-		e.opts.Outlet.Control(TypeSubscribed, topicPayload(topic))
+		e.opts.Outlet.Control(wire.AppendTopic(nil, wire.Subscribed, topic))
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.opts.MaxTopics:
@@ -227,7 +223,7 @@ func (e *Endpoint) joined(topic string, m *membership, err error) {
 		}
 	default:
 		m.live = true
-		e.opts.Outlet.Control(TypeSubscribed, topicPayload(topic))
+		e.opts.Outlet.Control(wire.AppendTopic(nil, wire.Subscribed, topic))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
 )
@@ -14,9 +15,9 @@ import (
 // outlet writes down what goes to the spoke.
 type outlet struct{ sent }
 
-func (o *outlet) Control(typ string, payload []byte) { _ = o.Send(context.Background(), typ, payload) }
-func (o *outlet) Event(topic string, frame []byte)   { _ = o.Send(context.Background(), topic, frame) }
-func (o *outlet) Gap(topic string, dropped int)      { o.Control(TypeGap, GapPayload(topic, dropped)) }
+func (o *outlet) Control(frame []byte)             { _ = o.sent.Control(frame) }
+func (o *outlet) Event(topic string, frame []byte) { _ = o.put(topic, string(frame)) }
+func (o *outlet) Gap(topic string, dropped int)    { o.Control(wire.AppendGap(nil, topic, dropped)) }
 
 func newEndpoint(t *testing.T, o EndpointOptions) (*Endpoint, *fanout, *outlet) {
 	t.Helper()
@@ -31,16 +32,16 @@ func newEndpoint(t *testing.T, o EndpointOptions) (*Endpoint, *fanout, *outlet) 
 }
 
 func (e *Endpoint) subscribeTo(topic string) {
-	e.Control(TypeSubscribe, topicPayload(topic))
+	e.Control(parsed(wire.AppendTopic(nil, wire.Subscribe, topic)))
 	synctest.Wait()
 }
 
 func (e *Endpoint) unsubscribeFrom(topic string) {
-	e.Control(TypeUnsubscribe, topicPayload(topic))
+	e.Control(parsed(wire.AppendTopic(nil, wire.Unsubscribe, topic)))
 	synctest.Wait()
 }
 
-const subscribedA = TypeSubscribed + " " + topicA
+const subscribedA = "__subscribed " + topicA
 
 func TestSubscribe(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -55,7 +56,7 @@ func TestSubscribe(t *testing.T) {
 		}
 		f.publish("a", "frame")
 		e.DeliverGap("a", 3)
-		out.want(t, "a frame", TypeGap+` {"topic":"a","dropped":3}`)
+		out.want(t, "a frame", `__gap {"topic":"a","dropped":3}`)
 		e.unsubscribeFrom("a")
 		e.unsubscribeFrom("a")
 		f.publish("a", "frame")
@@ -79,9 +80,9 @@ func TestWhileJoining(t *testing.T) {
 		"unsubscribe":        {[]bool{unsub, unsub}, false, false, nil},
 		"wanted again":       {[]bool{unsub, sub}, false, true, []string{subscribedA}},
 		"unwanted at last":   {[]bool{unsub, sub, unsub}, false, false, nil},
-		"fails":              {nil, true, false, []string{TypeDenied + ` {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
+		"fails":              {nil, true, false, []string{`__denied {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
 		"fails unwanted":     {[]bool{unsub}, true, false, nil},
-		"fails wanted again": {[]bool{unsub, sub}, true, false, []string{TypeDenied + ` {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
+		"fails wanted again": {[]bool{unsub, sub}, true, false, []string{`__denied {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -193,17 +194,17 @@ func TestRefusals(t *testing.T) {
 				return nil
 			}})
 		e.subscribeTo("secret")
-		out.want(t, TypeDenied+` {"action":"subscribe","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
+		out.want(t, `__denied {"action":"subscribe","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
 		e.Published("secret", []byte("1"))
-		out.want(t, TypeDenied+` {"action":"publish","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
+		out.want(t, `__denied {"action":"publish","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
 		e.subscribeTo("a")
 		e.subscribeTo("b")
-		out.want(t, subscribedA, TypeSubscribed+` {"topic":"b"}`)
+		out.want(t, subscribedA, `__subscribed {"topic":"b"}`)
 		e.subscribeTo("c")
-		out.want(t, TypeDenied+` {"action":"subscribe","topic":"c","code":"OVERLOADED","message":"too many topics: limit 2 (hub.Options.MaxTopics)"}`)
+		out.want(t, `__denied {"action":"subscribe","topic":"c","code":"OVERLOADED","message":"too many topics: limit 2 (hub.Options.MaxTopics)"}`)
 		e.unsubscribeFrom("a")
 		e.subscribeTo("c")
-		out.want(t, TypeSubscribed+` {"topic":"c"}`)
+		out.want(t, `__subscribed {"topic":"c"}`)
 		e.subscribeTo("tab\there")
 		if len(out.frames) != 1 || f.joins != 3 {
 			t.Errorf("sent %q, %d joins", out.frames, f.joins)
@@ -233,7 +234,7 @@ func TestEndpointAsTarget(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		out.want(t, `a {"type":"a","payload":1}`, `"q" {"type":"\"q\"","payload":null}`, TypeGap+` {"topic":"a","dropped":2}`)
+		out.want(t, `a {"type":"a","payload":1}`, `"q" {"type":"\"q\"","payload":null}`, `__gap {"topic":"a","dropped":2}`)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		for _, err := range []error{e.Dispatch(ended, pubsub.Event{Topic: "a"}), e.Dispatch(t.Context(), pubsub.Event{}), e.Dispatch(t.Context(), pubsub.Event{Topic: "a", Payload: []byte("{")})} {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -137,28 +137,34 @@ type pair struct {
 	up, down *pipe
 }
 
-// Send implements Sender: the spoke's way out.
-func (p *pair) Send(_ context.Context, typ string, payload []byte) error {
-	payload = append([]byte(nil), payload...)
-	p.up.put(func() {
-		if strings.HasPrefix(typ, "__") {
-			p.endpoint.Control(typ, payload)
-		} else {
-			p.endpoint.Published(typ, payload)
-		}
-	})
+// upward is the spoke's way out.
+type upward struct{ *pair }
+
+func (p upward) Control(frame []byte) error {
+	m := parsed(frame)
+	p.up.put(func() { p.endpoint.Control(m) })
 	return nil
 }
 
-func (p *pair) Control(typ string, payload []byte) {
-	p.down.put(func() { p.target.Control(typ, payload) })
+func (p upward) Event(_ context.Context, topic string, payload []byte) error {
+	payload = append([]byte(nil), payload...)
+	p.up.put(func() { p.endpoint.Published(topic, payload) })
+	return nil
 }
 
-func (p *pair) Event(topic string, frame []byte) {
+// downward is the hub's way out.
+type downward struct{ *pair }
+
+func (p downward) Control(frame []byte) {
+	m := parsed(frame)
+	p.down.put(func() { p.target.Control(m) })
+}
+
+func (p downward) Event(topic string, frame []byte) {
 	p.down.put(func() { p.target.Event(topic, frame) })
 }
 
-func (p *pair) Gap(topic string, dropped int) { p.Control(TypeGap, GapPayload(topic, dropped)) }
+func (p downward) Gap(topic string, dropped int) { p.Control(wire.AppendGap(nil, topic, dropped)) }
 
 // newPair joins both ends. rnd, if not nil, makes everything take random times.
 func newPair(t *testing.T, rnd *rand.Rand, fails bool) *pair {
@@ -174,8 +180,8 @@ func newPair(t *testing.T, rnd *rand.Rand, fails bool) *pair {
 		p.fan.fails = func() bool { return fails && number(6) == 0 }
 	}
 	p.up, p.down = newPipe(t, delay), newPipe(t, delay)
-	p.target = New(p)
-	p.endpoint = NewEndpoint(EndpointOptions{Fanout: p.fan, Outlet: p,
+	p.target = New(upward{p})
+	p.endpoint = NewEndpoint(EndpointOptions{Fanout: p.fan, Outlet: downward{p},
 		Publish: func(ev pubsub.Event) *Denial { p.fan.publish(ev.Topic, string(ev.Payload)); return nil }})
 	t.Cleanup(func() { p.target.Close(nil); p.endpoint.Close() })
 	return p

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
-// Sender puts frames on the session's way out.
+// Sender puts frames on the session's way out, in the order of the calls.
 type Sender interface {
-	// Send appends one frame. An event waits for room until ctx ends; a control
-	// frame never waits. It does not keep payload. Frames go out in the order of the calls.
-	Send(ctx context.Context, typ string, payload []byte) error
+	// Control sends a control frame. It never waits, and keeps frame.
+	Control(frame []byte) error
+	// Event sends an event. It waits for room until ctx ends, and does not keep payload.
+	Event(ctx context.Context, topic string, payload []byte) error
 }
 
 // Target is the spoke's end: Dispatch publishes at the hub, Listen subscribes
@@ -65,12 +66,12 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := pubsub.ValidPayload(ev.Payload); err != nil {
 		return err
 	}
-	return t.out.Send(ctx, ev.Topic, ev.Payload)
+	return t.out.Event(ctx, ev.Topic, ev.Payload)
 }
 
 // checkTopic refuses also what the hub would take for another frame.
 func checkTopic(topic string) error {
-	if strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.") {
+	if wire.Reserved(topic) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
 	}
 	return pubsub.ValidTopic(topic)
@@ -123,7 +124,7 @@ func (t *Target) join(topic string) (*interest, error) {
 		in.listeners++
 		return in, nil
 	}
-	if err := t.out.Send(context.Background(), TypeSubscribe, topicPayload(topic)); err != nil {
+	if err := t.out.Control(wire.AppendTopic(nil, wire.Subscribe, topic)); err != nil {
 		return nil, err
 	}
 	if t.topics == nil {
@@ -145,7 +146,7 @@ func (t *Target) leave(topic string, in *interest) {
 
 func (t *Target) unsubscribeLocked(topic string) {
 	delete(t.topics, topic)
-	_ = t.out.Send(context.Background(), TypeUnsubscribe, topicPayload(topic)) // fails only when the session has ended
+	_ = t.out.Control(wire.AppendTopic(nil, wire.Unsubscribe, topic)) // fails only when the session has ended
 }
 
 // settle takes the hub's answer. With an error the topic is forgotten, so that
@@ -189,30 +190,17 @@ func (t *Target) deliver(ev pubsub.Event) {
 	}
 }
 
-// Control takes a control frame and reports whether it was one of events and
-// well-formed.
-func (t *Target) Control(typ string, payload []byte) bool {
-	switch typ {
-	case TypeSubscribed:
-		topic, err := parseTopic(payload)
-		if err != nil {
-			return false
-		}
-		t.settle(topic, nil)
-	case TypeDenied:
-		d, err := parseDenial(payload)
-		if err != nil {
-			return false
-		}
-		if d.Action == ActionSubscribe {
+// Control takes a well-formed control frame and reports whether it was one of events.
+func (t *Target) Control(m *wire.Message) bool {
+	switch m.Type {
+	case wire.Subscribed:
+		t.settle(string(m.Topic), nil)
+	case wire.Denied:
+		if d := denialOf(m); d.Action == ActionSubscribe {
 			t.settle(d.Topic, d)
 		}
-	case TypeGap:
-		topic, dropped, err := parseGap(payload)
-		if err != nil {
-			return false
-		}
-		t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: dropped})
+	case wire.Gap:
+		t.deliver(pubsub.Event{Topic: string(m.Topic), Gap: true, Dropped: m.Dropped})
 	default:
 		return false
 	}
@@ -221,9 +209,9 @@ func (t *Target) Control(typ string, payload []byte) bool {
 
 // Ended takes a __denied and reports whether it ends a subscription that was live: its topic is
 // forgotten, so that the next listener asks anew.
-func (t *Target) Ended(payload []byte) (topic string, ended bool) {
-	d, err := parseDenial(payload)
-	if err != nil || d.Action != ActionSubscribe {
+func (t *Target) Ended(m *wire.Message) (topic string, ended bool) {
+	d := denialOf(m)
+	if d.Action != ActionSubscribe {
 		return "", false
 	}
 	t.mu.Lock()

@@ -2,12 +2,15 @@ package wstarget
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -17,12 +20,40 @@ type sent struct {
 	err    error
 }
 
-func (s *sent) Send(_ context.Context, typ string, payload []byte) error {
+func (s *sent) Control(frame []byte) error {
+	var f struct {
+		Type    string
+		Payload json.RawMessage
+	}
+	if err := json.Unmarshal(frame, &f); err != nil {
+		panic(err)
+	}
+	return s.put(f.Type, string(f.Payload))
+}
+
+func (s *sent) Event(_ context.Context, topic string, payload []byte) error {
+	return s.put(topic, string(payload))
+}
+
+func (s *sent) put(typ, payload string) error {
 	if s.err != nil {
 		return s.err
 	}
-	s.frames = append(s.frames, typ+" "+string(payload))
+	s.frames = append(s.frames, typ+" "+payload)
 	return nil
+}
+
+// control is a control frame as it arrives.
+func control(typ wire.Type, payload string) *wire.Message {
+	return parsed([]byte(`{"type":"` + typ.String() + `","payload":` + payload + `}`))
+}
+
+func parsed(frame []byte) *wire.Message {
+	var m wire.Message
+	if err := wire.Parse(frame, &m); err != nil || m.Err != nil {
+		panic(fmt.Sprint(err, m.Err))
+	}
+	return &m
 }
 
 func (s *sent) want(t *testing.T, frames ...string) {
@@ -41,8 +72,8 @@ func (s *sent) want(t *testing.T, frames ...string) {
 
 const (
 	topicA = `{"topic":"a"}`
-	subA   = TypeSubscribe + " " + topicA
-	unsubA = TypeUnsubscribe + " " + topicA
+	subA   = "__subscribe " + topicA
+	unsubA = "__unsubscribe " + topicA
 )
 
 type listening struct {
@@ -67,7 +98,7 @@ func TestListenWaitsForTheHub(t *testing.T) {
 		if len(first)+len(second) != 0 {
 			t.Fatal("live before the hub said so")
 		}
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		a, b := <-first, <-second
 		payload := []byte("1")
 		target.Event("a", payload)
@@ -85,7 +116,7 @@ func TestListenWaitsForTheHub(t *testing.T) {
 		}
 		c := listen(t.Context(), target, "a", fn)
 		out.want(t, subA) // anew
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		if l := <-c; l.err != nil {
 			t.Error(l.err)
 		}
@@ -105,7 +136,7 @@ func TestLeaveBeforeTheAnswer(t *testing.T) {
 		out.want(t, subA) // and no unsubscription yet
 		again := listen(t.Context(), target, "a", func(pubsub.Event) {})
 		out.want(t)
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		l := <-again
 		l.stop()
 		out.want(t, unsubA)
@@ -116,9 +147,9 @@ func TestLeaveBeforeTheAnswer(t *testing.T) {
 		cancel()
 		<-left
 		out.want(t, subA)
-		target.Control(TypeSubscribed, []byte(topicA)) // nobody wants it any more
+		target.Control(control(wire.Subscribed, topicA)) // nobody wants it any more
 		out.want(t, unsubA)
-		target.Control(TypeSubscribed, []byte(topicA)) // what was not asked is ignored
+		target.Control(control(wire.Subscribed, topicA)) // what was not asked is ignored
 		out.want(t)
 	})
 }
@@ -129,13 +160,13 @@ func TestDenied(t *testing.T) {
 		target := New(out)
 		first := listen(t.Context(), target, "a", func(pubsub.Event) { t.Error("heard something") })
 		synctest.Wait()
-		target.Control(TypeDenied, []byte(`{"action":"publish","topic":"a","code":"X","message":"m"}`))
+		target.Control(control(wire.Denied, `{"action":"publish","topic":"a","code":"X","message":"m"}`))
 		synctest.Wait()
 		if len(first) != 0 {
 			t.Fatal("the refusal of a publish ended a subscription")
 		}
 		want := &Denial{ActionSubscribe, "a", "ACCESS_DENIED", `say "no"`}
-		target.Control(TypeDenied, want.payload())
+		target.Control(parsed(want.frame()))
 		l := <-first
 		d, ok := errors.AsType[*Denial](l.err)
 		if !ok || *d != *want || l.stop != nil {
@@ -145,7 +176,7 @@ func TestDenied(t *testing.T) {
 		out.want(t, subA)
 		again := listen(t.Context(), target, "a", func(pubsub.Event) {})
 		out.want(t, subA) // forgotten, so asked anew
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		if l := <-again; l.err != nil {
 			t.Error(l.err)
 		}
@@ -159,11 +190,11 @@ func TestTargetGap(t *testing.T) {
 		var got []pubsub.Event
 		l := listen(t.Context(), target, "a", func(ev pubsub.Event) { got = append(got, ev) })
 		synctest.Wait()
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		<-l
-		target.Control(TypeGap, GapPayload("a", 7))
-		target.Control(TypeGap, []byte(`{"topic":"a","dropped":-9000000000000000}`))
-		target.Control(TypeGap, GapPayload("b", 7))
+		target.Control(control(wire.Gap, `{"topic":"a","dropped":7}`))
+		target.Control(control(wire.Gap, `{"topic":"a","dropped":-9}`))
+		target.Control(control(wire.Gap, `{"topic":"b","dropped":7}`))
 		if len(got) != 2 || !got[0].Gap || got[0].Dropped != 7 || got[1].Dropped != 0 {
 			t.Errorf("got %+v", got)
 		}
@@ -215,7 +246,7 @@ func TestTargetClose(t *testing.T) {
 		target.AfterClose(func() { closed++ })
 		live := listen(t.Context(), target, "live", func(pubsub.Event) { t.Error("heard something") })
 		synctest.Wait()
-		target.Control(TypeSubscribed, []byte(`{"topic":"live"}`))
+		target.Control(control(wire.Subscribed, `{"topic":"live"}`))
 		l := <-live
 		waiting := listen(t.Context(), target, "a", func(pubsub.Event) {})
 		synctest.Wait()
@@ -226,7 +257,7 @@ func TestTargetClose(t *testing.T) {
 		}
 		out.frames = nil
 		target.Event("live", nil)
-		target.Control(TypeSubscribed, []byte(topicA))
+		target.Control(control(wire.Subscribed, topicA))
 		l.stop()
 		if err := target.Dispatch(t.Context(), pubsub.Event{Topic: "a"}); !errors.Is(err, errJoin) {
 			t.Errorf("Dispatch: %v", err)

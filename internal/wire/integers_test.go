@@ -1,13 +1,19 @@
-package peer
+package wire
 
 import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/alkdev/hubspoke/call"
 )
+
+// payload returns what is wrong with a payload.
+func payload(t Type, text string) error {
+	var m Message
+	if err := Parse([]byte(`{"type":"`+t.String()+`","payload":`+text+`}`), &m); err != nil {
+		panic(err)
+	}
+	return m.Err
+}
 
 // A number that is not written as an integer, or is negative where it may not be, is refused with an error that names
 // the member.
@@ -20,8 +26,7 @@ func TestIntegers(t *testing.T) {
 	}
 	request := func(name string) func(string) error {
 		return func(n string) error {
-			_, err := parseRequest(fmt.Appendf(nil, `{"requestId":"1","operationId":"a.b","%s":%s}`, name, n), time.Now(), &identityMemo{})
-			return err
+			return payload(Requested, fmt.Sprintf(`{"requestId":"1","operationId":"a.b",%q:%s}`, name, n))
 		}
 	}
 	answer := `{"spokeId":"s","%s":%%s}`
@@ -48,10 +53,10 @@ func TestIntegers(t *testing.T) {
 		"deadline":             {request("deadline"), true},
 		"idleTimeout":          {request("idleTimeout"), false},
 		"credit":               {request("credit"), false},
-		"credit of a frame": {func(n string) error {
-			_, err := parseAnswer(call.EventCredit, fmt.Appendf(nil, `{"requestId":"1","credit":%s}`, n))
-			return err
-		}, false},
+		"credit of a frame":    {func(n string) error { return payload(Credited, `{"requestId":"1","credit":`+n+`}`) }, false},
+		"received of a frame":  {func(n string) error { return payload(Ack, `{"received":`+n+`}`) }, false},
+		"retryAfter":           {func(n string) error { return payload(Drain, `{"retryAfter":`+n+`}`) }, true},
+		"dropped":              {func(n string) error { return payload(Gap, `{"topic":"a","dropped":`+n+`}`) }, true},
 	}
 	for name, m := range members {
 		for _, n := range []string{"0", "7", "-1", "1.5", "1.0", "1e3", "-0.5", `"1"`, "99999999999999999999"} {

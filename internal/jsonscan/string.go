@@ -1,8 +1,11 @@
 package jsonscan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Eight bytes are looked at in one word: a byte's high bit is set in the result
@@ -133,4 +136,74 @@ func hex4(data []byte) rune {
 		r = r<<4 | rune(c)
 	}
 	return r
+}
+
+// String unquotes a JSON string, quotes included, exactly as encoding/json does:
+// a lone surrogate and every byte that is not UTF-8 become U+FFFD. It reports
+// false if raw is not exactly one JSON string.
+func String(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	end, fail := quoted(raw, 0)
+	if fail != fine || end != len(raw) {
+		return "", false
+	}
+	inner := raw[1 : end-1]
+	if !hasEscape(inner) && utf8.Valid(inner) {
+		return string(inner), true
+	}
+	return string(unescape(make([]byte, 0, len(inner)), inner)), true
+}
+
+func hasEscape(inner []byte) bool { return bytes.IndexByte(inner, '\\') >= 0 }
+
+// unescape appends the inside of a valid JSON string to dst.
+func unescape(dst, inner []byte) []byte {
+	for len(inner) > 0 {
+		c := inner[0]
+		switch {
+		case c == '\\' && inner[1] == 'u':
+			r := hex4(inner[2:6])
+			inner = inner[6:]
+			if utf16.IsSurrogate(r) {
+				pair := rune(utf8.RuneError)
+				if len(inner) >= 6 && inner[0] == '\\' && inner[1] == 'u' {
+					pair = utf16.DecodeRune(r, hex4(inner[2:6]))
+				}
+				if pair != utf8.RuneError {
+					inner = inner[6:]
+				}
+				r = pair
+			}
+			dst = utf8.AppendRune(dst, r)
+		case c == '\\':
+			dst = append(dst, unescaped(inner[1]))
+			inner = inner[2:]
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+			inner = inner[1:]
+		default:
+			r, n := utf8.DecodeRune(inner)
+			dst = utf8.AppendRune(dst, r)
+			inner = inner[n:]
+		}
+	}
+	return dst
+}
+
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
 }

@@ -1,5 +1,7 @@
 package jsonscan
 
+import "strconv"
+
 // scalar validates the string, number or literal at i, which is inside data.
 func scalar(data []byte, i int) (int, failure) {
 	switch c := data[i]; {
@@ -58,4 +60,43 @@ func digits(data []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// Kind returns what a raw JSON value is by its first byte: '{', '[', '"', '0' for a number, 't' for
+// true, 'f' for false, 'n' for null, and 0 for anything else, the empty slice included. It does not
+// validate.
+func Kind(raw []byte) byte {
+	if len(raw) == 0 {
+		return 0
+	}
+	switch c := raw[0]; {
+	case c == '-' || c-'0' <= 9:
+		return '0'
+	case c == '{' || c == '[' || c == '"' || c == 't' || c == 'f' || c == 'n':
+		return c
+	}
+	return 0
+}
+
+// IsNull reports whether raw is the JSON value null.
+func IsNull(raw []byte) bool { return string(raw) == "null" }
+
+// Bool returns the JSON value true or false; ok is false if raw is neither.
+func Bool(raw []byte) (v, ok bool) {
+	v = string(raw) == "true"
+	return v, v || string(raw) == "false"
+}
+
+// Int returns a JSON number that is an integer: it has neither a fraction nor an exponent, not even
+// where its value is whole (1.0, 1e3). It returns false for any other text, and for a number that is no
+// int64.
+func Int(raw []byte) (int64, bool) {
+	if Kind(raw) != '0' {
+		return 0, false
+	}
+	if end, fail := number(raw, 0); fail != fine || end != len(raw) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	return n, err == nil
 }

@@ -1,0 +1,100 @@
+package peer
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/wire"
+)
+
+// decodeCache keeps the last identity of a connection and a few names: a hub sends a spoke the same few
+// over and over. It is the reader's alone; an Identity is shared and never changed.
+type decodeCache struct {
+	raw   []byte
+	id    *call.Identity
+	names [4]string
+	next  uint8 // the name to be replaced
+}
+
+// request sets req from a call.requested, as far as that is well-formed. Nothing points into m.
+func (c *decodeCache) request(m *wire.Message, req *call.Request, now time.Time) (err error) {
+	*req = call.Request{
+		ID: string(m.ID), Operation: c.name(m.Operation), To: c.name(m.To), Stream: m.Stream, FailFast: m.FailFast,
+		OriginID: string(m.OriginID), ParentID: string(m.ParentID), Timeout: m.Timeout(now), IdleTimeout: m.IdleTimeout,
+		Input: bytes.Clone(m.Input), Metadata: bytes.Clone(m.Metadata),
+	}
+	if m.Err != nil {
+		return m.Err
+	}
+	if m.Identity != nil {
+		if req.Identity, err = c.identity(m.Identity); err != nil {
+			return err
+		}
+	}
+	if m.Selector != nil {
+		if req.Selector, err = wire.ParseLabels(m.Selector); err != nil {
+			return fmt.Errorf("selector: %w", err)
+		}
+	}
+	return nil
+}
+
+// name returns a text without an allocation if it was among the last ones.
+func (c *decodeCache) name(text []byte) string {
+	const kept = 64
+	for _, v := range c.names {
+		if string(text) == v {
+			return v
+		}
+	}
+	v := string(text)
+	if len(v) <= kept && v != "" {
+		c.names[c.next%4] = v
+		c.next++
+	}
+	return v
+}
+
+// maxCachedBytes bounds the identity that is kept.
+const maxCachedBytes = 1 << 10
+
+func (c *decodeCache) identity(raw []byte) (*call.Identity, error) {
+	if c.id != nil && bytes.Equal(c.raw, raw) {
+		return c.id, nil
+	}
+	id := &call.Identity{}
+	var err error
+	if id.ID, id.Scopes, id.Resources, err = wire.ParseIdentity(raw); err != nil {
+		return nil, err
+	}
+	if len(raw) <= maxCachedBytes {
+		c.raw, c.id = append(c.raw[:0], raw...), id
+	}
+	return id, nil
+}
+
+// appendRequest appends a call.requested with the id, the time and the credit of this peer; negative
+// credit is none.
+func appendRequest(dst []byte, id string, req *call.Request, timeout time.Duration, credit int) []byte {
+	c := wire.Call{
+		ID: id, Operation: req.Operation, Input: req.Input, Stream: req.Stream, Credit: credit, Timeout: timeout, IdleTimeout: req.IdleTimeout,
+		FailFast: req.FailFast, To: req.To, OriginID: req.OriginID, ParentID: req.ParentID, Selector: req.Selector, Metadata: req.Metadata,
+	}
+	if i := req.Identity; i != nil {
+		var room [256]byte
+		c.Identity = wire.AppendIdentity(room[:0], i.ID, i.Scopes, i.Resources)
+	}
+	return wire.AppendRequested(dst, &c)
+}
+
+// failureOf returns an error as it is sent.
+func failureOf(e *call.Error) *wire.Failure {
+	return &wire.Failure{Code: string(e.Code), Message: e.Message, Retryable: e.Retryable, Sent: e.Sent, Details: e.Details}
+}
+
+// errorOf returns an error as it was received.
+func errorOf(f *wire.Failure) *call.Error {
+	return &call.Error{Code: call.Code(f.Code), Message: f.Message, Retryable: f.Retryable, Sent: f.Sent, Details: f.Details}
+}
