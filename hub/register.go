@@ -119,7 +119,7 @@ func (a *arrival) refuse(e *call.Error, code transport.CloseCode, reason string)
 func (a *arrival) closeUnread(err error) {
 	switch {
 	case errors.Is(err, peer.ErrRegistrationTooLarge):
-		e := &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error()}
+		e := &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error() + " (hub.Options.MaxRegistrationBytes)"}
 		_ = a.refuse(e, transport.CloseRegistrationRefused, string(e.Code))
 	case a.requestID != "":
 		e := &call.Error{Code: call.CodeValidation, Message: err.Error()}
@@ -202,7 +202,7 @@ func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
 	reg, err := c.hub.registrationLimits().Parse(in.Request.Input)
 	switch {
 	case errors.Is(err, peer.ErrRegistrationTooLarge):
-		return &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error()}
+		return &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error() + " (hub.Options.MaxRegistrationBytes)"}
 	case err != nil:
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
 	}

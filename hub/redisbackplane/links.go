@@ -54,7 +54,7 @@ var (
 	errLeft    = errors.New("redisbackplane: the hub has left")
 	errReset   = errors.New("redisbackplane: the other side has reset the link")
 	errNewLife = errors.New("redisbackplane: the other hub has begun anew")
-	errTooMany = errors.New("redisbackplane: too many links")
+	errTooMany = fmt.Errorf("redisbackplane: too many links: limit %d of one hub (not configurable)", endsAtMost)
 )
 
 // Join implements [hub.Links]. It returns when the hub hears.

@@ -607,7 +607,7 @@ func TestLinksAtMost(t *testing.T) {
 	}
 	r.send(wire{From: "far", Incarnation: "life.x", Open: true})
 	r.want(wire{From: "near", To: "life.x", Reset: true})
-	if _, err := r.links.Dial(t.Context(), "near", "far"); err == nil || !strings.Contains(err.Error(), "too many links") {
+	if _, err := r.links.Dial(t.Context(), "near", "far"); err == nil || !strings.Contains(err.Error(), "too many links: limit 4096 of one hub") {
 		t.Errorf("one more: %v", err)
 	}
 	last.conn.Abort()

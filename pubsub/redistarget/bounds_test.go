@@ -68,13 +68,16 @@ func TestAsyncIsBounded(t *testing.T) {
 	server.Do("CLIENT", "PAUSE", "500", "ALL")
 	var mu sync.Mutex
 	var told, full int
+	const text = "redistarget: too many events wait to be published: limit 65536 bytes (redistarget.Options.MaxQueueBytes)"
 	done := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		told++
 		switch {
 		case errors.Is(err, redistarget.ErrQueueFull):
-			full++
+			if full++; full == 1 && err.Error() != text {
+				t.Errorf("got %q, want %q", err, text)
+			}
 		case err != nil:
 			t.Errorf("DispatchAsync: %v", err)
 		}

@@ -7,12 +7,11 @@ import (
 
 // The errors of this package. Test for them with [errors.Is].
 var (
-	// ErrUnavailable says that Redis could not be reached; it comes as an
-	// [*UnavailableError].
+	// ErrUnavailable reports that Redis could not be reached. It is wrapped by an [*UnavailableError].
 	ErrUnavailable = errors.New("redistarget: Redis is unavailable")
 
-	// ErrQueueFull says that Options.MaxQueueBytes already wait to be published.
-	// The event was not published.
+	// ErrQueueFull reports that the event was not published: those that already wait to be published have
+	// Options.MaxQueueBytes. The error that wraps it names the limit.
 	ErrQueueFull = errors.New("redistarget: too many events wait to be published")
 )
 

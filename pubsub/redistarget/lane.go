@@ -2,6 +2,7 @@ package redistarget
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"sync"
 
@@ -45,12 +46,11 @@ func (t *Target) laneOf(topic string) *lane {
 }
 
 // DispatchAsync publishes ev like [Target.Dispatch] and never waits; ev is also under
-// the same rules. done is called once, with what Dispatch would have returned:
-// on a goroutine of the target's own, or at once on the caller's where ev is refused. It
-// must not block and may call the target; nil is allowed.
+// the same rules. done is called once, with what Dispatch would have returned: on a goroutine of the target's own, or, if
+// ev is refused, immediately on the caller's. It must not block and may call the target; nil is allowed.
 //
 // Events of one topic are published in the order of the calls, and those of a later
-// Dispatch behind them. Over Options.MaxQueueBytes waiting, events are refused with
+// Dispatch behind them. While events of Options.MaxQueueBytes wait, further ones are refused with an error that wraps
 // [ErrQueueFull].
 func (t *Target) DispatchAsync(ev pubsub.Event, done func(error)) {
 	if done == nil {
@@ -87,7 +87,7 @@ func (l *lane) addLocked(t *Target, p publication) error {
 	if waiting := t.queued.Add(size); waiting > int64(t.opts.MaxQueueBytes) && waiting > size {
 		t.queued.Add(-size)
 		t.counters.refused.Add(1)
-		return ErrQueueFull
+		return fmt.Errorf("%w: limit %d bytes (redistarget.Options.MaxQueueBytes)", ErrQueueFull, t.opts.MaxQueueBytes)
 	}
 	if !l.running && !t.crew.start(func() { l.run(t) }) {
 		t.queued.Add(-size)
