@@ -82,7 +82,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 		limit = math.MaxInt // it does not wait, or not for long
 	}
 	if !c.hub.table.suspend(c, limit) {
-		c.log().Warn().Int("limit", limit).Msg("too many detached sessions (hub.Options.MaxWaiting); this one ends")
+		c.Log().Warn().Int("limit", limit).Msg("too many detached sessions (hub.Options.MaxWaiting); this one ends")
 		return false
 	}
 	c.peer.Session().Detach(a.conn)
@@ -90,7 +90,7 @@ func (c *conn) detach(a *attachment, err error) bool {
 		return false
 	}
 	c.hub.announceDetached(c, closeReason(err))
-	c.log().Info().Err(err).Msg("connection lost; the session waits")
+	c.Log().Info().Err(err).Msg("connection lost; the session waits")
 	c.startWindow(a)
 	return true
 }

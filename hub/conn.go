@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"maps"
 	"math"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
@@ -92,7 +92,9 @@ type profile struct {
 }
 
 var (
-	_ wstarget.Outlet = (*conn)(nil)
+	_ peer.Side       = (*conn)(nil)
+	_ session.Owner   = (*conn)(nil)
+	_ wstarget.Outlet = (*outlet)(nil)
 
 	errReplaced = errors.New("replaced by a newer registration")
 	errSilent   = errors.New("heartbeat missed")
@@ -110,25 +112,21 @@ func (h *Hub) newConn(a *arrival) *conn {
 	if s := a.reg.Session; s != nil && h.opts.SessionWindow > 0 {
 		c.sessionID, c.offers = rand.Text(), s.ID != ""
 	}
-	log := c.log
 	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
-		Fanout: &h.fanout, Outlet: c, Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
+		Fanout: &h.fanout, Outlet: (*outlet)(c), Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
 	})
 	c.peer = peer.New(h.ctx, peer.Config{
 		Session: session.New(session.Options{
 			LimitBytes:      h.opts.LogBytes,
 			EventBytes:      h.opts.EventBytes,
 			EndOnSlowEvents: h.opts.CloseSlowReaders,
-			OnSlow:          func() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") },
-			Due:             h.eventsDue,
+			Owner:           c,
 			Interval:        h.opts.HeartbeatInterval,
 			Resumable:       c.sessionID != "",
 			Total:           &h.waitingBytes,
 			Gauges:          &h.queues,
-			Log:             log,
 		}),
-		Log: log, Ends: c.ends, IDPrefix: h.idPrefix, Serve: c.serve, Relay: c.relay, Streams: h.streams,
-		Event: c.events.Published, TooDeep: c.tooDeep, Control: c.control,
+		Side: c, IDPrefix: h.idPrefix,
 		MaxInFlight: h.opts.MaxInFlight, Limit: "for one spoke, hub.Options.MaxInFlight", Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
 		MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
 	})
@@ -138,8 +136,8 @@ func (h *Hub) newConn(a *arrival) *conn {
 	return c
 }
 
-// ends names the two sides of the connection for errors.
-func (c *conn) ends() (this, other string) { return "hub " + c.hub.opts.ID, "spoke " + c.id }
+// Ends implements [peer.Side].
+func (c *conn) Ends() (this, other string) { return "hub " + c.hub.opts.ID, "spoke " + c.id }
 
 // adopt takes over what each registration says anew.
 func (c *conn) adopt(a *arrival) {
@@ -179,7 +177,7 @@ func (c *conn) end(cause error) {
 		c.peer.End(cause)
 		c.hub.departed(c, reason)
 		c.hub.withdraw(c.offered())
-		c.log().Info().Str("reason", reason).Msg("spoke disconnected")
+		c.Log().Info().Str("reason", reason).Msg("spoke disconnected")
 		if t := c.overdue.Load(); t != nil {
 			t.Stop()
 		}
@@ -222,7 +220,7 @@ func (c *conn) retire(code transport.CloseCode, reason string) {
 func (c *conn) displace() {
 	c.hub.departed(c, "replaced")
 	c.events.EndSubscriptions(reasonReplaced + " while it drains")
-	c.log().Info().Dur("timeout", c.hub.opts.DrainTimeout).Msg("spoke replaced while it drains")
+	c.Log().Info().Dur("timeout", c.hub.opts.DrainTimeout).Msg("spoke replaced while it drains")
 	timer := time.AfterFunc(c.hub.opts.DrainTimeout, func() { c.retire(transport.CloseReplaced, reasonReplaced) })
 	c.overdue.Store(timer)
 	if c.peer.Session().Cause() != nil { // it ended before there was a timer to stop
@@ -230,22 +228,40 @@ func (c *conn) displace() {
 	}
 }
 
+// Slow implements [session.Owner].
+func (c *conn) Slow() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") }
+
+// Due implements [session.Owner].
+func (c *conn) Due(s *session.Session) bool {
+	c.hub.flushers.add(s)
+	return true
+}
+
+// Streams implements [peer.Side].
+func (c *conn) Streams(operation string) bool { return c.hub.streams(operation) }
+
+// MadeFor implements [peer.Side].
+func (c *conn) MadeFor(id string) (*peer.Inbound, bool) { return c.peer.MadeFor(id) }
+
+// outlet is the way of events to the spoke.
+type outlet conn
+
 // Control implements [wstarget.Outlet].
-func (c *conn) Control(frame []byte) { _ = c.peer.Post(frame) }
+func (o *outlet) Control(frame []byte) { _ = o.peer.Post(frame) }
 
 // Event implements [wstarget.Outlet]. An event that is larger than the spoke
 // takes is dropped, and told as a gap.
-func (c *conn) Event(topic string, frame []byte) {
-	if int64(len(frame)) > c.maxMessage.Load() {
-		c.peer.Session().LoseEvent(topic)
+func (o *outlet) Event(topic string, frame []byte) {
+	if int64(len(frame)) > o.maxMessage.Load() {
+		o.peer.Session().LoseEvent(topic)
 		return
 	}
-	c.peer.Session().PostEvent(topic, session.Shared(frame))
+	o.peer.Session().PostEvent(topic, session.Shared(frame))
 }
 
 // Gap implements [wstarget.Outlet].
-func (c *conn) Gap(topic string, dropped int) {
-	_ = c.peer.Post(wire.AppendGap(nil, topic, dropped))
+func (o *outlet) Gap(topic string, dropped int) {
+	_ = o.peer.Post(wire.AppendGap(nil, topic, dropped))
 }
 
 func (c *conn) maySubscribe(topic string) *wstarget.Denial {
@@ -273,14 +289,18 @@ func (c *conn) publish(ev pubsub.Event) *wstarget.Denial {
 	return nil
 }
 
-// tooDeep refuses an event of the spoke that is nested deeper than the hub takes.
-func (c *conn) tooDeep(topic string, err error) {
-	c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(call.CodeValidation),
-		Message: "the payload " + err.Error()})
+// Event implements [peer.Side]. An event that is nested deeper than the hub takes is refused.
+func (c *conn) Event(topic string, payload []byte, err error) {
+	if err != nil {
+		c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(call.CodeValidation),
+			Message: "the payload " + err.Error()})
+		return
+	}
+	c.events.Published(topic, payload)
 }
 
-// control takes a control frame, on the reader.
-func (c *conn) control(m *wire.Message) bool {
+// Control implements [peer.Side].
+func (c *conn) Control(m *wire.Message) bool {
 	if m.Type == wire.Drain {
 		c.draining.Store(true)
 		c.leaving.Store(true)
@@ -295,8 +315,8 @@ func (c *conn) offered() []string {
 	return slices.Collect(maps.Keys(c.hub.table.profileOf(c).operations))
 }
 
-// serve answers a request of the spoke, on a goroutine of its own.
-func (c *conn) serve(ctx context.Context, in *peer.Inbound) *call.Error {
+// Serve implements [peer.Side].
+func (c *conn) Serve(ctx context.Context, in *peer.Inbound) *call.Error {
 	if in.Request.Operation == wire.OperationRegister {
 		return c.registerAgain(in)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -143,7 +143,7 @@ func (h *Hub) reauthenticateHere(spokeID string) bool {
 	if ok {
 		c.resuming.enter() // a connection that is resuming the session is the one to be closed, once it has
 		defer c.resuming.leave()
-		c.log().Info().Msg("asked to authenticate again")
+		c.Log().Info().Msg("asked to authenticate again")
 		c.hangUp(transport.CloseCredentialsExpired, "authenticate again")
 	}
 	return ok

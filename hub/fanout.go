@@ -161,7 +161,7 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 func lose(m *wstarget.Endpoint, topic string) { connOf(m).peer.Session().LoseEvent(topic) }
 
 // connOf returns the spoke whose endpoint m is: newConn makes all of them.
-func connOf(m *wstarget.Endpoint) *conn { return m.Outlet().(*conn) }
+func connOf(m *wstarget.Endpoint) *conn { return (*conn)(m.Outlet().(*outlet)) }
 
 // check holds what the core delivers to the rule for payloads, once for all members: other programs may publish
 // there, and a spoke would close its connection. A Local has checked it.

@@ -9,10 +9,24 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/transport"
 )
+
+// dueIn is the owner of sessions whose events flushers write.
+type dueIn struct{ *flushers }
+
+func (dueIn) Slow() {}
+
+func (d dueIn) Due(s *session.Session) bool {
+	d.add(s)
+	return true
+}
+
+func (dueIn) Log() *zerolog.Logger { log := zerolog.Nop(); return &log }
 
 // listener is a spoke that keeps what it is sent; it may be slow to take it.
 type listener struct {
@@ -26,7 +40,7 @@ type listener struct {
 func listen(t *testing.T, f *flushers, slow bool) *listener {
 	t.Helper()
 	near, far := transport.Pipe(&transport.PipeOptions{BufferBytes: 256})
-	l := &listener{sess: session.New(session.Options{Due: f.add}), conn: far, slow: slow, done: make(chan struct{})}
+	l := &listener{sess: session.New(session.Options{Owner: dueIn{f}}), conn: far, slow: slow, done: make(chan struct{})}
 	if err := l.sess.Attach(near); err != nil {
 		t.Fatal(err)
 	}

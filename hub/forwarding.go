@@ -27,8 +27,8 @@ func (f *forwarding) allowed() bool { return f.in.Allowed }
 
 func (f *forwarding) chain() *peer.Inbound { return f.in }
 
-// relay sends a request of the spoke on, if that can be done at once. It runs on the reader.
-func (c *conn) relay(in *peer.Inbound) bool {
+// Route implements [peer.Side]: it sends a request of the spoke on, if that can be done without waiting.
+func (c *conn) Route(in *peer.Inbound) bool {
 	h, req := c.hub, &in.Request
 	if req.Operation == wire.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
 		return false
@@ -46,9 +46,9 @@ func (c *conn) relay(in *peer.Inbound) bool {
 	return h.relay(in, req.ID)
 }
 
-// relayLink does the same for a request of another hub.
-func (h *Hub) relayLink(in *peer.Inbound) bool {
-	req := &in.Request
+// Route implements [peer.Side]: it does the same for a request of another hub.
+func (l *link) Route(in *peer.Inbound) bool {
+	h, req := l.hub, &in.Request
 	if h.draining.Load() || req.To == "" && h.linkOperations.Has(req.Operation) {
 		return false
 	}

@@ -1,11 +1,11 @@
 package hub
 
 import (
-	"github.com/alkdev/hubspoke/internal/wire"
 	"math"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 

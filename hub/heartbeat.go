@@ -2,10 +2,10 @@ package hub
 
 import (
 	"context"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -48,7 +48,7 @@ func (c *conn) beat(a *attachment, now time.Time) {
 	case silent < o.HeartbeatInterval:
 		a.pinged = false
 	case silent >= o.HeartbeatInterval+o.HeartbeatTimeout:
-		c.log().Info().Dur("silent", silent).Msg("heartbeat missed")
+		c.Log().Info().Dur("silent", silent).Msg("heartbeat missed")
 		if !c.peer.Session().Resumable() {
 			c.peer.End(errSilent) // nothing is routed to it while it does not answer the close
 		}
@@ -67,6 +67,6 @@ func (c *conn) closeExpired(a *attachment, now time.Time) {
 	if !c.who().Ended(now) || c.expired.Swap(a) == a {
 		return
 	}
-	c.log().Info().Msg("credentials expired")
+	c.Log().Info().Msg("credentials expired")
 	a.conn.Close(transport.CloseCredentialsExpired, "credentials expired")
 }

@@ -42,7 +42,6 @@ type Hub struct {
 	table          table
 	fanout         fanout
 	flushers       flushers
-	eventsDue      func(*session.Session) // the flushers' add, made once
 	links          links
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
@@ -102,7 +101,6 @@ func New(o *Options) (*Hub, error) {
 		h.counters.Malformed.Add(1)
 		h.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
 	}
-	h.eventsDue = h.flushers.add
 	if opts.Authorize != nil {
 		h.fanout.seen = h.seen
 	}

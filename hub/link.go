@@ -14,15 +14,18 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 // link is a hub's way to another hub. The same engine runs on it as on a spoke's
 // connection; the backplane is trusted, so identities on it are believed.
 type link struct {
+	hub   *Hub
 	hubID string
 	conn  transport.Conn
 	peer  *peer.Peer
+	log   zerolog.Logger
 }
 
 // linkInFlight bounds what other hubs have in flight here. Each call there holds
@@ -118,13 +121,10 @@ func (ls *links) accept(hubID string, conn transport.Conn) { ls.start(hubID, con
 func (ls *links) start(hubID string, conn transport.Conn) *link {
 	h := ls.hub
 	log := h.log.With().Str("link", hubID).Logger()
-	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Log: func() *zerolog.Logger { return &log }, OnSlow: conn.Abort})
-	l := &link{hubID: hubID, conn: conn}
+	l := &link{hub: h, hubID: hubID, conn: conn, log: log}
+	sess := session.New(session.Options{LimitBytes: max(h.opts.LogBytes, 16<<20), Owner: l})
 	l.peer = peer.New(h.ctx, peer.Config{
-		Session: sess, Log: func() *zerolog.Logger { return &log }, IDPrefix: randomPrefix(), Serve: h.serveLink, Relay: h.relayLink, Streams: h.streams,
-		MaxInFlight: linkInFlight, Counters: &h.counters,
-		Ends:   func() (this, other string) { return "hub " + h.opts.ID, "hub " + hubID },
-		Remote: hubID, MadeFor: func(id string) (*peer.Inbound, bool) { return ls.madeFor(hubID, id) },
+		Session: sess, Side: l, IDPrefix: randomPrefix(), MaxInFlight: linkInFlight, Counters: &h.counters, Remote: hubID,
 	})
 	l.peer.SetRemote(linkMessageBytes, 0)
 	if w, ok := conn.(Watched); ok {
@@ -207,9 +207,38 @@ func (ls *links) close() {
 	ls.wg.Wait()
 }
 
-// serveLink answers a request that came from another hub: here, or not at all.
-func (h *Hub) serveLink(ctx context.Context, in *peer.Inbound) *call.Error {
-	req := &in.Request
+var (
+	_ peer.Side     = (*link)(nil)
+	_ session.Owner = (*link)(nil)
+)
+
+// Slow implements [session.Owner].
+func (l *link) Slow() { l.conn.Abort() }
+
+// Due implements [session.Owner]. Links carry no events.
+func (l *link) Due(*session.Session) bool { return false }
+
+// Log implements [peer.Side].
+func (l *link) Log() *zerolog.Logger { return &l.log }
+
+// Ends implements [peer.Side].
+func (l *link) Ends() (this, other string) { return "hub " + l.hub.opts.ID, "hub " + l.hubID }
+
+// Streams implements [peer.Side].
+func (l *link) Streams(operation string) bool { return l.hub.streams(operation) }
+
+// MadeFor implements [peer.Side].
+func (l *link) MadeFor(id string) (*peer.Inbound, bool) { return l.hub.links.madeFor(l.hubID, id) }
+
+// Event implements [peer.Side]: hubs share events by the backplane, not by links.
+func (l *link) Event(string, []byte, error) {}
+
+// Control implements [peer.Side]. No control frame is for links.
+func (l *link) Control(*wire.Message) bool { return false }
+
+// Serve implements [peer.Side]: a request that came from another hub is answered here, or not at all.
+func (l *link) Serve(ctx context.Context, in *peer.Inbound) *call.Error {
+	h, req := l.hub, &in.Request
 	if h.draining.Load() && req.ParentID == "" {
 		return draining()
 	}

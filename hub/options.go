@@ -3,7 +3,6 @@ package hub
 import (
 	"errors"
 	"fmt"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
 )

@@ -37,7 +37,7 @@ func (f spokeFields) Run(e *zerolog.Event, level zerolog.Level, msg string) {
 	e.Str("spoke", f.c.id)
 }
 
-func (c *conn) log() *zerolog.Logger {
+func (c *conn) Log() *zerolog.Logger {
 	log := c.hub.log.Hook(spokeFields{c})
 	return &log
 }

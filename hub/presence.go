@@ -128,7 +128,7 @@ func (h *Hub) release(c *conn, generation int64) {
 	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
 	defer cancel()
 	if err := h.directory.Release(ctx, h.opts.ID, c.id, generation); err != nil {
-		c.log().Warn().Err(err).Msg("the directory was not told that the spoke has gone")
+		c.Log().Warn().Err(err).Msg("the directory was not told that the spoke has gone")
 	}
 }
 
@@ -136,7 +136,7 @@ func (h *Hub) tellPresence(topic string, c *conn, reason string) {
 	payload := Presence{HubID: h.opts.ID, SpokeID: c.id, Generation: h.table.generationOf(c), Reason: reason}.append(make([]byte, 0, 192))
 	for _, t := range []string{topic, topic + ":" + c.id} {
 		h.publisher.publish(pubsub.Event{Topic: t, Payload: payload}, func(err error) {
-			c.log().Warn().Err(err).Str("topic", t).Msg("presence was not published")
+			c.Log().Warn().Err(err).Str("topic", t).Msg("presence was not published")
 		})
 	}
 }

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -138,7 +138,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return e
 	}
 	if err != nil {
-		c.log().Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
+		c.Log().Warn().Err(err).Msg("the directory did not take the registration; it holds on this hub")
 	}
 	c.now.Store(c.first.begin(a.conn)) // before anybody can find the session
 	first, ok := h.table.insert(c, generation, profileOf(a.reg))
@@ -156,7 +156,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return err
 	}
 	h.arrived(c)
-	c.log().Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
+	c.Log().Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
 	return nil
 }
 

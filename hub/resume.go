@@ -1,11 +1,11 @@
 package hub
 
 import (
-	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -33,7 +33,7 @@ func (h *Hub) resume(a *arrival) (*conn, error) {
 	}
 	c.closeOld()
 	if err := c.peer.Session().Check(a.reg.Session.Received); err != nil {
-		c.log().Warn().Err(err).Msg("session not resumed")
+		c.Log().Warn().Err(err).Msg("session not resumed")
 		c.end(err) // also where its end is under way, so that the id is free
 		return nil, nil
 	}
@@ -96,7 +96,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	}
 	h.resumed.Add(1)
 	h.announceResumed(c)
-	c.log().Info().Msg("session resumed")
+	c.Log().Info().Msg("session resumed")
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (h *Hub) warnOfVariants(c *conn) {
 		}
 		otherOp := h.table.profileOf(other).operations[name]
 		if differ := difference(&op, &otherOp); differ != "" && h.table.markVariants(name) {
-			c.log().Warn().Str("operation", name).Str("differs", differ).Str("other", other.id).
+			c.Log().Warn().Str("operation", name).Str("differs", differ).Str("other", other.id).
 				Msg("spokes describe one operation differently")
 		}
 	}

@@ -2,13 +2,13 @@ package hub_test
 
 import (
 	"encoding/json"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )

@@ -3,12 +3,12 @@ package spoke
 import (
 	"context"
 	"errors"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"iter"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 var _ call.Caller = (*Spoke)(nil)

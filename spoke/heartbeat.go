@@ -2,10 +2,10 @@ package spoke
 
 import (
 	"context"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 

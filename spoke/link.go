@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -25,6 +25,8 @@ import (
 type link struct {
 	spoke      *Spoke
 	spokeID    string
+	hubID      string
+	log        zerolog.Logger
 	sessionID  string        // "" where the session cannot be resumed
 	window     time.Duration // how long it waits for a connection
 	peer       *peer.Peer
@@ -60,14 +62,13 @@ func (s *Spoke) newLink(a *attachment) *link {
 		l.window = time.Duration(got.Session.Window) * time.Millisecond
 	}
 	log := s.log.With().Str("hub", got.HubID).Str("spoke", got.SpokeID).Str("connection", got.ConnectionID).Logger()
-	logger := func() *zerolog.Logger { return &log }
-	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Log: logger, Resumable: l.sessionID != "",
-		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond,
-		OnSlow:   func() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }})
-	l.target = wstarget.New(l)
+	l.log, l.hubID = log, got.HubID
+	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Owner: l, Resumable: l.sessionID != "",
+		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond})
+	l.target = wstarget.New((*sender)(l))
 	l.peer = peer.New(context.Background(), peer.Config{
-		Session: sess, Log: logger, Ends: func() (this, other string) { return "spoke " + l.spokeID, "hub " + got.HubID }, IDPrefix: s.instanceID[:8] + "-", Serve: l.serve, Streams: s.streams,
-		Event: l.target.Event, TooDeep: l.tooDeep, MaxDepth: s.opts.MaxDepth, Control: l.control, MaxInFlight: s.opts.MaxInFlight, Limit: "spoke.Options.MaxInFlight",
+		Session: sess, Side: l, IDPrefix: s.instanceID[:8] + "-", MaxDepth: s.opts.MaxDepth,
+		MaxInFlight: s.opts.MaxInFlight, Limit: "spoke.Options.MaxInFlight",
 		Running: &s.leftover, Counters: &s.counters,
 	})
 	l.adopt(a)
@@ -114,11 +115,37 @@ func (l *link) expire(lost *attachment) {
 	}
 }
 
+var (
+	_ peer.Side     = (*link)(nil)
+	_ session.Owner = (*link)(nil)
+)
+
+// Slow implements [session.Owner].
+func (l *link) Slow() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }
+
+// Due implements [session.Owner].
+func (l *link) Due(*session.Session) bool { return false }
+
+// Log implements [peer.Side].
+func (l *link) Log() *zerolog.Logger { return &l.log }
+
+// Ends implements [peer.Side].
+func (l *link) Ends() (this, other string) { return "spoke " + l.spokeID, "hub " + l.hubID }
+
+// Route implements [peer.Side]: a spoke forwards nothing.
+func (l *link) Route(*peer.Inbound) bool { return false }
+
+// MadeFor implements [peer.Side].
+func (l *link) MadeFor(id string) (*peer.Inbound, bool) { return l.peer.MadeFor(id) }
+
+// sender is the way of events to the hub.
+type sender link
+
 // Control implements [wstarget.Sender].
-func (l *link) Control(frame []byte) error { return l.peer.Post(frame) }
+func (l *sender) Control(frame []byte) error { return l.peer.Post(frame) }
 
 // Event implements [wstarget.Sender].
-func (l *link) Event(ctx context.Context, topic string, payload []byte) error {
+func (l *sender) Event(ctx context.Context, topic string, payload []byte) error {
 	b := session.NewBuffer()
 	b.B = wire.AppendEvent(b.B, topic, payload)
 	if limit := l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(len(b.B)) > limit {
@@ -133,14 +160,18 @@ func (l *link) Event(ctx context.Context, topic string, payload []byte) error {
 	return err
 }
 
-// tooDeep reports a gap in place of an event that is nested deeper than this spoke takes.
-func (l *link) tooDeep(topic string, err error) {
+// Event implements [peer.Side]. An event that is nested deeper than this spoke takes is dropped, and its subscribers see a gap.
+func (l *link) Event(topic string, payload []byte, err error) {
+	if err == nil {
+		l.target.Event(topic, payload)
+		return
+	}
 	l.spoke.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
 	l.target.Lose(topic)
 }
 
-// control takes a control frame, on the reader.
-func (l *link) control(m *wire.Message) bool {
+// Control implements [peer.Side].
+func (l *link) Control(m *wire.Message) bool {
 	switch m.Type {
 	case wire.Drain:
 		l.hubDrains.Store(true)
@@ -155,8 +186,8 @@ func (l *link) control(m *wire.Message) bool {
 	return l.target.Control(m)
 }
 
-// serve answers a request, on a goroutine of its own.
-func (l *link) serve(_ context.Context, in *peer.Inbound) *call.Error {
+// Serve implements [peer.Side].
+func (l *link) Serve(_ context.Context, in *peer.Inbound) *call.Error {
 	if l.spoke.State() == Draining && in.Request.ParentID == "" {
 		return draining()
 	}
@@ -168,7 +199,8 @@ func (l *link) serve(_ context.Context, in *peer.Inbound) *call.Error {
 	return in.Handle(h)
 }
 
-func (s *Spoke) streams(operation string) bool {
-	op, _, ok := s.operations.Lookup(operation)
+// Streams implements [peer.Side].
+func (l *link) Streams(operation string) bool {
+	op, _, ok := l.spoke.operations.Lookup(operation)
 	return ok && op.Streams()
 }

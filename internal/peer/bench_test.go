@@ -17,7 +17,7 @@ func benchPair(b *testing.B) *Peer {
 		if err := cfg.Session.Attach(conn); err != nil {
 			b.Fatal(err)
 		}
-		p := New(context.Background(), cfg)
+		p := newPeer(context.Background(), cfg)
 		done := p.Done()
 		go func() { p.End(p.Run(conn)) }()
 		b.Cleanup(func() { conn.Abort(); <-done; p.Wait() })

@@ -18,7 +18,7 @@ import (
 func TestCancelAfterTheFrameWasWritten(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
 			ended <- err
 			after(time.Minute) // slow to clean up
@@ -54,7 +54,7 @@ func stalled(t *testing.T, o session.Options) *side {
 	t.Helper()
 	x, y := transport.Pipe(&transport.PipeOptions{BufferBytes: 1})
 	t.Cleanup(y.Abort)
-	s := newSide(t, x, Config{}, o)
+	s := newSide(t, x, config{}, o)
 	if err := s.PostBare(wire.Pong); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestCallWaitsForRoom(t *testing.T) {
 // A context whose deadline has passed and whose timer has not fired: that is a time-out, no cancellation.
 func TestDeadlinePassedBeforeItsTimer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, _ := join(t, Config{}, Config{})
+		a, _ := join(t, config{}, config{})
 		_, err := a.Call(lateContext{t.Context()}, unary("x.y", ""))
 		wantError(t, err, call.CodeTimeout, false)
 	})
@@ -122,7 +122,7 @@ func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Na
 func TestEndWithCallsInFlight(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		causes := make(chan error, 1)
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
 			causes <- err
 			return err
@@ -164,7 +164,7 @@ func TestEndIsTruthful(t *testing.T) {
 
 func TestIdleWaits(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, b := join(t, Config{}, serving(func(_ context.Context, _ *call.Request, _ func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(_ context.Context, _ *call.Request, _ func(call.Envelope) error) error {
 			after(time.Minute)
 			return nil
 		}))
@@ -191,7 +191,7 @@ func TestIdleWaits(t *testing.T) {
 func TestAbortEndsTheWait(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		for _, ask := range []*call.Request{unary("x.y", ""), stream("x.s", "")} {
-			s, w := wired(t, Config{})
+			s, w := wired(t, config{})
 			var flow Flow
 			if ask.Stream {
 				flow = Reader(0)

@@ -150,7 +150,7 @@ func TestContextExpiresWhenAsked(t *testing.T) {
 // The end of the peer's own context reaches handlers by way of the peer. Until then they do not tell of it.
 func TestContextHasNoCauseBeforeItsEnd(t *testing.T) {
 	root, stop := context.WithCancelCause(context.WithValue(t.Context(), valueKey{}, 1))
-	in := &Inbound{peer: New(root, Config{})}
+	in := &Inbound{peer: newPeer(root, config{})}
 	in.start(time.Now())
 	c := &in.ctx
 	stop(errCause)

@@ -37,7 +37,7 @@ func (p *Peer) dispatch(m *wire.Message) {
 		switch {
 		case m.Err != nil:
 			p.cfg.Counters.Malformed.Add(1)
-		case p.cfg.Control == nil || !p.cfg.Control(m):
+		case !p.side.Control(m):
 			p.cfg.Counters.Unknown.Add(1)
 		}
 	}
@@ -46,12 +46,10 @@ func (p *Peer) dispatch(m *wire.Message) {
 func (p *Peer) event(m *wire.Message) {
 	if err := jsonscan.TooDeep(m.Depth, p.cfg.MaxDepth); err != nil {
 		p.cfg.Counters.Malformed.Add(1)
-		if p.cfg.TooDeep != nil {
-			p.cfg.TooDeep(string(m.Topic), err)
-		}
-	} else if p.cfg.Event != nil {
-		p.cfg.Event(string(m.Topic), m.Payload)
+		p.side.Event(string(m.Topic), nil, err)
+		return
 	}
+	p.side.Event(string(m.Topic), m.Payload, nil)
 }
 
 // unusable ends a request whose answer cannot be used.
@@ -174,8 +172,8 @@ func (p *Peer) requested(m *wire.Message) {
 			err = errors.New(e.Message)
 		}
 	}
-	if err == nil && !m.HasStream && p.cfg.Streams != nil {
-		req.Stream = p.cfg.Streams(req.Operation)
+	if err == nil && !m.HasStream {
+		req.Stream = p.side.Streams(req.Operation)
 	}
 	if req.OriginID == "" {
 		req.OriginID = req.ID
@@ -187,7 +185,7 @@ func (p *Peer) requested(m *wire.Message) {
 	case refused != nil:
 		p.postError(req, refused)
 	case !admitted:
-	case p.cfg.Relay == nil || req.Stream || !p.cfg.Relay(in):
+	case req.Stream || !p.side.Route(in):
 		go in.run()
 	}
 }
@@ -232,7 +230,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 
 // overloaded is the message for a request over the limit of this side.
 func (p *Peer) overloaded() string {
-	this, _ := p.cfg.Ends()
+	this, _ := p.side.Ends()
 	msg := fmt.Sprintf("%s has too many calls in flight: limit %d", this, p.cfg.MaxInFlight)
 	if p.cfg.Limit != "" {
 		msg += " (" + p.cfg.Limit + ")"

@@ -13,7 +13,7 @@ import (
 func TestEventsAndControl(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var got []string
-		cfg := Config{
+		cfg := config{
 			Event: func(topic string, payload []byte) {
 				got = append(got, fmt.Sprint("event ", topic, " ", string(payload)))
 			},
@@ -36,7 +36,7 @@ func TestEventsAndControl(t *testing.T) {
 func TestNotAFrame(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		x, y := transport.Pipe(nil)
-		newSide(t, x, Config{}, sessionOf(0))
+		newSide(t, x, config{}, sessionOf(0))
 		if err := y.Write([][]byte{[]byte(`{"type":`)}); err != nil {
 			t.Fatal(err)
 		}

@@ -25,10 +25,10 @@ type chain struct {
 func newChain(t *testing.T, h call.Handler) *chain {
 	t.Helper()
 	c := &chain{}
-	c.far, c.handler = join(t, Config{}, serving(h))
+	c.far, c.handler = join(t, config{}, serving(h))
 	x, y := transport.Pipe(nil)
-	c.caller = newSide(t, x, Config{IDPrefix: "c-"}, session.Options{})
-	c.near = newSide(t, y, Config{Serve: func(_ context.Context, in *Inbound) *call.Error {
+	c.caller = newSide(t, x, config{IDPrefix: "c-"}, session.Options{})
+	c.near = newSide(t, y, config{Serve: func(_ context.Context, in *Inbound) *call.Error {
 		leg := in.Request
 		leg.Timeout = -1 // what is left is in the context
 		if in.Request.Timeout == 0 {
@@ -94,8 +94,8 @@ func TestForwardPassesCreditThrough(t *testing.T) {
 func TestForwardOfALaterCredit(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
-		far, _ := join(t, Config{}, serving(produce(&sent, 5)))
-		_, w := wired(t, Config{Serve: func(_ context.Context, in *Inbound) *call.Error {
+		far, _ := join(t, config{}, serving(produce(&sent, 5)))
+		_, w := wired(t, config{Serve: func(_ context.Context, in *Inbound) *call.Error {
 			leg := in.Request
 			return in.Forward(far.Peer, &leg)
 		}})
@@ -160,7 +160,7 @@ func TestForwardTimeout(t *testing.T) {
 			after(10 * time.Second) // deaf to its context
 			return nil
 		})
-		_, w := wired(t, c.near.cfg)
+		_, w := wired(t, c.near.side.(*testSide).funcs)
 		w.send(`call.requested {"requestId":"1","operationId":"x.y","timeout":1000}`)
 		start := time.Now()
 		f := w.want("call.error", `"TIMEOUT"`)

@@ -12,7 +12,7 @@ import (
 
 // The error of a call whose connection was lost names the close code and the reason, and no address.
 func TestForwardErrorNamesTheClose(t *testing.T) {
-	p := &Peer{cfg: Config{Ends: func() (this, other string) { return "hub h", "spoke s" }}}
+	p := &Peer{side: &testSide{funcs: config{Ends: func() (this, other string) { return "hub h", "spoke s" }}}}
 	const lost = "the connection between hub h and spoke s was lost"
 	closed := &transport.CloseError{Code: transport.CloseReplaced, Reason: "replaced", Remote: true}
 	for want, cause := range map[string]error{

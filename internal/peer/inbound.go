@@ -88,12 +88,12 @@ func (in *Inbound) run() {
 		}
 		in.returned()
 	}()
-	err := in.peer.cfg.Serve(&in.ctx, in)
+	err := in.peer.side.Serve(&in.ctx, in)
 	returned = true
 	switch {
 	case in.ended.Load():
 	case err != nil:
-		LogFailed(in.peer.cfg.Log(), &in.Request, err)
+		LogFailed(in.peer.side.Log(), &in.Request, err)
 		in.fail(err)
 	case in.Request.Stream:
 		b := session.NewBuffer()
@@ -106,7 +106,7 @@ func (in *Inbound) run() {
 
 func (in *Inbound) failed(panicked any) {
 	in.peer.cfg.Counters.Panics.Add(1)
-	in.peer.cfg.Log().Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
+	in.peer.side.Log().Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
 		Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Msg("handler panicked")
 	if !in.ended.Load() {
 		in.fail(&call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"})

@@ -30,7 +30,7 @@ func TestHandlerThatGoesOnHearsOfTheEnd(t *testing.T) {
 			ended := make(chan error, n)
 			quick := make(chan struct{})
 			x, y := transport.Pipe(nil)
-			a := newSide(t, x, Config{IDPrefix: "a-"}, session.Options{})
+			a := newSide(t, x, config{IDPrefix: "a-"}, session.Options{})
 			b := sideUnder(ctx, t, y, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 				_ = send(call.Envelope{Data: req.Input})
 				if req.Input[0]%2 == 0 {
@@ -74,7 +74,7 @@ func TestContextEndsWithItsHandler(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var derived []context.Context
 		ran := make(chan struct{}, 10)
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			d, cancel := context.WithTimeout(ctx, time.Hour)
 			context.AfterFunc(ctx, func() { ran <- struct{}{} })
 			t.Cleanup(cancel)
@@ -109,9 +109,9 @@ func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}), session.Options{})
-		toTarget := newSide(t, y, Config{IDPrefix: "t-"}, session.Options{})
+		toTarget := newSide(t, y, config{IDPrefix: "t-"}, session.Options{})
 		release := make(chan struct{})
-		cfg := Config{Running: &running,
+		cfg := config{Running: &running,
 			Relay: func(in *Inbound) bool {
 				return in.Request.Operation == "x.relayed" && in.Relay(toTarget.Peer, &in.Request, func(*call.Error) bool { return false })
 			},
@@ -124,7 +124,7 @@ func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
 				}
 				return in.Forward(toTarget.Peer, &in.Request)
 			}}
-		a, b := join(t, Config{}, cfg)
+		a, b := join(t, config{}, cfg)
 		var calls sync.WaitGroup
 		for _, op := range []string{"x.relayed", "x.relayed", "x.forwarded", "x.own"} {
 			calls.Go(func() { _, _ = a.Call(ctx, unary(op, "1")) })

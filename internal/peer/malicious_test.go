@@ -49,7 +49,7 @@ func TestFramesForNobody(t *testing.T) {
 // Members that a frame's type does not define are ignored, whatever is in them.
 func TestUnknownMembersOfAnswers(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, w := wired(t, Config{})
+		s, w := wired(t, config{})
 		out := make(chan string, 1)
 		go func() { o, err := s.Call(t.Context(), unary("x.y", "")); out <- fmt.Sprint(string(o), err) }()
 		f := w.want("call.requested", "x.y")
@@ -152,7 +152,7 @@ func TestHugeCredit(t *testing.T) {
 // A handler's side that sends beyond the credit, twice, after the end, and for others.
 func TestAnswersBeyondWhatWasAsked(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, w := wired(t, Config{})
+		s, w := wired(t, config{})
 		o := open(t, s, stream("x.s", ""), Reader(2))
 		rid := id(t, w.want("call.requested", `"credit":2`))
 		for i := range 4 {
@@ -173,7 +173,7 @@ func TestAnswersBeyondWhatWasAsked(t *testing.T) {
 
 func TestUnaryAnsweredTwice(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, w := wired(t, Config{})
+		s, w := wired(t, config{})
 		out := make(chan string, 2)
 		ask := func() {
 			o, err := s.Call(t.Context(), unary("x.y", ""))
@@ -197,7 +197,7 @@ func TestUnaryAnsweredTwice(t *testing.T) {
 // An error that says that nothing has run is not believed after a response has come.
 func TestErrorAfterAResponseWasSent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, w := wired(t, Config{})
+		s, w := wired(t, config{})
 		o := open(t, s, stream("x.s", ""), Reader(0))
 		rid := id(t, w.want("call.requested", ""))
 		w.send(`call.responded {"requestId":"`+rid+`","output":1}`,

@@ -100,7 +100,7 @@ func (p *Peer) refused(err error) error {
 
 // Full returns the error of a request that is over the limit of the other side.
 func (p *Peer) Full() *call.Error {
-	_, other := p.cfg.Ends()
+	_, other := p.side.Ends()
 	return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: fmt.Sprintf("%s has too many calls in flight: limit %d (%s)",
 		other, p.Limit(), LimitOptions)}
 }
@@ -123,7 +123,7 @@ func (p *Peer) notSent(ctx context.Context, err error) error {
 }
 
 func (p *Peer) disconnected(cause error, sent bool) *call.Error {
-	this, other := p.cfg.Ends()
+	this, other := p.side.Ends()
 	msg := "the connection between " + this + " and " + other + " was lost"
 	if !errors.Is(cause, transport.ErrLost) { // which has addresses in it that a far caller must not see
 		msg += ": " + cause.Error()
@@ -133,7 +133,7 @@ func (p *Peer) disconnected(cause error, sent bool) *call.Error {
 
 // from makes a message about what the other side did, or did not do, to this side.
 func (p *Peer) from(what string) string {
-	this, other := p.cfg.Ends()
+	this, other := p.side.Ends()
 	return this + ": " + other + " " + what
 }
 

@@ -5,15 +5,91 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
+
+// config is a Config with a Side of functions, each of which may be nil.
+type config struct {
+	Session     *session.Session
+	IDPrefix    string
+	MaxInFlight int
+	Limit       string
+	Running     *atomic.Int64
+	MaxDepth    int
+	Gauges      *Gauges
+	Remote      string
+	Counters    *Counters
+
+	Serve   func(ctx context.Context, in *Inbound) *call.Error
+	Relay   func(in *Inbound) bool
+	Event   func(topic string, payload []byte)
+	Control func(m *wire.Message) bool
+	Streams func(operation string) bool
+	Ends    func() (this, other string)
+	Log     func() *zerolog.Logger
+}
+
+func newPeer(ctx context.Context, c config) *Peer {
+	f := &testSide{funcs: c}
+	f.peer = New(ctx, Config{Session: c.Session, Side: f, IDPrefix: c.IDPrefix, MaxInFlight: c.MaxInFlight, Limit: c.Limit,
+		Running: c.Running, MaxDepth: c.MaxDepth, Gauges: c.Gauges, Remote: c.Remote, Counters: c.Counters})
+	return f.peer
+}
+
+// testSide is a Side of functions.
+type testSide struct {
+	funcs config
+	peer  *Peer
+}
+
+var nop = zerolog.Nop()
+
+func (f *testSide) Serve(ctx context.Context, in *Inbound) *call.Error {
+	if f.funcs.Serve == nil {
+		return &call.Error{Code: call.CodeOperationNotFound}
+	}
+	return f.funcs.Serve(ctx, in)
+}
+
+func (f *testSide) Route(in *Inbound) bool { return f.funcs.Relay != nil && f.funcs.Relay(in) }
+
+func (f *testSide) Event(topic string, payload []byte, err error) {
+	if f.funcs.Event != nil && err == nil {
+		f.funcs.Event(topic, payload)
+	}
+}
+
+func (f *testSide) Control(m *wire.Message) bool { return f.funcs.Control != nil && f.funcs.Control(m) }
+
+func (f *testSide) Streams(operation string) bool {
+	return f.funcs.Streams != nil && f.funcs.Streams(operation)
+}
+
+func (f *testSide) MadeFor(id string) (*Inbound, bool) { return f.peer.MadeFor(id) }
+
+func (f *testSide) Ends() (this, other string) {
+	if f.funcs.Ends == nil {
+		return "this side", "the other side"
+	}
+	return f.funcs.Ends()
+}
+
+func (f *testSide) Log() *zerolog.Logger {
+	if f.funcs.Log == nil {
+		return &nop
+	}
+	return f.funcs.Log()
+}
 
 // side is one end of a connection in memory.
 type side struct {
@@ -23,22 +99,17 @@ type side struct {
 }
 
 // serving makes a Config that answers with one handler.
-func serving(h call.Handler) Config {
-	return Config{Serve: func(_ context.Context, in *Inbound) *call.Error { return in.Handle(h) }}
+func serving(h call.Handler) config {
+	return config{Serve: func(_ context.Context, in *Inbound) *call.Error { return in.Handle(h) }}
 }
 
-func newSide(t *testing.T, conn transport.Conn, cfg Config, o session.Options) *side {
+func newSide(t *testing.T, conn transport.Conn, cfg config, o session.Options) *side {
 	t.Helper()
 	cfg.Session = session.New(o)
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
-	if cfg.Serve == nil {
-		cfg.Serve = func(context.Context, *Inbound) *call.Error {
-			return &call.Error{Code: call.CodeOperationNotFound}
-		}
-	}
-	s := &side{Peer: New(context.Background(), cfg), conn: conn, ran: make(chan struct{})}
+	s := &side{Peer: newPeer(context.Background(), cfg), conn: conn, ran: make(chan struct{})}
 	if err := cfg.Session.Attach(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +127,7 @@ func newSide(t *testing.T, conn transport.Conn, cfg Config, o session.Options) *
 }
 
 // join gives two peers with a pipe between them.
-func join(t *testing.T, a, b Config) (*side, *side) {
+func join(t *testing.T, a, b config) (*side, *side) {
 	t.Helper()
 	x, y := transport.Pipe(nil)
 	a.IDPrefix, b.IDPrefix = "a-", "b-"
@@ -89,7 +160,7 @@ type farEnd struct {
 	frames chan frame
 }
 
-func wired(t *testing.T, cfg Config) (*side, *farEnd) {
+func wired(t *testing.T, cfg config) (*side, *farEnd) {
 	t.Helper()
 	x, y := transport.Pipe(nil)
 	w := &farEnd{t, y, make(chan frame, 10_000)}

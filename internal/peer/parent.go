@@ -61,11 +61,7 @@ func (p *Peer) findParent(in *Inbound) {
 	if in.Request.ParentID == "" {
 		return
 	}
-	find := p.cfg.MadeFor
-	if find == nil {
-		find = p.MadeFor
-	}
-	parent, ok := find(in.Request.ParentID)
+	parent, ok := p.side.MadeFor(in.Request.ParentID)
 	if !ok {
 		in.Request.ParentID = ""
 		return

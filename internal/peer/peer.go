@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/rs/zerolog"
-
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
@@ -18,30 +16,15 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// Config says what a peer does with what arrives. The callbacks run on the
-// reader and must not wait, but for Serve, which has a goroutine of its own.
+// Config configures a peer. Session and Side are required.
 type Config struct {
 	// Session is where frames go out. The peer ends it.
 	Session *session.Session
-	// Log gives where an operator is told; its context names the connection. It is asked when there is something
-	// to tell; nil tells nobody.
-	Log func() *zerolog.Logger
+	// Side is what the peer works for.
+	Side Side
 	// IDPrefix begins the ids of requests made here, so that logs of many
 	// sessions can be told apart.
 	IDPrefix string
-	// Serve answers a request; what it returns ends it, nil for success.
-	Serve func(ctx context.Context, in *Inbound) *call.Error
-	// Relay, if not nil, may take a unary request on the reader, before Serve gets it: see
-	// [Inbound.Relay]. It must not wait. False leaves the request to Serve.
-	Relay func(in *Inbound) bool
-	// Streams says whether an operation answers with a stream when the request
-	// does not say.
-	Streams func(operation string) bool
-	// Event takes an event; payload is valid during the call only.
-	Event func(topic string, payload []byte)
-	// Control takes a well-formed control frame other than ping and pong, and reports whether
-	// it knew it; the message is valid during the call only.
-	Control func(m *wire.Message) bool
 	// MaxInFlight bounds the requests that are served at once; 0 is 64.
 	MaxInFlight int
 	// Limit names the option that sets MaxInFlight, for errors; empty if there is none.
@@ -49,20 +32,13 @@ type Config struct {
 	// Running, if not nil, counts handlers of ended sessions that have not returned; sessions that share it count
 	// them within MaxInFlight. Only handlers that [Inbound.Handle] runs are counted.
 	Running *atomic.Int64
-	// TooDeep, if not nil, takes the topic of an event whose payload is nested deeper than MaxDepth, and what
-	// is wrong with it. The event has been dropped and counted.
-	TooDeep func(topic string, err error)
 	// MaxDepth bounds the nesting of values that arrive; 0 is wire.MaxDepth.
 	MaxDepth int
 	// Gauges, if not nil, are what many peers have in flight together.
 	Gauges *Gauges
-	// Ends names this side and the other for errors: "hub h1", "spoke w1".
-	Ends func() (this, other string)
 	// Remote, if not empty, names the program at the other end, which may have more than one connection to
 	// this one and knows a request by its id whichever it came on: a hub at the other end of a link.
 	Remote string
-	// MadeFor looks up the request that a parentRequestId names, on the reader; nil is the peer's own.
-	MadeFor func(id string) (in *Inbound, ok bool)
 	// Counters counts; it may be shared by many peers.
 	Counters *Counters
 }
@@ -87,6 +63,7 @@ type Counters struct {
 // Peer is one end of a session.
 type Peer struct {
 	cfg     Config
+	side    Side
 	sess    *session.Session
 	pending pending.Map
 	ctx     context.Context // whose values handlers see, and whose end ends theirs
@@ -120,13 +97,7 @@ func New(ctx context.Context, cfg Config) *Peer {
 	if cfg.Counters == nil {
 		cfg.Counters = &Counters{}
 	}
-	if cfg.Log == nil {
-		cfg.Log = session.NoLog
-	}
-	if cfg.Ends == nil {
-		cfg.Ends = func() (this, other string) { return "this side", "the other side" }
-	}
-	p := &Peer{cfg: cfg, sess: cfg.Session, ctx: ctx}
+	p := &Peer{cfg: cfg, side: cfg.Side, sess: cfg.Session, ctx: ctx}
 	if cfg.Gauges != nil {
 		p.pending.CountIn(&cfg.Gauges.InFlight)
 	}
@@ -176,7 +147,7 @@ func (p *Peer) received(conn transport.Conn, data []byte) {
 	m := messages.Get().(*wire.Message)
 	defer messages.Put(m)
 	if err := wire.Parse(data, m); err != nil {
-		p.cfg.Log().Warn().Err(err).Msg("not a frame; connection closed")
+		p.side.Log().Warn().Err(err).Msg("not a frame; connection closed")
 		conn.Close(transport.CloseInvalidFrame, "not a frame")
 		return // Read gives the end
 	}
@@ -199,7 +170,7 @@ func (p *Peer) acknowledged(conn transport.Conn, m *wire.Message) {
 		return
 	}
 	if err := p.sess.Ack(m.Received); errors.Is(err, session.ErrCount) {
-		p.cfg.Log().Warn().Err(err).Uint64("received", m.Received).Msg("session ended")
+		p.side.Log().Warn().Err(err).Uint64("received", m.Received).Msg("session ended")
 		p.End(err)
 		conn.Close(transport.CloseInvalidFrame, "more acknowledged than was sent")
 	}

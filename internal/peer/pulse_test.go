@@ -2,11 +2,11 @@ package peer
 
 import (
 	"context"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"testing"
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -37,7 +37,7 @@ func TestPulseAfterSuspension(t *testing.T) {
 		"silence after that": {looks: []time.Duration{60 * time.Second, 61 * time.Second, 62 * time.Second}, want: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := New(context.Background(), Config{Session: session.New(session.Options{})})
+			p := newPeer(context.Background(), config{Session: session.New(session.Options{})})
 			conn := &heardConn{last: start}
 			u := p.NewPulse(conn, wire.Ping, interval, period, start)
 			var silent time.Duration

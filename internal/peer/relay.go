@@ -27,7 +27,7 @@ type relay struct {
 	over  bool       // guarded by setup; whoever sets it decides how the call ends
 }
 
-// Relay passes a unary request on as req, from [Config.Relay]. It is false, and nothing has happened, where that cannot be
+// Relay passes a unary request on as req, from [Side.Route]. It is false, and nothing has happened, where that cannot be
 // done without waiting. After an error for which again is true, and which says that the handler has not
 // run, the request is served after all, and [Inbound.Tried] tells.
 func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bool) bool {
@@ -142,12 +142,12 @@ func (in *Inbound) answer(output []byte, from *Peer) {
 	in.abandonIfLeft()
 }
 
-// Refuse ends the request with an error, from [Config.Relay], which then returns true.
+// Refuse ends the request with an error, from [Side.Route], which then returns true.
 func (in *Inbound) Refuse(e *call.Error) { in.refuse(e) }
 
 // refuse ends a relayed request with an error, without waiting.
 func (in *Inbound) refuse(e *call.Error) {
-	LogFailed(in.peer.cfg.Log(), &in.Request, e)
+	LogFailed(in.peer.side.Log(), &in.Request, e)
 	in.finishSoon(in.errorFrame(e), nil)
 }
 

@@ -74,7 +74,7 @@ func newRelaying(t *testing.T, rnd func(int) int, fate func() int) *relaying {
 	if rnd(2) == 0 {
 		conn = gather(x)
 	}
-	r.near = sideUnder(ctx, t, conn, Config{Relay: r.relay, Serve: r.serve, MaxInFlight: 12}, session.Options{LimitBytes: limit})
+	r.near = sideUnder(ctx, t, conn, config{Relay: r.relay, Serve: r.serve, MaxInFlight: 12}, session.Options{LimitBytes: limit})
 	r.near.SetRemote(4096, 0)
 	go r.listen()
 	return r

@@ -75,10 +75,10 @@ func (g *gathering) Read() ([]byte, error) {
 }
 
 // sideUnder is newSide with a context, on a connection that may gather.
-func sideUnder(ctx context.Context, t *testing.T, conn transport.Conn, cfg Config, o session.Options) *side {
+func sideUnder(ctx context.Context, t *testing.T, conn transport.Conn, cfg config, o session.Options) *side {
 	t.Helper()
 	cfg.Session = session.New(o)
-	s := &side{Peer: New(ctx, cfg), conn: conn, ran: make(chan struct{})}
+	s := &side{Peer: newPeer(ctx, cfg), conn: conn, ran: make(chan struct{})}
 	if err := cfg.Session.Attach(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func newCallee(t *testing.T, i int, limit int, rnd func(int) int, fate func() in
 	if rnd(2) == 0 {
 		conn = gather(x)
 	}
-	c.far = sideUnder(context.Background(), t, conn, Config{IDPrefix: fmt.Sprint("h", i, "-"),
+	c.far = sideUnder(context.Background(), t, conn, config{IDPrefix: fmt.Sprint("h", i, "-"),
 		Serve: func(context.Context, *Inbound) *call.Error { return nil }}, session.Options{LimitBytes: limit})
 	go c.run()
 	return c

@@ -130,8 +130,8 @@ type hop struct {
 func newHop(t *testing.T) *hop {
 	t.Helper()
 	h := &hop{t: t, told: &counting{}}
-	h.far = New(context.Background(), Config{Session: session.New(session.Options{}), IDPrefix: "f-"})
-	h.near = New(context.Background(), Config{Session: session.New(session.Options{}),
+	h.far = newPeer(context.Background(), config{Session: session.New(session.Options{}), IDPrefix: "f-"})
+	h.near = newPeer(context.Background(), config{Session: session.New(session.Options{}),
 		Serve: func(context.Context, *Inbound) *call.Error { return &call.Error{Code: call.CodeUnavailable} }})
 	for p, conn := range map[*Peer]*counting{h.far: {}, h.near: h.told} {
 		if err := p.sess.Attach(conn); err != nil {

@@ -49,7 +49,7 @@ func TestProducerStopsAtTheCredit(t *testing.T) {
 	for _, window := range []int{1, 2, 3, 7, call.DefaultCredit} {
 		bubble.Test(t, func(t *testing.T) {
 			var sent atomic.Int64
-			a, b := join(t, Config{}, serving(produce(&sent, 500)))
+			a, b := join(t, config{}, serving(produce(&sent, 500)))
 			o := open(t, a, stream("x.s", ""), Reader(window))
 			for i := range 500 {
 				synctest.Wait()
@@ -73,7 +73,7 @@ func TestProducerStopsAtTheCredit(t *testing.T) {
 func TestNoCreditAfterTheEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
-		a, b := join(t, Config{}, serving(produce(&sent, 20)))
+		a, b := join(t, config{}, serving(produce(&sent, 20)))
 		o := open(t, a, stream("x.s", ""), Reader(0))
 		synctest.Wait()
 		for i := range 20 {
@@ -88,7 +88,7 @@ func TestNoCreditAfterTheEnd(t *testing.T) {
 
 func TestStreamFailsInTheMiddle(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, _ := join(t, Config{}, serving(func(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, _ := join(t, config{}, serving(func(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
 			_ = send(call.Envelope{Data: []byte("1")})
 			if req.Operation == "x.panic" {
 				panic("on purpose")
@@ -107,7 +107,7 @@ func TestStreamFailsInTheMiddle(t *testing.T) {
 func TestStreamAndUnaryMixed(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
-		a, b := join(t, Config{}, serving(produce(&sent, 3)))
+		a, b := join(t, config{}, serving(produce(&sent, 3)))
 		if out, err := a.Call(t.Context(), unary("x.s", "")); err != nil || data(t, out) != "0" {
 			t.Errorf("a unary call of a stream: %s, %v", out, err)
 		}
@@ -120,7 +120,7 @@ func TestStreamAndUnaryMixed(t *testing.T) {
 		_, err := o.Next(t.Context())
 		wantError(t, err, call.CodeOperationNotFound, false)
 
-		a2, _ := join(t, Config{}, serving(echo))
+		a2, _ := join(t, config{}, serving(echo))
 		o = open(t, a2, stream("x.echo", "5"), Reader(0))
 		wantNext(t, o, "5")
 		if _, err := o.Next(t.Context()); !errors.Is(err, io.EOF) {
@@ -150,7 +150,7 @@ func TestStreamFollowsTheType(t *testing.T) {
 
 func TestIdleTimeout(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			for range 3 {
 				after(900 * time.Millisecond)
 				if err := send(call.Envelope{}); err != nil {
@@ -182,7 +182,7 @@ func TestIdleTimeout(t *testing.T) {
 func TestSlowConsumer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
-		a, b := join(t, Config{}, serving(produce(&sent, 1<<40)))
+		a, b := join(t, config{}, serving(produce(&sent, 1<<40)))
 		o := open(t, a, stream("x.s", ""), Flow{})
 		synctest.Wait()
 		var err error

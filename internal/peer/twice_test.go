@@ -16,7 +16,7 @@ func TestAnswerWithTwoIDs(t *testing.T) {
 		for _, ids := range [][]int{{1, 1}, {1, 2}, {2, 1}, {1, 9}, {9, 1}, {1, 1, 1}} {
 			t.Run(fmt.Sprint(typ, ids), func(t *testing.T) {
 				bubble.Test(t, func(t *testing.T) {
-					a, w := wired(t, Config{IDPrefix: "c"})
+					a, w := wired(t, config{IDPrefix: "c"})
 					ended := map[int]chan error{}
 					for i := 1; i <= 3; i++ {
 						c := make(chan error, 1)

@@ -53,7 +53,7 @@ func TestSlotIsFreeWithTheAnswer(t *testing.T) {
 			return echo(ctx, req, send)
 		})
 		cfg.MaxInFlight = 1
-		a, b := join(t, Config{}, cfg)
+		a, b := join(t, config{}, cfg)
 		for i := range 10_000 {
 			_, err := a.Call(t.Context(), unary("x.y", fmt.Sprint(i%50)))
 			if errors.Is(err, call.CodeOverloaded) {
@@ -82,7 +82,7 @@ func TestOverloaded(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		cfg := serving(until)
 		cfg.MaxInFlight = 2
-		a, b := join(t, Config{}, cfg)
+		a, b := join(t, config{}, cfg)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 2 {
@@ -113,7 +113,7 @@ func TestOverloaded(t *testing.T) {
 
 func TestHandlerThatDoesNotReturn(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			switch req.Operation {
 			case "x.panic":
 				panic("secret text")
@@ -153,7 +153,7 @@ func TestHandlerThatDoesNotReturn(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var cause error
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := until(ctx, req, send)
 			cause = err
 			return err
@@ -183,7 +183,7 @@ func TestTimeout(t *testing.T) {
 // A very long time is not a very short one.
 func TestLongTimeouts(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, _ := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, _ := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -203,7 +203,7 @@ func TestLongTimeouts(t *testing.T) {
 
 func TestMessageTooLarge(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		a, b := join(t, Config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+		a, b := join(t, config{}, serving(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			big := []byte(`"` + strings.Repeat("x", 1000) + `"`)
 			switch req.Operation {
 			case "x.big":

@@ -155,13 +155,13 @@ func TestPostEndsASlowSession(t *testing.T) {
 		slow := 0
 		var s *Session
 		release := func() {}
-		o := Options{LimitBytes: 100, OnSlow: func() {
+		o := Options{LimitBytes: 100, Owner: &owner{slow: func() {
 			slow++
 			if !errors.Is(s.Cause(), ErrSlow) { // may call the session, which has ended
 				t.Errorf("cause %v", s.Cause())
 			}
 			release()
-		}}
+		}}}
 		s, _, release = stuck(t, o)
 		n := 0
 		for n = 0; n < 1000; n++ {
@@ -200,7 +200,7 @@ func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
 func TestWaitJoinsOnSlow(t *testing.T) {
 	for range 50 {
 		done := false
-		s := New(Options{LimitBytes: 1, OnSlow: func() { done = true }})
+		s := New(Options{LimitBytes: 1, Owner: &owner{slow: func() { done = true }}})
 		go func() {
 			for s.Post(Shared([]byte("xx"))) == nil {
 				continue

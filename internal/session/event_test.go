@@ -93,7 +93,7 @@ func TestEventBudgetIsFreedByWriting(t *testing.T) {
 func TestEndOnSlowEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		slow := 0
-		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, OnSlow: func() { slow++ }})
+		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, Owner: &owner{slow: func() { slow++ }}})
 		s.PostEvent("a", frame("ten bytes."))
 		if s.Cause() != nil {
 			t.Error("ended within the budget")

@@ -10,11 +10,37 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
 var errWrite = errors.New("the write failed")
+
+// owner is an Owner of functions, each of which may be nil.
+type owner struct {
+	slow func()
+	due  func(*Session)
+}
+
+func (o *owner) Slow() {
+	if o.slow != nil {
+		o.slow()
+	}
+}
+
+func (o *owner) Due(s *Session) bool {
+	if o.due != nil {
+		o.due(s)
+	}
+	return o.due != nil
+}
+
+func (o *owner) Log() *zerolog.Logger {
+	log := zerolog.Nop()
+	return &log
+}
 
 // fakeConn keeps what is written. While a Write is held up it watches that nobody
 // changes the frames that it was given.

@@ -135,7 +135,9 @@ func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
 // wroteLocked notes what became of a Write of n frames.
 func (s *Session) wroteLocked(conn transport.Conn, n int, err error) {
 	if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
-		s.opts.Log().Debug().Err(err).Msg("write failed")
+		if s.opts.Owner != nil {
+			s.opts.Owner.Log().Debug().Err(err).Msg("write failed")
+		}
 	}
 	s.writing = false
 	s.returned.Broadcast()

@@ -3,9 +3,10 @@ package session
 import (
 	"context"
 	"errors"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"slices"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Position names a frame in the log.
@@ -231,11 +232,7 @@ func (s *Session) appendLocked(b *Buffer, k kind) {
 func (s *Session) appendEventLocked(b *Buffer) {
 	s.log.append(b, event)
 	s.account()
-	switch {
-	case !s.claimFlushLocked():
-	case s.opts.Due != nil:
-		s.opts.Due(s)
-	default:
+	if s.claimFlushLocked() && (s.opts.Owner == nil || !s.opts.Owner.Due(s)) {
 		go s.flusher()
 	}
 }
@@ -264,8 +261,8 @@ func (s *Session) tellGapsLocked() {
 }
 
 func (s *Session) slowLocked() {
-	if s.opts.OnSlow != nil {
-		s.wg.Go(s.opts.OnSlow) // before the end, or Wait could return without it
+	if s.opts.Owner != nil {
+		s.wg.Go(s.opts.Owner.Slow) // before the end, or Wait could return without it
 	}
 	s.endLocked(ErrSlow)
 }

@@ -46,12 +46,8 @@ type Options struct {
 	EventBytes int
 	// EndOnSlowEvents ends the session where events would be dropped.
 	EndOnSlowEvents bool
-	// Due, if not nil, is told when events wait to be written and nobody writes: it sees to it that
-	// [Session.FlushDue] is called soon. It must not call the session itself.
-	Due func(*Session)
-	// OnSlow is called, once and on a goroutine of the session's own, when the
-	// session ends with ErrSlow.
-	OnSlow func()
+	// Owner is told what the session cannot decide; nil tells no one.
+	Owner Owner
 	// Interval is the heartbeat interval of the connections; 0 is 25 s. See [ErrStuck].
 	Interval time.Duration
 	// Resumable keeps what has been written until the other side acknowledges it.
@@ -60,14 +56,18 @@ type Options struct {
 	Total *Total
 	// Gauges, if not nil, are what many sessions hold and have dropped together.
 	Gauges *Gauges
-	// Log gives where a failed write is told; nil tells nobody.
-	Log func() *zerolog.Logger
 }
 
-// NoLog is a log that nobody reads.
-func NoLog() *zerolog.Logger { return &nobody }
-
-var nobody = zerolog.Nop()
+// Owner is what a session belongs to.
+type Owner interface {
+	// Slow is called, once and on a goroutine of the session's own, when the session ends with ErrSlow.
+	Slow()
+	// Due is called when events wait to be written and nobody writes. If it returns true, the owner ensures that
+	// [Session.FlushDue] is called soon. It must not call the session itself.
+	Due(s *Session) bool
+	// Log is where a failed write is told.
+	Log() *zerolog.Logger
+}
 
 // Stats counts what went through a session.
 type Stats struct {
@@ -139,9 +139,6 @@ func New(o Options) *Session {
 	}
 	if o.EventBytes <= 0 {
 		o.EventBytes = 1 << 20
-	}
-	if o.Log == nil {
-		o.Log = NoLog
 	}
 	if o.Interval <= 0 {
 		o.Interval = 25 * time.Second
