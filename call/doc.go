@@ -1,4 +1,4 @@
-// Package call holds the words of the call protocol and the typed helpers that
+// Package call has the types of the call protocol and the typed helpers that
 // programs use: operations and the registry that serves them, callers, errors,
 // identities and envelopes.
 //
@@ -13,13 +13,18 @@
 //
 // # Guarantees
 //
-// A call ends exactly once: with a value, or with an [*Error] that says what
+// A call ends exactly once: with a value, or with an [*Error] that reports what
 // happened, whether the handler's own code can have run ([Error.Sent]) and whether
-// a repeat may help ([Error.Retryable]). Nothing is repeated by itself once the
-// handler can have run. When the caller's context ends the call returns at once
+// another attempt may succeed ([Error.Retryable]). No call is repeated by itself once the
+// handler can have run. When the caller's context ends, the call returns immediately
 // and the handler's context is canceled, through every hub on the way. A stream
-// gives its values in order; a slow reader slows its producer and nothing else.
+// yields its values in order; a slow reader slows its producer and nothing else.
 //
-// Raw JSON passes through without being decoded; a Go value is marshalled once,
-// where the program hands it in.
+// Raw JSON passes through without being decoded; a Go value is marshaled once, where the program calls.
+//
+// # Bounds
+//
+// A unary call has [DefaultTimeout] (30 s) unless [Timeout] sets another; a stream has none. A stream asks for
+// [DefaultCredit] (32) responses ahead of its reader unless [Credit] sets another number. A name of an operation has
+// at most [MaxNameBytes].
 package call

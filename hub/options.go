@@ -17,16 +17,16 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// Options configure a Hub. They are copied by [New]. What is zero has its default.
+// Options configure a Hub. They are copied by [New]. The zero value of a field selects its default.
 type Options struct {
 	// Authenticate returns the identity of a client that dials, for example [TokenSet.Authenticate]. It is
 	// required unless AllowAnonymous is set.
 	Authenticate Authenticator
-	// AllowAnonymous lets everybody in, all as the one identity
-	// [call.Anonymous]. It goes without Authenticate.
+	// AllowAnonymous lets every client in, all as the one identity
+	// [call.Anonymous]. Authenticate must then be nil.
 	AllowAnonymous bool
-	// Authorize permits what an identity wants to do; nil permits everything to
-	// everyone who is authenticated.
+	// Authorize permits or refuses the actions of an identity; nil permits everything to
+	// every identity, except what access rules of operations refuse.
 	Authorize Authorizer
 
 	// ID names the hub; empty is a random one per process.
@@ -40,10 +40,11 @@ type Options struct {
 	// origin. Another origin is refused: close code 4500, "origin not allowed".
 	Origins []string
 	// MaxConnections bounds the connections, those that are about to register
-	// included; 0 is 65,536, negative no bound. Over it the answer is 503 with Retry-After.
+	// included; 0 is 65,536, negative no bound. Over it the answer is 503 with Retry-After; [Hub.Accept] closes with 1013.
 	MaxConnections int
-	// MaxIdentityConnections bounds those of one identity, also where everybody is
-	// [call.Anonymous]; 0 is 16,384, negative no bound. Over it the answer is 429 with Retry-After.
+	// MaxIdentityConnections bounds those of one identity, also if every client is
+	// [call.Anonymous]; 0 is 16,384, negative no bound. Over it the answer is 429 with Retry-After; [Hub.Accept] closes
+	// with 1013.
 	MaxIdentityConnections int
 	// FramesPerSecond and BytesPerSecond bound what one connection sends, counted on the wire: WebSocket
 	// frames, control frames and fragments included, and every byte of them; 0 is 1,000,000 frames and 1
@@ -52,8 +53,8 @@ type Options struct {
 	// nothing.
 	FramesPerSecond int
 	BytesPerSecond  int64
-	// RateBurst is how much may come at once: what the two allow in this time, and
-	// after silence up to twice that, but always one message; 0 is 1 s.
+	// RateBurst is the time whose frames and bytes may arrive at once; after silence they may be up to twice
+	// as many. One message of the largest size is always accepted. 0 is 1 s.
 	RateBurst time.Duration
 	// MaxRegistrationBytes is the largest registration, which the hub keeps; 0 is
 	// 256 KiB. Over it the answer is MESSAGE_TOO_LARGE, then 4501.
@@ -64,47 +65,52 @@ type Options struct {
 	// 256; at most 9,900. A value that is deeper fails its own call or event: VALIDATION_ERROR for a
 	// request, EXECUTION_ERROR for a response.
 	MaxDepth int
-	// MaxMessageBytes is the largest message taken from a spoke; 0 is 1 MiB.
+	// MaxMessageBytes is the largest message that the hub accepts from a spoke; 0 is 1 MiB, at most 2 GiB. It is announced to
+	// spokes. A message that is more than 64 KiB larger closes the connection with 1009.
 	MaxMessageBytes int64
 	// MaxInFlight is the limit of requests of one spoke that are served concurrently; 0 is 64. Handlers of the hub's
 	// own operations that still run when their session has ended count for the next session of the spoke.
 	MaxInFlight int
-	// MaxSpokeInFlight bounds the calls that one spoke answers at once, whatever
+	// MaxSpokeInFlight bounds the calls in flight at one spoke, whatever
 	// it announces; 0 is 4,096. Over it the spoke counts as full.
 	MaxSpokeInFlight int
-	// MaxOperations is how many operations one spoke may register; 0 is 1,024.
+	// MaxOperations is how many operations one spoke may register; 0 is 1,024. Over it the answer is VALIDATION_ERROR, then
+	// 4501.
 	MaxOperations int
-	// MaxTopics is how many topics one spoke may be subscribed to; 0 is 10,000.
+	// MaxTopics is how many topics one spoke may subscribe to; 0 is 10,000. A further subscription is denied with OVERLOADED.
 	MaxTopics int
-	// LogBytes bounds what waits for one spoke to read it; 0 is 4 MiB or twice
-	// MaxMessageBytes, whichever is more.
+	// LogBytes bounds the outbound queue of a session: the frames that the spoke has not acknowledged. 0 is 4 MiB or twice
+	// MaxMessageBytes, whichever is more. While it is full, requests and responses wait. Control frames and the
+	// last frames of calls are always admitted; a queue that they drive over twice the limit ends the session (4002).
 	LogBytes int
-	// EventBytes bounds the events that wait for one spoke; 0 is 1 MiB.
+	// EventBytes bounds the events that wait to be written to one spoke; 0 is 1 MiB. Over it events are dropped and a gap is
+	// reported in their place.
 	EventBytes int
-	// CloseSlowReaders closes a connection (4002) where events would be dropped
-	// and a gap told.
+	// CloseSlowReaders closes a connection (4002) instead of dropping events.
 	CloseSlowReaders bool
 
-	// SessionWindow is how long the session of a spoke whose connection was lost
-	// waits for it; 0 is 15 s, negative turns sessions off.
+	// SessionWindow is how long the hub keeps the session of a spoke whose connection was lost; 0 is 15 s, negative turns
+	// sessions off.
 	SessionWindow time.Duration
-	// MaxWaiting bounds the sessions that wait; 0 is 10,000. Over it a session
+	// MaxWaiting bounds the detached sessions; 0 is 10,000. Over it a session
 	// ends with its connection.
 	MaxWaiting int
 	// MaxWaitingBytes bounds the bytes that all detached sessions hold together; 0 is 256 MiB. Over it
 	// they accept no more frames. Sessions with a connection are not charged.
 	MaxWaitingBytes int64
 
-	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s. While the registration is on its way and
-	// its bytes arrive, the time is extended, at most by what a registration of MaxRegistrationBytes takes at 16 KiB per
-	// second.
+	// HandshakeTimeout is the time until a connection has registered; 0 is 10 s. While the registration is on its way, the hub
+	// waits until it has received nothing for that time, in all at most that time and 1 s for each 16 KiB of
+	// MaxRegistrationBytes. Over it the connection is closed with 4000.
 	HandshakeTimeout time.Duration
-	// HeartbeatInterval is the silence after which a spoke is asked for a sign of
-	// life; 0 is 25 s.
+	// HeartbeatInterval is for how long a side may send nothing: then it sends a sign of life, and the hub sends
+	// a WebSocket ping if it has received nothing for that long. It is announced to spokes. 0 is 25 s.
 	HeartbeatInterval time.Duration
-	// HeartbeatTimeout is how long after that it is dropped; 0 is 10 s.
+	// HeartbeatTimeout is how long after HeartbeatInterval the hub closes a connection on which it has received no byte, with
+	// 4001; its session is kept. 0 is 10 s.
 	HeartbeatTimeout time.Duration
-	// WriteTimeout is how long a write may make no progress; 0 is 30 s.
+	// WriteTimeout is for how long the system may accept no byte of a write before the connection is dropped, as in
+	// [transport.AcceptOptions]; the whole write may take longer. 0 is 30 s.
 	WriteTimeout time.Duration
 	// StreamGrace is how long streams continue after Shutdown has begun. Then they end with UNAVAILABLE,
 	// which wraps [ErrDraining], so that an endless stream does not delay Shutdown; the cause of a
@@ -114,26 +120,26 @@ type Options struct {
 	// DrainTimeout is how long a draining connection may continue its calls after a newer registration has taken
 	// its spoke id. Then the hub closes it with 4502; 0 is 60 s.
 	DrainTimeout time.Duration
-	// DrainSpread is the time over which the spokes are asked to reconnect when
-	// the hub drains; 0 is 5 s.
+	// DrainSpread is the time over which the reconnects of the spokes are spread when
+	// the hub drains; 0 is 5 s. It is also the Retry-After of a hub that is draining or full, at least 1 s.
 	DrainSpread time.Duration
 
-	// Interceptors go around every call that the embedding program makes with the
+	// Interceptors wrap every call that the embedding program makes with the
 	// hub, the first outermost. Those around handlers are set on Operations.
 	Interceptors []call.Interceptor
 	// Backplane joins hubs; nil is memory, for a hub that is alone.
 	Backplane *Backplane
-	// Logger gets what an operator should see. The zero value logs nothing.
+	// Logger receives the messages for the operator; nil logs nothing.
 	Logger *zerolog.Logger
 }
 
-// DefaultMaxMessageBytes is the largest message that a hub takes.
+// DefaultMaxMessageBytes is the largest message that a hub accepts by default.
 const DefaultMaxMessageBytes = 1 << 20
 
 // ErrOptions is what [New] wraps when an option is out of its range or options contradict each other.
 var ErrOptions = errors.New("hub: options")
 
-// withDefaults gives a copy in which everything is set.
+// withDefaults returns a copy in which everything is set.
 func (o *Options) withDefaults() (Options, error) {
 	var c Options
 	if o != nil {

@@ -4,20 +4,20 @@
 // # Guarantees
 //
 //   - A request ends exactly once: with its value, its completion, an error from
-//     the other side, its time-out, its caller's leaving, or [Map.Close].
-//   - Whatever arrives for a request that is not there is ignored and counted, never
+//     the other side, its timeout, its caller's leaving, or [Map.Close].
+//   - An answer for a request that is not in flight is ignored and counted, never
 //     delivered to a later one.
-//   - A caller that leaves is released at once. Its request stays in the count until
+//   - A caller that leaves is released immediately. Its request stays in the count until
 //     the other side ends it, since the handler is still at work there.
 //   - [Map.Close] fails every waiter in one step and refuses new requests from then on.
 //   - No method but [Request.Next] waits, so a connection's reader may call all others.
 //
 // # Bounds
 //
-// A stream holds at most as many values as its reader has given credit for; what
-// comes beyond that ends it with [ErrOverrun]. A stream without credit holds at most
+// A stream holds at most as many values as its reader has granted credit for; a further
+// value ends it with [ErrOverrun]. A stream without credit holds at most
 // [MaxBuffered] values and [MaxBufferedBytes].
 //
-// A request's values are owned by whoever takes them with Next; the map does not
+// A request's values are owned by the caller of Next; the map does not
 // look into them. Times come from package time, so tests run under testing/synctest.
 package pending

@@ -1,4 +1,4 @@
-// Package pubsub carries events from publishers to whoever listens, within a
+// Package pubsub carries events from publishers to listeners, within a
 // process or, by the same interface, beyond it.
 //
 // # Guarantees
@@ -15,8 +15,8 @@
 // A slow subscriber costs its own events and nobody else's time. Publishers
 // never wait for it.
 //
-// Loss is told, never silent: where events are missing, OnGap is called in their
-// place in the order, whether the subscription's own buffer ran over or the
+// Loss is reported, never silent: where events are missing, OnGap is called in their
+// place in the order, whether the subscription's own buffer overflowed or the
 // target lost them on the way. Dropped and Gaps count.
 //
 // # Bounds
@@ -27,7 +27,7 @@
 // ([OnFull]). It has no goroutine and no timer.
 //
 // A [Local] holds at most 4096 events and 4 MiB of payload for a listener that
-// is busy while several publish at once. Past that it drops the newest and tells
+// is busy while several publish concurrently. Past that it drops the newest and reports the gap to
 // the listener. A listener that does not block, as it must not, stays far below.
 //
 // Payloads are never copied: the same bytes wait in all the subscriptions of a
@@ -52,6 +52,6 @@
 //
 //	err := status.Publish(ctx, target, "proj_123", Status{…})
 //
-// [Filter], [Map], [Take] and [Batch] work on any sequence. Whoever writes a
-// target runs the suite in package pubsubtest against it.
+// [Filter], [Map], [Take] and [Batch] work on any sequence. An implementation of a
+// target is tested with the suite in package pubsubtest.
 package pubsub

@@ -7,7 +7,7 @@
 //
 // # Guarantees
 //
-//   - Whatever ends a connection, the spoke reconnects, with backoff and jitter, unless a hub refuses it
+//   - After every end of a connection the spoke reconnects, with backoff and jitter, unless a hub refuses it
 //     permanently: then Run returns the reason.
 //   - A lost connection loses nothing if the spoke is back at the same hub within the session's window (15 s by default):
 //     calls in both directions, streams, handlers and subscriptions continue where they were. Options.NoSession turns that off.
@@ -16,12 +16,14 @@
 //     topics are subscribed to again, and their listeners get a gap.
 //   - Calls and subscriptions made while there is no connection wait within their context. A request that cannot
 //     have left is sent on the next connection, in the same session or a new one.
-//   - While a session waits, the spoke dials the hub that has it, at intervals of at most a third of the window. It
-//     dials the next of its URLs when the window expires, and immediately if nothing listens at the first.
+//   - While a session is detached, the spoke dials the hub that has it, at intervals of at most a third of the window:
+//     at the URL that the hub has announced (hub.Options.URL), in turn with the spoke's own, else at the URL of its last
+//     registration. It dials the next of its URLs when the window expires, and immediately if nothing listens at the first.
 //   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
 //
 // # Bounds
 //
-// What waits to be sent is bounded by Options.LogBytes, the requests that are served at once by
-// Options.MaxInFlight, the size of a message by Options.MaxMessageBytes.
+// The outbound queue is bounded by Options.LogBytes, the requests that are served concurrently by
+// Options.MaxInFlight, the size of a message by Options.MaxMessageBytes, the nesting of a value by
+// Options.MaxDepth, and its registration by the hub (hub.Options.MaxRegistrationBytes and MaxOperations).
 package spoke

@@ -18,7 +18,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// Options configure a Spoke. They are copied by [New]. What is zero has its default.
+// Options configure a Spoke. They are copied by [New]. The zero value of a field selects its default.
 type Options struct {
 	// ID is the spoke's id; empty lets the hub choose one for each session. It should be unique: of two
 	// processes that run at the same time under one id, the newer one replaces the older, whose calls in
@@ -30,16 +30,15 @@ type Options struct {
 	// Name and Version are for people who look at the hub. They are UTF-8, and so are Labels.
 	Name    string
 	Version string
-	// Labels are what call.Select looks at.
+	// Labels are compared by call.Select.
 	Labels map[string]string
-	// Token gives the bearer token; it is called at each dial, so that it can
-	// fetch a new one, and its context ends with the dial's time. Nil sends none. An error counts
-	// as a failed dial.
+	// Token returns the bearer token. It is called before each dial, so that it can fetch a new one; its context
+	// ends with the dial's timeout. Nil sends none. An error, or a panic, counts as a failed dial.
 	Token func(ctx context.Context) (string, error)
 
 	// URLs are further hubs, tried in turn with the first.
 	URLs []string
-	// HTTPClient dials; nil is a default one. TLS and proxies are configured there.
+	// HTTPClient dials; nil is http.DefaultTransport. TLS and proxies are configured there.
 	HTTPClient *http.Client
 	// Header is sent with the handshake. It must not have Authorization if Token is set.
 	Header http.Header
@@ -49,41 +48,44 @@ type Options struct {
 	// MaxInFlight is the limit of requests that are served concurrently; 0 is 64. Handlers that still run when their
 	// session has ended count for the next session.
 	MaxInFlight int
-	// MaxMessageBytes is the largest message taken from the hub; 0 is 1 MiB.
+	// MaxMessageBytes is the largest message that the spoke accepts from the hub; 0 is 1 MiB, at most 2 GiB. It is announced to
+	// the hub. A message that is more than 64 KiB larger closes the connection with 1009.
 	MaxMessageBytes int64
-	// MaxDepth is how deep arrays and objects may be nested in a value that the spoke takes from the hub:
+	// MaxDepth is how deep arrays and objects may be nested in a value that the spoke accepts from the hub:
 	// an input, metadata, an output, the payload of an event, the details of an error. A scalar has depth
 	// 0, [] has 1. 0 is 256; at most 9,900. A value that is deeper fails its own call, or becomes a gap
 	// in its topic.
 	MaxDepth int
-	// LogBytes bounds what waits for the hub to read it; 0 is 4 MiB or twice
-	// MaxMessageBytes, whichever is more.
+	// LogBytes bounds the outbound queue: the frames that the hub has not acknowledged. 0 is 4 MiB or twice
+	// MaxMessageBytes, whichever is more. While it is full, requests and responses wait.
 	LogBytes int
 
 	// SessionWindow is how long the hub keeps the session after its connection is lost, if that is less
 	// than the hub's own window (hub.Options.SessionWindow). Then the calls in flight end with
 	// DISCONNECTED, and the spoke is no longer registered. 0 is the hub's.
 	SessionWindow time.Duration
-	// NoSession asks the hub for none: every lost connection then ends the calls in
-	// flight and the subscriptions' flow.
+	// NoSession asks the hub for no session: every lost connection then ends the calls in
+	// flight, and subscriptions get a gap.
 	NoSession bool
 
-	// HandshakeTimeout is the time from dialing until registered, plus what the registration takes at 16 KiB per second;
-	// 0 is 10 s.
+	// HandshakeTimeout is the time from the beginning of a dial until the spoke is registered, besides 1 s for each 16 KiB of
+	// its registration; 0 is 10 s. A dial that offers a session in turn with another URL has at most a third of the window.
 	HandshakeTimeout time.Duration
-	// HeartbeatTimeout is how long after the hub's heartbeat interval a silent
-	// connection is dropped; 0 is 10 s.
+	// HeartbeatTimeout is how long after the hub's heartbeat interval (hub.Options.HeartbeatInterval) the spoke drops a
+	// connection on which it has received no byte; its session is kept. 0 is 10 s. On js/wasm, where the bytes of an
+	// unfinished message are not seen, 1 s for each 16 KiB of MaxMessageBytes is added.
 	HeartbeatTimeout time.Duration
-	// BackoffMin is the upper end of the first delay; 0 is 200 ms. It doubles up
-	// to BackoffMax, 0 is 20 s. Each delay is chosen between 0 and that.
+	// BackoffMin is the upper end of the first delay; 0 is 200 ms, or BackoffMax if that is less. It doubles up
+	// to BackoffMax; 0 is 20 s, or BackoffMin if that is more. Each delay is chosen at random between 0 and that; while the
+	// spoke keeps a session, it is at most a third of the window.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
 	// RetryAfterMax caps the Retry-After of a hub; 0 is 2 min. The spoke does not dial the URL that answered with it
 	// for that time; it dials the others (URLs) meanwhile.
 	RetryAfterMax time.Duration
-	// BackoffReset is how long the spoke must have been registered for the delays to start at BackoffMin
-	// again; 0 is 10 s. They also do so when a resumed session has advanced (protocol section 7): on a network that
-	// cuts often the calls in flight wait for each delay.
+	// BackoffReset is how long the spoke must have been registered for the delays to restart at BackoffMin; 0 is 10 s. They
+	// also restart when a resumed session has advanced (protocol section 7), since on a network that cuts often the
+	// calls in flight wait for each delay.
 	BackoffReset time.Duration
 
 	// StreamGrace is how long streams continue, in both directions, after Shutdown has begun. Then they
@@ -92,23 +94,23 @@ type Options struct {
 	// call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
 
-	// Interceptors go around every call that is made with the spoke, the first
+	// Interceptors wrap every call that is made with the spoke, the first
 	// outermost. Those around handlers are set on Operations.
 	Interceptors []call.Interceptor
 	// OnState is called at every change of state, in order. It must not block, nor
 	// call Shutdown. A panic is logged and counted.
 	OnState func(State)
-	// Logger gets what an operator should see. Nil logs nothing.
+	// Logger receives the messages for the operator; nil logs nothing.
 	Logger *zerolog.Logger
 }
 
-// DefaultMaxMessageBytes is the largest message that a spoke takes.
+// DefaultMaxMessageBytes is the largest message that a spoke accepts by default.
 const DefaultMaxMessageBytes = 1 << 20
 
 // ErrOptions is what [New] wraps when the options are wrong.
 var ErrOptions = errors.New("spoke: options")
 
-// StaticToken gives the same token at each dial.
+// StaticToken returns a Token function that returns the same token for each dial.
 func StaticToken(secret string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return secret, nil }
 }

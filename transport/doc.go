@@ -11,16 +11,21 @@
 //
 // A message is at most MaxMessageBytes plus 64 KiB; a longer one ends the
 // connection with 1009. Control frames (pong, ping, close) that wait behind a
-// writer that is stuck are at most 64 KiB; more of them drop the connection. Data is
-// written in chunks of 64 KiB, each with its own WriteTimeout, so a slow reader
-// that makes progress is never cut off and one that stopped is. An idle
-// connection holds no buffer, no timer and no goroutine; a goroutine
-// exists only while a control frame is on its way out.
+// writer that is stuck are at most 64 KiB; more of them drop the connection.
+//
+// A write fails only if the system has accepted no byte of it for WriteTimeout, however long the whole
+// write takes: a slow reader that makes progress is never cut off, and one that has stopped is. Where TLS
+// hides the connection (the side that accepts), the time is for each record of 16 KiB, or for 4 KiB once a
+// record has taken a second. Close waits for the other side's close frame until no byte has flowed in
+// either direction for Linger, at most for WriteTimeout.
+//
+// LastReceived is the time at which bytes last arrived, also in the middle of a message; on a platform's
+// WebSocket (GOOS=js), which shows whole messages only, the Conn is a [WholeMessages]. An idle connection
+// holds no buffer, no timer and no goroutine; a goroutine exists only while a control frame is being written.
 //
 // # How WebSockets are used
 //
-// websocket.go, accept.go and dial.go are the only files that import
-// coder/websocket. It does the handshake, reads, and answers control frames. The
-// net.Conn beneath it is ours (link): frames are encoded here, and as many as
-// are given to one Write leave in one system call.
+// accept.go, dial.go, websocket.go and coalesce.go are the only files that import coder/websocket. It does the
+// handshake, reads, and answers control frames. The net.Conn beneath it is ours (link): frames are encoded
+// here, and all frames of one Write are written together, up to 64 KiB in one system call.
 package transport

@@ -1,5 +1,5 @@
-// Package gateway puts HTTP in front of a hub: whoever cannot keep a WebSocket open calls
-// operations, publishes, and reads events with plain requests.
+// Package gateway puts HTTP in front of a hub: clients that cannot keep a WebSocket open call
+// operations, publish, and read events with plain requests.
 //
 //	g, err := gateway.New(h, nil)
 //	mux.Handle("GET /spoke", h)
@@ -16,8 +16,9 @@
 //	GET  /stats                         the hub's counts; for identities with the scope hub.observe
 //	GET  /healthz                       200 {"status":"ok"}; 503 {"status":"draining"}; for everybody
 //
-// An empty body is null. A parameter that a call, a list or publishing does not have is refused. An error is {"code", "message", "retryable", "details"} under the status of
-// the protocol's table (section 3). HTTP adds UNAUTHENTICATED (401), NOT_FOUND (404, no such route),
+// An empty body is null. A parameter that a call, a list or publishing does not have is refused. An error
+// is {"code", "message", "retryable", "details"} with the status of the protocol's table (section 3); one with
+// 429 or 503 has a Retry-After. HTTP adds UNAUTHENTICATED (401), NOT_FOUND (404, no such route),
 // METHOD_NOT_ALLOWED (405), REQUEST_TIMEOUT (408) and UNSUPPORTED_MEDIA_TYPE (415).
 //
 // # Streams
@@ -40,17 +41,18 @@
 //
 //   - A request is let in by the hub's own authenticator and origins, unless [Options] say otherwise,
 //     and calls, publishes and subscribes as that identity.
-//   - A call whose client goes away is aborted, and one that fails says whether it may have run.
+//   - A call whose client disconnects is aborted, and the error of one that fails reports whether it may have run.
 //   - An event stream begins with a comment line when it is live: what is published after that
 //     arrives, or is reported as a gap, {"topic", "dropped"}, where 0 means that the number is unknown. It ends
 //     when its client leaves or the hub drains.
 //
 // # Bounds
 //
-// A body is bounded by Options.MaxMessageBytes, and has Options.ReadTimeout to arrive. A request that is
+// A body is bounded by Options.MaxMessageBytes, and has Options.ReadTimeout and 1 s for each 16 KiB to arrive. A request that is
 // refused before its body was read is answered immediately, and its connection is closed. A hub that
 // drains waits for no body. One identity has at most Options.MaxIdentityRequests and MaxIdentityStreams
-// at the same time. What waits for the reader of an event stream is bounded as every subscription is
+// at the same time. The events that wait for the reader of an event stream are bounded as in every subscription
 // (package pubsub): over it the oldest events are dropped and the gap is reported; a stream of a call
-// waits for its reader instead. A client that takes nothing for Options.WriteTimeout is cut off.
+// waits for its reader instead. A client that does not take 16 KiB of an answer, or a value of a stream, within
+// Options.WriteTimeout is disconnected.
 package gateway

@@ -13,14 +13,14 @@ import (
 
 // Options configure a Handler. They are copied by [New]. What is zero has its default.
 type Options struct {
-	// Authenticate says who makes a request; nil is the hub's own authenticator.
+	// Authenticate returns the identity of a request; nil is the hub's own authenticator.
 	Authenticate hub.Authenticator
-	// AllowAnonymous lets everybody in as the identity call.Anonymous. It goes without Authenticate.
+	// AllowAnonymous lets every client in as the identity call.Anonymous. Authenticate must then be nil.
 	AllowAnonymous bool
 	// Origins are the origins from which browsers may come besides the gateway's own host, as in
 	// hub.Options; nil is what the hub allows, an empty list is none.
 	Origins []string
-	// MaxMessageBytes is the largest body; 0 is what the hub takes from a spoke.
+	// MaxMessageBytes is the largest body; 0 is hub.Options.MaxMessageBytes. Over it the answer is 413.
 	MaxMessageBytes int64
 	// KeepAlive is how often an event stream gets a comment line; 0 is 15 s.
 	KeepAlive time.Duration
@@ -35,7 +35,7 @@ type Options struct {
 	// 0 is 1,024, negative is no bound. Over it the answer is 429 with Retry-After.
 	MaxIdentityRequests int
 	// MaxIdentityStreams bounds the streams of one identity likewise: those of events, and of calls that answer
-	// with a stream.
+	// with a stream; 0 is 1,024, negative is no bound.
 	MaxIdentityStreams int
 }
 

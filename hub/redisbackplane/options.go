@@ -33,22 +33,23 @@ type Options struct {
 	// EventMode is the kind of pub/sub that carries events; zero is sharded on a
 	// Cluster and plain otherwise. Links use sharded pub/sub on every Cluster.
 	EventMode redistarget.Mode
-	// Lease is how long a hub that has died still counts; 0 is 10 s. It is renewed
-	// at a third. At least 300 ms.
+	// Lease is how long a hub that has died still counts; 0 is 10 s, at least 300 ms. A hub renews it after a third of
+	// that time. A new process with a configured hub.Options.ID waits for the lease of its predecessor.
 	Lease time.Duration
-	// Timeout bounds each call to Redis; 0 is 1 s.
+	// Timeout bounds each call to Redis for the directory and the links; 0 is 1 s. Calls for events have
+	// redistarget.DefaultTimeout. If rueidis has to dial first, its Dialer.Timeout may make it longer.
 	Timeout time.Duration
-	// LinkBytes bounds what one end of a link has received and nobody has read;
-	// 0 is 64 MiB.
+	// LinkBytes bounds the frames that one end of a link has received and that were not read; 0 is 64 MiB. Over it
+	// the link is reset: its calls end with DISCONNECTED.
 	LinkBytes int
-	// Logger gets what an operator should see; nil logs nothing.
+	// Logger receives the messages for the operator; nil logs nothing.
 	Logger *zerolog.Logger
 }
 
 // ErrOptions is what [New] and [Connect] wrap when a setting is wrong.
 var ErrOptions = errors.New("redisbackplane: options")
 
-// withDefaults gives a copy in which everything is set.
+// withDefaults returns a copy in which everything is set.
 func (o *Options) withDefaults() (Options, error) {
 	var c Options
 	if o != nil {

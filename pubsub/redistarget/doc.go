@@ -9,19 +9,20 @@
 // message and null both mean null. Messages that do not parse are skipped and counted.
 //
 // While a link is up all delivery, also to listeners of the publisher's own
-// target, comes from its subscription: everybody hears what Redis has taken, in the order in which
-// Redis took it.
+// target, comes from its subscription: all listeners get what Redis has accepted, in the order in which
+// Redis accepted it.
 //
 // Subscriptions survive: when a connection is lost, killed or deaf, when Redis is
-// restarted or a slot moves to another node, they are made again, with jitter and without end, and the
-// listeners get a gap in the place of what may be missing. They need do nothing. A link that has gone
-// silent proves itself with a probe, every Options.Probe and whenever a publish
-// fails; it is called up again only when a probe has gone all the way.
+// restarted or a slot moves to another node, they are restored, with jitter and without end, and the
+// listeners get a gap in the place of what may be missing. They need do nothing. The target probes a link that
+// has received nothing for Options.Probe, and every link after a publish has failed. It counts a link as up only
+// once a probe has arrived. A link on which a probe does not arrive is deaf, and is replaced, unless it still receives
+// other messages: the probe waits behind them, for at most ten times Options.Timeout.
 //
 // While a link is known to be down, events of its topics reach the listeners of
 // the publisher's own target only, and the publisher gets an [*UnavailableError] with Local set.
-// What was published with an unknown outcome is never delivered locally and never
-// published again: it may come late, also behind what was published after it.
+// An event that was published with an unknown outcome is never delivered locally and never
+// published again: it may arrive late, also after later events.
 //
 // Events of one publisher on one topic stay in order, also over a reconnect. On a
 // cluster in [Plain] mode a new listener may hear events from just before it came,
@@ -29,10 +30,10 @@
 //
 // # Bounds
 //
-// What waits for the listeners is at most Options.MaxQueueBytes, 8 MiB by default, with 128 bytes
-// counted for each event besides its texts; what is over that becomes a gap in its place. As much
-// may wait in [Target.DispatchAsync]; over that it is refused. A gap is kept for each topic at most between
-// two events of it, an error at most 64 times.
+// Events that wait for the listeners have at most Options.MaxQueueBytes, 8 MiB by default, with 128 bytes
+// counted for each event besides its texts; events over that become a gap in their place. As many bytes
+// may wait in [Target.DispatchAsync]; further events are refused with [ErrQueueFull]. At most one gap is kept for each
+// topic between two events of it, and at most 64 errors for Options.OnError.
 //
 // Each call to Redis has a deadline, Options.Timeout (3 s), or up to an eighth
 // more. Where rueidis has to dial first, its own Dialer.Timeout may be longer.
@@ -59,6 +60,6 @@
 //	defer target.Close()
 //	sub, err := status.Subscribe(ctx, target, "proj_123")
 //
-// A connection's reader that must not wait publishes with [Target.DispatchAsync]; whoever has a
+// A connection's reader that must not wait publishes with [Target.DispatchAsync]; a caller that has a
 // pubsub.EventTarget finds it as interface{ DispatchAsync(ev pubsub.Event, done func(error)) }.
 package redistarget

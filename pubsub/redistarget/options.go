@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Mode says which of Redis' two kinds of pub/sub carries the events. Programs
-// hear each other only in the same one.
+// Mode selects which of Redis' two kinds of pub/sub carries the events. Programs
+// receive each other's events only in the same one.
 type Mode int
 
 const (
@@ -48,18 +48,18 @@ type Options struct {
 	// Serializer makes messages of payloads. Nil means [JSON].
 	Serializer Serializer
 
-	// Probe is how long a link may be silent before the target checks that it
-	// still hears. Zero means [DefaultProbe].
+	// Probe is how long a link may receive nothing before the target checks with a probe that it still receives. Zero
+	// means [DefaultProbe], 30 s.
 	Probe time.Duration
 
-	// Timeout bounds each call to Redis, a publish included. Zero means
-	// [DefaultTimeout]. Where rueidis has to dial first, its Dialer.Timeout
-	// may make it longer.
+	// Timeout bounds each call to Redis, a publish included, which may take up to an eighth more. Zero means
+	// [DefaultTimeout], 3 s. If rueidis has to dial first, its Dialer.Timeout may make it longer.
 	Timeout time.Duration
 
-	// MaxQueueBytes bounds what waits to be delivered, and separately what waits
-	// in [Target.DispatchAsync] to be published. One event that is larger is
-	// taken when nothing else waits. Zero means [DefaultMaxQueueBytes].
+	// MaxQueueBytes bounds the events that wait to be delivered, and separately those that wait
+	// in [Target.DispatchAsync] to be published; each counts with 128 bytes besides its texts. One event that is larger is
+	// accepted if nothing else waits. Over it, events to be delivered become a gap, and events to be published are refused
+	// with [ErrQueueFull]. Zero means [DefaultMaxQueueBytes], 8 MiB.
 	MaxQueueBytes int
 
 	// OnHealth is called when Up of [Target.Health] has changed, with what the health is then:

@@ -3,8 +3,8 @@
 //
 // Both are fed by the connection's reader through methods that never wait, and
 // write through a small sender. They end with their session. Delivery is at most
-// once, in order per topic and publisher; a break is told as a gap event.
+// once, in order per topic and publisher; missing events are reported as a gap event.
 //
-// What they hold is a map entry per topic that is listened to; they have no
-// buffers: frames wait in the session's log, within its budget.
+// They hold a map entry for each topic that has a listener, and no
+// buffers: frames wait in the session's outbound queue, within its budget.
 package wstarget
