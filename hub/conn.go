@@ -123,7 +123,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Owner:           c,
 			Interval:        h.opts.HeartbeatInterval,
 			Resumable:       c.sessionID != "",
-			Total:           &h.waitingBytes,
+			Budget:          &h.waitingBytes,
 			Gauges:          &h.queues,
 		}),
 		Side: c, IDPrefix: h.idPrefix,
@@ -231,8 +231,8 @@ func (c *conn) displace() {
 // Slow implements [session.Owner].
 func (c *conn) Slow() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") }
 
-// Due implements [session.Owner].
-func (c *conn) Due(s *session.Session) bool {
+// Ready implements [session.Owner].
+func (c *conn) Ready(s *session.Session) bool {
 	c.hub.flushers.add(s)
 	return true
 }

@@ -42,7 +42,7 @@ func (f *flushers) run() {
 			return
 		}
 		for i, s := range share[:n] {
-			s.FlushDue()
+			s.FlushReady()
 			share[i] = nil
 		}
 	}

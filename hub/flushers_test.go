@@ -21,7 +21,7 @@ type dueIn struct{ *flushers }
 
 func (dueIn) Slow() {}
 
-func (d dueIn) Due(s *session.Session) bool {
+func (d dueIn) Ready(s *session.Session) bool {
 	d.add(s)
 	return true
 }

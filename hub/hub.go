@@ -55,7 +55,7 @@ type Hub struct {
 	draining       atomic.Bool // set under mu
 	connections    atomic.Int64
 	resumed        atomic.Uint64
-	waitingBytes   session.Total // what the sessions without a connection hold
+	waitingBytes   session.Budget // what the sessions without a connection hold
 	seats          seats
 	operationSets  peer.OperationSets
 	leftovers      leftovers

@@ -215,8 +215,8 @@ var (
 // Slow implements [session.Owner].
 func (l *link) Slow() { l.conn.Abort() }
 
-// Due implements [session.Owner]. Links carry no events.
-func (l *link) Due(*session.Session) bool { return false }
+// Ready implements [session.Owner]. Links carry no events.
+func (l *link) Ready(*session.Session) bool { return false }
 
 // Log implements [peer.Side].
 func (l *link) Log() *zerolog.Logger { return &l.log }

@@ -123,8 +123,8 @@ var (
 // Slow implements [session.Owner].
 func (l *link) Slow() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }
 
-// Due implements [session.Owner].
-func (l *link) Due(*session.Session) bool { return false }
+// Ready implements [session.Owner].
+func (l *link) Ready(*session.Session) bool { return false }
 
 // Log implements [peer.Side].
 func (l *link) Log() *zerolog.Logger { return &l.log }
@@ -156,7 +156,7 @@ func (l *sender) Event(ctx context.Context, topic string, payload []byte) error 
 		b.Free()
 		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
 	}
-	_, err := l.peer.Session().Send(ctx, b, 0, nil)
+	_, err := l.peer.Session().Append(ctx, session.Response, b, 0, nil)
 	return err
 }
 

@@ -113,6 +113,9 @@ func (in *Inbound) failed(panicked any) {
 	}
 }
 
+// Appended implements [session.Appended]: the terminal frame is in the queue.
+func (in *Inbound) Appended() { in.release() }
+
 // release frees the slot. A handler that has answered and goes on is known to the peer until it returns, or nobody
 // would tell it that the session has ended.
 func (in *Inbound) release() {

@@ -25,7 +25,7 @@ func (o *outbox) close(conn transport.Conn) {
 	}
 }
 
-// add takes a session that is due; see [session.Session.TryRequest].
+// add takes a session that is ready; see [session.Session.TryAppend].
 func (o *outbox) add(s *session.Session) {
 	o.due = append(o.due, s)
 	if !o.gathers {
@@ -35,7 +35,7 @@ func (o *outbox) add(s *session.Session) {
 
 func (o *outbox) flush() {
 	for i, s := range o.due {
-		s.FlushDue()
+		s.FlushReady()
 		o.due[i] = nil
 	}
 	o.due = o.due[:0]

@@ -47,7 +47,7 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, 
 		o.wait.Drop()
 		return nil, e
 	}
-	pos, err := p.sess.Request(ctx, b, timeout)
+	pos, err := p.sess.Append(ctx, session.Request, b, timeout, nil)
 	if err != nil {
 		o.wait.Drop()
 		return nil, p.notSent(ctx, err)

@@ -52,7 +52,7 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	in.peer.mu.Lock()
 	in.relay = r
 	in.peer.mu.Unlock()
-	pos, ok, due := to.sess.TryRequest(b)
+	pos, ok, ready := to.sess.TryAppend(session.Request, b, nil)
 	if !ok {
 		b.Free()
 		r.giveUp()
@@ -60,7 +60,7 @@ func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bo
 	}
 	r.out.pos = pos
 	to.cfg.Counters.Calls.Add(1)
-	if due {
+	if ready {
 		in.peer.outbox.add(to.sess)
 	}
 	if in.ctx.Err() != nil { // before there was a relay to abort
@@ -160,7 +160,7 @@ func (in *Inbound) finishSoon(b *session.Buffer, o *outbox) {
 		p.wg.Done()
 		return
 	}
-	ok, due := p.sess.TrySend(b, in.release)
+	_, ok, ready := p.sess.TryAppend(session.Response, b, in)
 	if !ok {
 		go func() {
 			defer p.wg.Done()
@@ -169,10 +169,10 @@ func (in *Inbound) finishSoon(b *session.Buffer, o *outbox) {
 		return
 	}
 	switch {
-	case due && o != nil:
+	case ready && o != nil:
 		o.add(p.sess)
-	case due:
-		p.sess.FlushDue()
+	case ready:
+		p.sess.FlushReady()
 	}
 	p.wg.Done()
 }

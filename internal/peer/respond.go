@@ -92,7 +92,7 @@ func (in *Inbound) push(b *session.Buffer) error {
 		e.Sent = true
 		return e
 	}
-	_, err := in.peer.sess.Send(&in.ctx, b, 0, nil)
+	_, err := in.peer.sess.Append(&in.ctx, session.Response, b, 0, nil)
 	switch {
 	case err == nil:
 		in.abandonIfLeft()
@@ -114,7 +114,6 @@ func (in *Inbound) respond(b *session.Buffer) error {
 		return e
 	}
 	in.finish(b)
-	in.abandonIfLeft()
 	return nil
 }
 
@@ -135,16 +134,10 @@ func (in *Inbound) finish(b *session.Buffer) {
 	in.sendLast(b)
 }
 
+// sendLast sends the terminal frame; it may wait for room.
 func (in *Inbound) sendLast(b *session.Buffer) {
-	if !in.peer.sess.SendNow(b, in.release) {
-		in.awaitLast(b)
-	}
-}
-
-// awaitLast is sendLast where there may be no room.
-func (in *Inbound) awaitLast(b *session.Buffer) {
-	if _, err := in.peer.sess.Send(context.Background(), b, 0, in.release); err != nil {
-		in.release() // the session has ended; nobody is told
+	if _, err := in.peer.sess.Append(context.Background(), session.Response, b, 0, in); err != nil {
+		in.release() // the session has ended, and nothing can be sent
 		return
 	}
 	in.abandonIfLeft()

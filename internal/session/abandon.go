@@ -56,8 +56,8 @@ func (s *Session) Abandon(id []byte, open bool) (found bool) {
 	hash := maphash.Bytes(s.index.seed, id)
 	p, more := s.index.last[hash]
 	delete(s.index.last, hash) // what is appended later starts a new chain: no frame is visited twice
-	for last := !open; more && p >= s.log.first; {
-		e := s.log.at(p)
+	for last := !open; more && p >= s.queue.first; {
+		e := s.queue.at(p)
 		if e.buf != nil {
 			if of, t := wire.Answered(e.buf.B); bytes.Equal(of, id) {
 				if t != wire.Failed || len(e.buf.B) > keptErrorBytes {
@@ -74,14 +74,14 @@ func (s *Session) Abandon(id []byte, open bool) (found bool) {
 	return found
 }
 
-// indexLocked extends the index to the end of the log.
+// indexLocked extends the index to the end of the queue.
 func (s *Session) indexLocked() {
 	x := &s.index
 	if x.last == nil {
 		x.seed, x.last = maphash.MakeSeed(), make(map[uint64]uint64)
 	}
-	for p := max(x.end, s.log.first); p < s.log.end(); p++ {
-		e := s.log.at(p)
+	for p := max(x.end, s.queue.first); p < s.queue.end(); p++ {
+		e := s.queue.at(p)
 		if e.buf == nil || e.kind != counted {
 			continue
 		}
@@ -90,21 +90,21 @@ func (s *Session) indexLocked() {
 			continue
 		}
 		hash := maphash.Bytes(x.seed, id)
-		if before, ok := x.last[hash]; ok && before >= s.log.first {
-			e.before = uint32(p - before) //nolint:gosec // a log has far fewer frames
+		if before, ok := x.last[hash]; ok && before >= s.queue.first {
+			e.before = uint32(p - before) //nolint:gosec // a queue has far fewer frames
 		}
 		x.last[hash] = p
 	}
-	x.end = s.log.end()
-	if len(x.last) > 64+2*(len(s.log.entries)-s.log.head) {
-		maps.DeleteFunc(x.last, func(_, p uint64) bool { return p < s.log.first })
+	x.end = s.queue.end()
+	if len(x.last) > 64+2*(len(s.queue.entries)-s.queue.head) {
+		maps.DeleteFunc(x.last, func(_, p uint64) bool { return p < s.queue.first })
 	}
 }
 
 func (s *Session) abandonLocked(p uint64, id []byte, terminal bool) {
-	e := s.log.at(p)
+	e := s.queue.at(p)
 	switch {
-	case p < s.log.written: // a Write has it, or has had it
+	case p < s.queue.written: // a Write has it, or has had it
 		if s.opts.Resumable {
 			s.abandoned = true
 			e.abandoned = skipped
@@ -113,27 +113,27 @@ func (s *Session) abandonLocked(p uint64, id []byte, terminal bool) {
 			}
 		}
 	case terminal:
-		s.log.swap(p, left(id))
-	case s.log.withdraw(p):
+		s.queue.swap(p, left(id))
+	case s.queue.withdraw(p):
 		s.withdrawn++
 	default:
-		s.log.swap(p, Shared(skipFrame))
+		s.queue.swap(p, Shared(skipFrame))
 	}
 }
 
-// replaceAbandonedLocked replaces what the other side may lack, after the log was rewound.
+// replaceAbandonedLocked replaces what the other side may lack, after the queue was rewound.
 func (s *Session) replaceAbandonedLocked() {
 	if !s.abandoned {
 		return
 	}
 	s.abandoned = false
-	for p := s.log.first; p < s.log.end(); p++ {
-		e := s.log.at(p)
+	for p := s.queue.first; p < s.queue.end(); p++ {
+		e := s.queue.at(p)
 		if e.buf != nil && e.abandoned == answersLast {
 			id, _ := wire.Answered(e.buf.B)
-			s.log.swap(p, left(id))
+			s.queue.swap(p, left(id))
 		} else if e.buf != nil && e.abandoned == skipped {
-			s.log.swap(p, Shared(skipFrame))
+			s.queue.swap(p, Shared(skipFrame))
 		}
 		e.abandoned = needed
 	}

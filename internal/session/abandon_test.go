@@ -77,7 +77,7 @@ func TestAbandon(t *testing.T) {
 				}
 				synctest.Wait()
 				next.want(t, c.want...)
-				if err := s.Ack(s.log.numbered); err != nil {
+				if err := s.Ack(s.queue.numbered); err != nil {
 					t.Fatal(err)
 				}
 				if st := s.Stats(); st.QueuedBytes != 0 || s.index.last != nil {
@@ -114,7 +114,7 @@ func TestAbandonMakesRoom(t *testing.T) {
 		mustSend(t, s, "a answer "+strings.Repeat("x", 150))
 		sent := make(chan error, 1)
 		go func() {
-			_, err := s.Send(t.Context(), frame("b answer "+strings.Repeat("x", 100)), 0, nil)
+			_, err := s.Append(t.Context(), Response, frame("b answer "+strings.Repeat("x", 100)), 0, nil)
 			sent <- err
 		}()
 		synctest.Wait()
@@ -212,8 +212,8 @@ func TestAbandonAtRandom(t *testing.T) {
 			if err := s.Ack(uint64(len(got))); err != nil {
 				t.Fatal(err)
 			}
-			if st := s.Stats(); st.QueuedBytes != 0 || s.log.numbered != uint64(len(got)) {
-				t.Fatalf("seed %d: %d bytes are left, %d numbers for %d frames", seed, st.QueuedBytes, s.log.numbered, len(got))
+			if st := s.Stats(); st.QueuedBytes != 0 || s.queue.numbered != uint64(len(got)) {
+				t.Fatalf("seed %d: %d bytes are left, %d numbers for %d frames", seed, st.QueuedBytes, s.queue.numbered, len(got))
 			}
 			next := 0
 			for _, f := range got {

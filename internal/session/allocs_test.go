@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A frame costs nothing on its way through the log, whoever writes it.
+// A frame costs nothing on its way through the queue, whoever writes it.
 func TestSendAllocations(t *testing.T) {
 	s := New(Options{})
 	if err := s.Attach(nullConn{}); err != nil {
@@ -23,7 +23,7 @@ func TestSendAllocations(t *testing.T) {
 		"response": func() {
 			b := NewBuffer()
 			b.B = append(b.B, data...)
-			if _, err := s.Send(context.Background(), b, 0, nil); err != nil {
+			if _, err := s.Append(context.Background(), Response, b, 0, nil); err != nil {
 				t.Error(err)
 			}
 		},

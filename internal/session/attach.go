@@ -10,7 +10,7 @@ import (
 // or, on resumption, less than it had said before: it is not the same session.
 var ErrCount = errors.New("session: the counts of the two sides do not belong together")
 
-// Attach gives a new session its first connection. What is in the log goes out,
+// Attach gives a new session its first connection. What is in the queue goes out,
 // in order. It fails with the session's cause when that has ended.
 func (s *Session) Attach(c transport.Conn) error {
 	s.mu.Lock()
@@ -24,7 +24,7 @@ func (s *Session) attachLocked(c transport.Conn) error {
 	}
 	s.setConnLocked(c)
 	s.attached = s.markLocked()
-	s.tellGapsLocked() // of what was dropped while nothing could be written
+	s.appendGapsLocked() // of what was dropped while nothing could be written
 	s.startFlushLocked()
 	s.admitLocked()
 	return nil
@@ -39,9 +39,9 @@ func (s *Session) setConnLocked(c transport.Conn) {
 	s.account()
 }
 
-// rewindLocked makes the log ready for the next connection.
+// rewindLocked makes the queue ready for the next connection.
 func (s *Session) rewindLocked() {
-	s.log.rewind()
+	s.queue.rewind()
 	s.replaceAbandonedLocked()
 	s.account()
 }
@@ -54,10 +54,10 @@ func (s *Session) Check(received uint64) error {
 }
 
 func (s *Session) checkLocked(received uint64) error {
-	if received > s.log.numbered || received < s.log.acked {
+	if received > s.queue.numbered || received < s.queue.acked {
 		return ErrCount
 	}
-	if s.stuck.next(received, s.log.numbered, s.opts.Interval).count >= stuckConnections {
+	if s.stuck.next(received, s.queue.numbered, s.opts.Interval).count >= stuckConnections {
 		return ErrStuck
 	}
 	return nil
@@ -78,11 +78,11 @@ func (s *Session) Resume(c transport.Conn, received uint64) error {
 	if err := s.checkLocked(received); err != nil {
 		return err
 	}
-	s.log.acked = received
-	s.stuck = s.stuck.next(received, s.log.numbered, s.opts.Interval)
+	s.queue.acked = received
+	s.stuck = s.stuck.next(received, s.queue.numbered, s.opts.Interval)
 	s.rewindLocked()
 	s.resumed++
-	s.receipt.resumed()
+	s.acks.resumed()
 	return s.attachLocked(c)
 }
 
@@ -104,12 +104,12 @@ func (s *Session) Detach(c transport.Conn) {
 func (s *Session) Ack(received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if received > s.log.numbered {
+	if received > s.queue.numbered {
 		return ErrCount
 	}
-	s.log.acked = max(s.log.acked, received)
+	s.queue.acked = max(s.queue.acked, received)
 	s.trimLocked()
-	s.tellGapsLocked() // there may be nothing left to write that would
+	s.appendGapsLocked() // there may be nothing left to write that would
 	s.wakeLocked()
 	return nil
 }
@@ -117,11 +117,11 @@ func (s *Session) Ack(received uint64) error {
 // trimLocked gives back what need not be kept, up to what is being written now.
 func (s *Session) trimLocked() {
 	if s.writing {
-		s.log.trim(s.from)
+		s.queue.trim(s.from)
 	} else {
-		s.log.trim(s.log.written)
+		s.queue.trim(s.queue.written)
 	}
-	if s.log.first == s.log.end() {
+	if s.queue.first == s.queue.end() {
 		s.index.last = nil
 	}
 	s.account()

@@ -40,7 +40,7 @@ func BenchmarkSend(b *testing.B) {
 	benchmarkSend(b, func(s *Session, data []byte) error {
 		f := NewBuffer()
 		f.B = append(f.B, data...)
-		_, err := s.Send(context.Background(), f, 0, nil)
+		_, err := s.Append(context.Background(), Response, f, 0, nil)
 		return err
 	})
 }

@@ -144,8 +144,8 @@ func TestIdleHoldsNothing(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if cap(s.log.entries) > keepEntries || s.log.bytes != 0 || s.flushing || len(s.waiting) > 0 || s.gaps != nil || s.gapTopics != nil {
-			t.Errorf("an idle session holds %d entries and %d bytes", cap(s.log.entries), s.log.bytes)
+		if cap(s.queue.entries) > keepEntries || s.queue.bytes != 0 || s.flushing || len(s.waiting) > 0 || s.gaps != nil || s.gapTopics != nil {
+			t.Errorf("an idle session holds %d entries and %d bytes", cap(s.queue.entries), s.queue.bytes)
 		}
 	})
 }
@@ -223,8 +223,8 @@ func TestAfterTheEnd(t *testing.T) {
 			s.Detach(c)
 			s.End(errWrite)
 			before := s.Stats()
-			_, sent := s.Send(t.Context(), frame("send"), time.Second, nil)
-			_, request := s.Request(t.Context(), frame("request"), time.Second)
+			_, sent := s.Append(t.Context(), Response, frame("send"), time.Second, nil)
+			_, request := s.Append(t.Context(), Request, frame("request"), time.Second, nil)
 			for name, err := range map[string]error{
 				"Attach": s.Attach(&fakeConn{}), "Resume": s.Resume(&fakeConn{}, 1), "Resume, behind": s.Resume(&fakeConn{}, 0), "Resume, ahead": s.Resume(&fakeConn{}, 99),
 				"Send": sent, "Request": request, "Post": s.Post(frame("post")), "PostUncounted": s.PostUncounted(frame("post")), "Flush": s.Flush(t.Context()),
@@ -234,11 +234,11 @@ func TestAfterTheEnd(t *testing.T) {
 				}
 			}
 			s.PostEvent("t", frame("event"))
-			if s.SendNow(frame("now"), nil) {
-				t.Errorf("resumable %v: SendNow took a frame", resumable)
+			if _, ok, _ := s.TryAppend(Response, frame("now"), nil); ok {
+				t.Errorf("resumable %v: TryAppend took a frame", resumable)
 			}
-			if _, ok, due := s.TryRequest(frame("try")); ok || due {
-				t.Errorf("resumable %v: TryRequest took a frame", resumable)
+			if _, ok, due := s.TryAppend(Request, frame("try"), nil); ok || due {
+				t.Errorf("resumable %v: TryAppend took a frame", resumable)
 			}
 			s.Detach(c)
 			s.AckOverdue(time.Now().Add(time.Hour))

@@ -50,7 +50,7 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 }
 
 // An event that the other side does not take leaves a gap in its place. However many there are, a reader that is
-// stuck does not make the log grow.
+// stuck does not make the queue grow.
 func TestLostEventLeavesAGap(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})

@@ -276,9 +276,9 @@ func leadToTheEnd(all []*state) []bool {
 	return reached
 }
 
-// replay takes the real log the same way and compares.
+// replay takes the real queue the same way and compares.
 func replay(t *testing.T, path []step, want *world) {
-	w := newWorld(newLogSide(), newLogSide())
+	w := newWorld(newQueueSide(), newQueueSide())
 	for i, s := range path {
 		if !w.do(s) {
 			t.Fatalf("the log does not do the last of %v", path[:i+1])

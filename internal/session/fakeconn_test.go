@@ -18,6 +18,11 @@ import (
 
 var errWrite = errors.New("the write failed")
 
+// notifyFunc is an Appended.
+type notifyFunc func()
+
+func (f notifyFunc) Appended() { f() }
+
 // owner is an Owner of functions, each of which may be nil.
 type owner struct {
 	slow func()
@@ -30,7 +35,7 @@ func (o *owner) Slow() {
 	}
 }
 
-func (o *owner) Due(s *Session) bool {
+func (o *owner) Ready(s *Session) bool {
 	if o.due != nil {
 		o.due(s)
 	}
@@ -208,7 +213,7 @@ func stuck(t *testing.T, o Options) (*Session, *fakeConn, func()) {
 
 func mustSend(t *testing.T, s *Session, text string) Position {
 	t.Helper()
-	p, err := s.Send(t.Context(), frame(text), 0, nil)
+	p, err := s.Append(t.Context(), Response, frame(text), 0, nil)
 	if err != nil {
 		t.Fatalf("Send: %v", err)
 	}

@@ -13,7 +13,7 @@ const (
 	// lingerBytes: with less than this waiting the flusher lets others
 	// run once, so that what they are about to send goes out in the same system call.
 	lingerBytes = 1 << 10
-	// tryBytes is how much FlushDue writes by itself.
+	// tryBytes is how much FlushReady writes by itself.
 	tryBytes = 8 << 10
 )
 
@@ -30,7 +30,7 @@ func freeBatch(batch *[][]byte) {
 // claimFlushLocked makes the caller the one who writes what waits, if there is
 // something and nobody does.
 func (s *Session) claimFlushLocked() bool {
-	if s.flushing || !s.dueLocked() {
+	if s.flushing || !s.readyLocked() {
 		return false
 	}
 	s.flushing = true
@@ -66,11 +66,11 @@ func (s *Session) flush() {
 	freeBatch(batch)
 }
 
-// FlushDue writes what a Try method has left to its caller to write, who has gathered all there was to
+// FlushReady writes what a Try method has left to its caller to write, who has gathered all there was to
 // gather. It does not wait: what is more than a little, or would have to wait, is left to the flusher.
-func (s *Session) FlushDue() {
+func (s *Session) FlushReady() {
 	s.mu.Lock()
-	if s.try == nil || s.log.pending > tryBytes || !s.dueLocked() {
+	if s.try == nil || s.queue.pending > tryBytes || !s.readyLocked() {
 		s.mu.Unlock()
 		go s.flusher()
 		return
@@ -86,7 +86,7 @@ func (s *Session) FlushDue() {
 	s.mu.Lock()
 	s.wroteLocked(conn, len(*batch), nil)
 	freeBatch(batch)
-	if s.dueLocked() {
+	if s.readyLocked() {
 		go s.flusher()
 	} else {
 		s.flushing = false
@@ -106,29 +106,29 @@ func (s *Session) flushRest(conn transport.Conn, batch *[][]byte) {
 	s.flush()
 }
 
-func (s *Session) dueLocked() bool {
-	return s.cause == nil && s.conn != nil && (s.log.unwritten() > 0 || s.receipt.urgent.Load())
+func (s *Session) readyLocked() bool {
+	return s.cause == nil && s.conn != nil && (s.queue.unwritten() > 0 || s.acks.urgent.Load())
 }
 
 // lingerLocked reports whether there is something to write, after others had
 // the chance to add to it. It may unlock meanwhile.
 func (s *Session) lingerLocked() bool {
-	if s.log.pending < lingerBytes {
+	if s.queue.pending < lingerBytes {
 		s.mu.Unlock()
 		runtime.Gosched()
 		s.mu.Lock()
 	}
-	return s.dueLocked()
+	return s.readyLocked()
 }
 
 // takeLocked takes what waits, up to a bound, for a Write to conn.
 func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
-	s.writing, s.from = true, s.log.written
+	s.writing, s.from = true, s.queue.written
 	*batch = (*batch)[:0]
-	if s.log.pending > 0 || s.receipt.urgent.Load() { // what waits may have been withdrawn
+	if s.queue.pending > 0 || s.acks.urgent.Load() { // what waits may have been withdrawn
 		*batch = s.ackLocked(*batch)
 	}
-	*batch = s.log.take(*batch, batchBytes)
+	*batch = s.queue.take(*batch, batchBytes)
 	return s.conn
 }
 
@@ -154,9 +154,9 @@ func (s *Session) wroteLocked(conn transport.Conn, n int, err error) {
 	}
 	s.written += uint64(n)
 	if !s.opts.Resumable {
-		s.log.acked = s.log.numbered // a window of zero: written is acknowledged
+		s.queue.acked = s.queue.numbered // a window of zero: written is acknowledged
 	}
 	s.trimLocked()
-	s.tellGapsLocked()
+	s.appendGapsLocked()
 	s.wakeLocked()
 }

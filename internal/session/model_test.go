@@ -89,7 +89,7 @@ func (h *history) send() {
 		h.calls = append(h.calls, text) // its position is not told
 		return
 	}
-	p, err := h.s.Send(h.t.Context(), frame(text), time.Millisecond, nil)
+	p, err := h.s.Append(h.t.Context(), Response, frame(text), time.Millisecond, nil)
 	if errors.Is(err, ErrNoRoom) {
 		if h.s.Stats().QueuedBytes < 4000 {
 			h.t.Error("no room, but there is")

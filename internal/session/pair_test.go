@@ -101,22 +101,16 @@ func (e *end) say(ctx context.Context, rnd *rand.Rand, n int) {
 	case 2:
 		_ = e.s.PostUncounted(textFrame("__ping", ""))
 	default:
-		send := e.s.Request
-		if rnd.IntN(2) == 0 {
-			send = func(ctx context.Context, b *Buffer, wait time.Duration) (Position, error) {
-				return e.s.Send(ctx, b, wait, nil)
-			}
-		}
-		e.one(ctx, rnd, send, text)
+		e.one(ctx, rnd, Kind(rnd.IntN(2)), text)
 	}
 }
 
 // one sends a frame of which the order among others is that of this goroutine alone.
-func (e *end) one(ctx context.Context, rnd *rand.Rand, send func(context.Context, *Buffer, time.Duration) (Position, error), text string) {
+func (e *end) one(ctx context.Context, rnd *rand.Rand, k Kind, text string) {
 	e.mu.Lock()
 	e.sent = append(e.sent, text)
 	e.mu.Unlock()
-	p, err := send(ctx, textFrame(pairTypes, text), time.Duration(rnd.IntN(300))*time.Millisecond)
+	p, err := e.s.Append(ctx, k, textFrame(pairTypes, text), time.Duration(rnd.IntN(300))*time.Millisecond, nil)
 	taken := err != nil
 	if err == nil && rnd.IntN(5) == 0 {
 		written := e.s.Written(p)
@@ -208,11 +202,11 @@ func TestTwoSessionsOverCuts(t *testing.T) {
 }
 
 func overCuts(t *testing.T, rnd *rand.Rand) {
-	total := &Total{Limit: 4000}
+	total := &Budget{Limit: 4000}
 	ends := make([]*end, 2)
 	for i := range ends {
 		limit := 2000 + rnd.IntN(2000) // frames that are posted do not wait
-		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Total: total})
+		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Budget: total})
 		ends[i] = &end{t: t, s: s, limit: limit, withdrawn: map[string]bool{}, posted: map[string]int{}}
 	}
 	for i, e := range ends {
@@ -262,7 +256,7 @@ func overCuts(t *testing.T, rnd *rand.Rand) {
 	<-time.After(10 * time.Second)
 	for i, e := range ends {
 		e.check(ends[1-i])
-		if st := e.s.Stats(); st.QueuedBytes != 0 || cap(e.s.log.entries) > keepEntries {
+		if st := e.s.Stats(); st.QueuedBytes != 0 || cap(e.s.queue.entries) > keepEntries {
 			t.Errorf("an idle session holds %d bytes", st.QueuedBytes)
 		}
 	}

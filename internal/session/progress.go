@@ -8,7 +8,7 @@ type mark struct {
 }
 
 func (s *Session) markLocked() mark {
-	return mark{s.ReceivedCount(), s.log.acked, s.log.numbered > s.log.acked}
+	return mark{s.ReceivedCount(), s.queue.acked, s.queue.numbered > s.queue.acked}
 }
 
 // Progressed reports whether the session has advanced on the connection that was attached last: a counted frame or the
@@ -17,7 +17,7 @@ func (s *Session) markLocked() mark {
 func (s *Session) Progressed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.log.acked > s.attached.acked {
+	if s.queue.acked > s.attached.acked {
 		return true
 	}
 	return !s.attached.again && s.ReceivedCount() > s.attached.received

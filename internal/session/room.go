@@ -8,9 +8,9 @@ import (
 
 // waiter is a frame that waits to be appended.
 type waiter struct {
-	buf      *Buffer
-	appended func()
-	request  bool
+	buf    *Buffer
+	notify Appended
+	kind   Kind
 
 	// Set before done is closed.
 	position Position
@@ -18,21 +18,21 @@ type waiter struct {
 	done     chan struct{}
 }
 
-// admitsLocked reports whether a frame of that size may be appended now: when the log is empty or when it fits, so that
-// the log holds at most its limit or one larger frame. Requests need a connection, so that they can be taken back while
+// admitsLocked reports whether a frame of that size may be appended now: when the queue is empty or when it fits, so that
+// the queue holds at most its limit or one larger frame. Requests need a connection, so that they can be taken back while
 // there is none; responses of a detached session need room in the budget of all of these.
-func (s *Session) admitsLocked(size int, request bool) bool {
-	return s.openLocked(request) && (s.log.bytes == 0 || s.log.bytes+size <= s.opts.LimitBytes)
+func (s *Session) admitsLocked(size int, k Kind) bool {
+	return s.openLocked(k) && (s.queue.bytes == 0 || s.queue.bytes+size <= s.opts.LimitBytes)
 }
 
-func (s *Session) openLocked(request bool) bool {
-	return s.conn != nil || !s.opts.Resumable || !request && !s.overTotal()
+func (s *Session) openLocked(k Kind) bool {
+	return s.conn != nil || !s.opts.Resumable || k != Request && !s.overBudget()
 }
 
 // behindLocked reports whether a frame has to wait behind others that wait for room: a large one would never find any
 // if small ones passed it.
 func (s *Session) behindLocked() bool {
-	return slices.ContainsFunc(s.waiting, func(w *waiter) bool { return s.openLocked(w.request) })
+	return slices.ContainsFunc(s.waiting, func(w *waiter) bool { return s.openLocked(w.kind) })
 }
 
 // admitLocked appends what waits, in order, as far as there is room.
@@ -43,12 +43,12 @@ func (s *Session) admitLocked() {
 	full := false
 	left := s.waiting[:0]
 	for _, w := range s.waiting {
-		if full || !s.admitsLocked(len(w.buf.B), w.request) {
-			full = full || s.openLocked(w.request)
+		if full || !s.admitsLocked(len(w.buf.B), w.kind) {
+			full = full || s.openLocked(w.kind)
 			left = append(left, w)
 			continue
 		}
-		w.position = s.appendedLocked(w.buf, w.appended)
+		w.position = s.appendedLocked(w.buf, w.notify)
 		close(w.done)
 	}
 	clear(s.waiting[len(left):])

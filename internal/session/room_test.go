@@ -12,7 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-// A frame is admitted when the log is empty or when it fits, exactly.
+// A frame is admitted when the queue is empty or when it fits, exactly.
 func TestAdmission(t *testing.T) {
 	for _, c := range []struct {
 		held, next int
@@ -26,7 +26,7 @@ func TestAdmission(t *testing.T) {
 			if c.held > 0 {
 				mustSend(t, s, strings.Repeat("h", c.held))
 			}
-			_, err := s.Send(t.Context(), frame(strings.Repeat("n", c.next)), time.Second, nil)
+			_, err := s.Append(t.Context(), Response, frame(strings.Repeat("n", c.next)), time.Second, nil)
 			if admitted := err == nil; admitted != c.admitted {
 				t.Errorf("%d bytes beside %d: %v", c.next, c.held, err)
 			}
@@ -47,14 +47,14 @@ func TestLargeFrameIsNotPassed(t *testing.T) {
 		done := make(chan string, 10)
 		for i, size := range []int{90, 5, 90, 5} {
 			go func() {
-				if _, err := s.Send(t.Context(), frame(strings.Repeat(fmt.Sprint(i), size)), 0, nil); err != nil {
+				if _, err := s.Append(t.Context(), Response, frame(strings.Repeat(fmt.Sprint(i), size)), 0, nil); err != nil {
 					t.Error(err)
 				}
 				done <- fmt.Sprint(i)
 			}()
 			synctest.Wait()
 		}
-		if ok, _ := s.TrySend(frame("small"), nil); ok || len(done) != 0 {
+		if _, ok, _ := s.TryAppend(Response, frame("small"), nil); ok || len(done) != 0 {
 			t.Error("a small frame passed a large one")
 		}
 		for n := uint64(1); n <= 4; n++ {
@@ -77,10 +77,10 @@ func TestGivingUpLetsOthersIn(t *testing.T) {
 		mustSend(t, s, strings.Repeat("h", 60))
 		ctx, cancel := context.WithCancel(t.Context())
 		large := make(chan error, 1)
-		go func() { _, err := s.Send(ctx, frame(strings.Repeat("l", 90)), 0, nil); large <- err }()
+		go func() { _, err := s.Append(ctx, Response, frame(strings.Repeat("l", 90)), 0, nil); large <- err }()
 		synctest.Wait()
 		small := make(chan error, 1)
-		go func() { _, err := s.Send(t.Context(), frame("s"), 0, nil); small <- err }()
+		go func() { _, err := s.Append(t.Context(), Response, frame("s"), 0, nil); small <- err }()
 		synctest.Wait()
 		if len(small) != 0 {
 			t.Error("the small frame passed the large one")
@@ -101,7 +101,7 @@ func TestRequestsWithoutConnectionDoNotHoldUpResponses(t *testing.T) {
 		s, c := attached(t, Options{LimitBytes: 100, Resumable: true})
 		s.Detach(c)
 		request := make(chan error, 1)
-		go func() { _, err := s.Request(t.Context(), frame("request"), 0); request <- err }()
+		go func() { _, err := s.Append(t.Context(), Request, frame("request"), 0, nil); request <- err }()
 		synctest.Wait()
 		mustSend(t, s, "response")
 		next := &fakeConn{}
@@ -123,7 +123,7 @@ func TestPostAtTwiceTheLimit(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			s, _, _ := stuck(t, Options{LimitBytes: 100})
 			s.mu.Lock()
-			s.log.clear() // of what stuck has sent
+			s.queue.clear() // of what stuck has sent
 			s.mu.Unlock()
 			mustSend(t, s, strings.Repeat("f", first))
 			bound := 200 + max(0, first-100)
@@ -146,8 +146,8 @@ func TestPostAtTwiceTheLimit(t *testing.T) {
 // Only sessions without a connection are charged to the budget of all.
 func TestTotalChargesDetachedSessions(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		total := &Total{Limit: 50}
-		o := Options{Resumable: true, Total: total}
+		total := &Budget{Limit: 50}
+		o := Options{Resumable: true, Budget: total}
 		busy, _ := attached(t, o)
 		mustSend(t, busy, strings.Repeat("b", 1000))
 		gone, c := attached(t, o)
@@ -161,7 +161,7 @@ func TestTotalChargesDetachedSessions(t *testing.T) {
 			t.Errorf("%d bytes charged, want 40", n)
 		}
 		mustSend(t, gone, strings.Repeat("g", 10)) // up to the limit
-		if _, err := gone.Send(t.Context(), frame("x"), time.Second, nil); !errors.Is(err, ErrNoRoom) {
+		if _, err := gone.Append(t.Context(), Response, frame("x"), time.Second, nil); !errors.Is(err, ErrNoRoom) {
 			t.Errorf("beyond the budget: %v", err)
 		}
 		mustSend(t, busy, "an attached session continues")

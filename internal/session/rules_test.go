@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// side is one end's log as the model sees it: the rules of protocol section 8, or the real log.
+// side is one end's log as the model sees it: the rules of protocol section 8, or the real queue.
 type side interface {
 	post(id int8)              // a counted frame
 	ack(received int8)         // an __ack, which belongs to the connection of the moment
@@ -86,25 +86,25 @@ func (r *rules) held() []int8 {
 	return slices.DeleteFunc(slices.Concat(r.sent[r.has:], r.queue), func(item int8) bool { return item < 0 })
 }
 
-// logSide is the real log, used as Session uses it.
-type logSide struct {
-	l         log
+// queueSide is the real queue, used as Session uses it.
+type queueSide struct {
+	l         queue
 	positions map[int8]uint64
 }
 
-func newLogSide() *logSide { return &logSide{positions: map[int8]uint64{}} }
+func newQueueSide() *queueSide { return &queueSide{positions: map[int8]uint64{}} }
 
-func (s *logSide) post(id int8) {
+func (s *queueSide) post(id int8) {
 	s.positions[id] = s.l.append(&Buffer{B: []byte{byte(id)}, shared: true}, counted)
 }
 
-func (s *logSide) ack(received int8) {
+func (s *queueSide) ack(received int8) {
 	s.l.append(&Buffer{B: []byte{byte(-1 - received)}, shared: true}, uncounted)
 }
 
-func (s *logSide) withdraw(id int8) bool { return s.l.withdraw(s.positions[id]) }
+func (s *queueSide) withdraw(id int8) bool { return s.l.withdraw(s.positions[id]) }
 
-func (s *logSide) write() int8 {
+func (s *queueSide) write() int8 {
 	batch := s.l.take(nil, 1)
 	s.l.trim(s.l.written)
 	if len(batch) == 0 {
@@ -113,7 +113,7 @@ func (s *logSide) write() int8 {
 	return int8(batch[0][0])
 }
 
-func (s *logSide) acked(n int8) bool {
+func (s *queueSide) acked(n int8) bool {
 	if uint64(n) > s.l.numbered {
 		return false
 	}
@@ -122,9 +122,9 @@ func (s *logSide) acked(n int8) bool {
 	return true
 }
 
-func (s *logSide) detach() { s.l.rewind() }
+func (s *queueSide) detach() { s.l.rewind() }
 
-func (s *logSide) resume(received int8) bool {
+func (s *queueSide) resume(received int8) bool {
 	if uint64(received) > s.l.numbered || uint64(received) < s.l.acked {
 		return false
 	}
@@ -133,7 +133,7 @@ func (s *logSide) resume(received int8) bool {
 	return true
 }
 
-func (s *logSide) held() (out []int8) {
+func (s *queueSide) held() (out []int8) {
 	total, pending := 0, 0
 	for p := s.l.first; p < s.l.end(); p++ {
 		e := s.l.at(p)

@@ -1,4 +1,4 @@
-// Package session holds what outlives a connection: the one outbound log of a
+// Package session holds what outlives a connection: the one outbound queue of a
 // session and its counts, to which connections attach and from which they
 // detach (protocol section 8).
 //
@@ -12,12 +12,12 @@
 //
 // # Bounds
 //
-// A request or a response is admitted when the log is empty or when it fits into LimitBytes, what is not
-// acknowledged included; otherwise it waits for room, in order. So the log holds at most its limit or one larger
+// A request or a response is admitted when the queue is empty or when it fits into LimitBytes, what is not
+// acknowledged included; otherwise it waits for room, in order. So the queue holds at most its limit or one larger
 // frame. Requests also wait while there is no connection. Control and terminal frames are always
-// admitted; a log that they alone drive over twice the limit ends the session as a slow consumer. Events that have not
+// admitted; a queue that they alone drive over twice the limit ends the session as a slow consumer. Events that have not
 // been written have a budget of their own: over it they are dropped and a gap is reported in their place, or the session
-// ends, by configuration. The sessions of a hub that have no connection share a Total.
+// ends, by configuration. The sessions of a hub that have no connection share a Budget.
 package session
 
 import (
@@ -40,9 +40,9 @@ var (
 
 // Options configure a session. The zero value has the defaults.
 type Options struct {
-	// LimitBytes bounds the log; 0 is [DefaultBufferBytes], 4 MiB.
+	// LimitBytes bounds the queue; 0 is [DefaultBufferBytes], 4 MiB.
 	LimitBytes int
-	// EventBytes bounds the events in the log; 0 is 1 MiB.
+	// EventBytes bounds the events in the queue; 0 is 1 MiB.
 	EventBytes int
 	// EndOnSlowEvents ends the session where events would be dropped.
 	EndOnSlowEvents bool
@@ -52,8 +52,8 @@ type Options struct {
 	Interval time.Duration
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
-	// Total, if not nil, is the budget that all sessions without a connection share.
-	Total *Total
+	// Budget, if not nil, is the budget that all sessions without a connection share.
+	Budget *Budget
 	// Gauges, if not nil, are what many sessions hold and have dropped together.
 	Gauges *Gauges
 }
@@ -62,9 +62,9 @@ type Options struct {
 type Owner interface {
 	// Slow is called, once and on a goroutine of the session's own, when the session ends with ErrSlow.
 	Slow()
-	// Due is called when events wait to be written and nobody writes. If it returns true, the owner ensures that
-	// [Session.FlushDue] is called soon. It must not call the session itself.
-	Due(s *Session) bool
+	// Ready is called when events wait to be written and nobody writes. If it returns true, the owner ensures that
+	// [Session.FlushReady] is called soon. It must not call the session itself.
+	Ready(s *Session) bool
 	// Log is where a failed write is told.
 	Log() *zerolog.Logger
 }
@@ -74,7 +74,7 @@ type Stats struct {
 	Written       uint64 // frames handed to connections
 	Withdrawn     uint64 // frames taken back before they were written
 	EventsDropped uint64
-	QueuedBytes   int // in the log now
+	QueuedBytes   int // in the queue now
 	Resumed       uint64
 }
 
@@ -85,15 +85,15 @@ type Gauges struct {
 	EventsDropped atomic.Uint64
 }
 
-// Total counts the bytes in the logs of many sessions, of those that have no connection.
-type Total struct {
+// Budget counts the bytes in the queues of many sessions, of those that have no connection.
+type Budget struct {
 	// Limit bounds them: beyond it these sessions take nothing more.
 	Limit int64
 	used  atomic.Int64
 }
 
 // Used is how many bytes there are now.
-func (t *Total) Used() int64 { return t.used.Load() }
+func (t *Budget) Used() int64 { return t.used.Load() }
 
 // Session is the outbound side of one session. All methods may be called
 // concurrently.
@@ -102,12 +102,12 @@ type Session struct {
 	done    chan struct{}
 	wg      sync.WaitGroup
 	flusher func() // flush, made once
-	receipt receipt
+	acks    acks
 
 	mu        sync.Mutex // guards the fields below
-	log       log
-	charged   int // what Total is charged for this session
-	counted   int // of the log's bytes, what Gauges has
+	queue     queue
+	charged   int // what the budget is charged for this session
+	counted   int // of the queue's bytes, what Gauges has
 	conn      transport.Conn
 	try       transport.TryWriter // conn, if it is one
 	flushing  bool
@@ -150,24 +150,24 @@ func New(o Options) *Session {
 	return s
 }
 
-// account updates Gauges, and Total, which is charged for sessions without a connection.
+// account updates Gauges, and the budget, which is charged for sessions without a connection.
 func (s *Session) account() {
 	if g := s.opts.Gauges; g != nil {
-		g.QueuedBytes.Add(int64(s.log.bytes - s.counted))
-		s.counted = s.log.bytes
+		g.QueuedBytes.Add(int64(s.queue.bytes - s.counted))
+		s.counted = s.queue.bytes
 	}
-	if s.opts.Total == nil {
+	if s.opts.Budget == nil {
 		return
 	}
 	charge := 0
 	if s.conn == nil {
-		charge = s.log.bytes
+		charge = s.queue.bytes
 	}
-	s.opts.Total.used.Add(int64(charge - s.charged))
+	s.opts.Budget.used.Add(int64(charge - s.charged))
 	s.charged = charge
 }
 
-// End ends the session: what waits fails with cause, what is in the log is
+// End ends the session: what waits fails with cause, what is in the queue is
 // dropped. Only the first End counts; a nil cause is ErrEnded.
 func (s *Session) End(cause error) {
 	if cause == nil {
@@ -183,7 +183,7 @@ func (s *Session) endLocked(cause error) {
 		return
 	}
 	s.cause = cause
-	s.log.clear()
+	s.queue.clear()
 	s.index.last = nil
 	s.setConnLocked(nil)
 	s.gaps, s.gapTopics = nil, nil
@@ -231,7 +231,7 @@ func (s *Session) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{Written: s.written, Withdrawn: s.withdrawn,
-		EventsDropped: s.eventsDropped, QueuedBytes: s.log.bytes, Resumed: s.resumed}
+		EventsDropped: s.eventsDropped, QueuedBytes: s.queue.bytes, Resumed: s.resumed}
 }
 
 func (s *Session) wakeLocked() {
@@ -247,8 +247,8 @@ func (s *Session) wakeLocked() {
 }
 
 // flushedLocked reports whether everything has been handed to the connection.
-func (s *Session) flushedLocked() bool { return s.log.unwritten() == 0 && !s.writing }
+func (s *Session) flushedLocked() bool { return s.queue.unwritten() == 0 && !s.writing }
 
-func (s *Session) overTotal() bool {
-	return s.opts.Total != nil && s.opts.Total.used.Load() >= s.opts.Total.Limit
+func (s *Session) overBudget() bool {
+	return s.opts.Budget != nil && s.opts.Budget.used.Load() >= s.opts.Budget.Limit
 }

@@ -26,7 +26,7 @@ func TestBuffersAreNotReusedWhileWritten(t *testing.T) {
 						s.PostEvent("t", frame(text))
 						continue
 					}
-					p, err := s.Send(t.Context(), frame(text), 0, nil)
+					p, err := s.Append(t.Context(), Response, frame(text), 0, nil)
 					if err != nil {
 						t.Error(err)
 					}

@@ -45,15 +45,15 @@ func trying(t *testing.T, o Options, refuses func() bool) (*Session, *tryConn) {
 	return s, c
 }
 
-// What is appended with Try leaves with FlushDue and not before, all of it together; who comes meanwhile leaves it
-// to the same FlushDue.
-func TestTryWaitsForFlushDue(t *testing.T) {
+// What is appended with Try leaves with FlushReady and not before, all of it together; who comes meanwhile leaves it
+// to the same FlushReady.
+func TestTryWaitsForFlushReady(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := trying(t, Options{}, nil)
-		if _, ok, due := s.TryRequest(frame("a")); !ok || !due {
+		if _, ok, due := s.TryAppend(Request, frame("a"), nil); !ok || !due {
 			t.Fatalf("%v, %v", ok, due)
 		}
-		if ok, due := s.TrySend(frame("b"), nil); !ok || due {
+		if _, ok, due := s.TryAppend(Response, frame("b"), nil); !ok || due {
 			t.Errorf("%v, %v: the first is to write", ok, due)
 		}
 		mustSend(t, s, "c")
@@ -63,30 +63,30 @@ func TestTryWaitsForFlushDue(t *testing.T) {
 		}
 		synctest.Wait()
 		c.want(t)
-		s.FlushDue()
+		s.FlushReady()
 		c.want(t, "a", "b", "c", "d", "e") // on this goroutine
 		if c.tries != 1 || c.writes != 0 {
 			t.Errorf("%d tries, %d writes", c.tries, c.writes)
 		}
-		if _, ok, due := s.TryRequest(frame("f")); !ok || !due {
+		if _, ok, due := s.TryAppend(Request, frame("f"), nil); !ok || !due {
 			t.Errorf("%v, %v: nobody writes now", ok, due)
 		}
-		s.FlushDue()
+		s.FlushReady()
 		c.want(t, "a", "b", "c", "d", "e", "f")
 	})
 }
 
-// A connection that would have to wait is waited for by a goroutine, not by FlushDue.
-func TestFlushDueDoesNotWait(t *testing.T) {
+// A connection that would have to wait is waited for by a goroutine, not by FlushReady.
+func TestFlushReadyDoesNotWait(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := trying(t, Options{}, func() bool { return true })
 		release := c.hold()
 		defer release()
 		for _, text := range []string{"a", "b", "c"} {
-			if ok, due := s.TrySend(frame(text), nil); !ok {
+			if _, ok, due := s.TryAppend(Response, frame(text), nil); !ok {
 				t.Fatal("no room")
 			} else if due {
-				s.FlushDue() // returns, or the bubble is stuck here
+				s.FlushReady() // returns, or the bubble is stuck here
 			}
 			synctest.Wait()
 		}
@@ -101,25 +101,25 @@ func TestTryTakesNothingWithoutRoom(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, release := stuck(t, Options{LimitBytes: 15})
 		mustSend(t, s, "0123456789")
-		appended := func() { t.Error("appended") }
+		appended := notifyFunc(func() { t.Error("appended") })
 		b := frame("mine")
-		if ok, _ := s.TrySend(b, appended); ok || string(b.B) != "mine" {
+		if _, ok, _ := s.TryAppend(Response, b, appended); ok || string(b.B) != "mine" {
 			t.Errorf("%v, %q", ok, b.B)
 		}
-		if _, ok, _ := s.TryRequest(b); ok || string(b.B) != "mine" {
+		if _, ok, _ := s.TryAppend(Request, b, nil); ok || string(b.B) != "mine" {
 			t.Errorf("%v, %q", ok, b.B)
 		}
 		release()
 		synctest.Wait()
 		s.End(nil)
-		if ok, _ := s.TrySend(b, appended); ok || string(b.B) != "mine" {
+		if _, ok, _ := s.TryAppend(Response, b, appended); ok || string(b.B) != "mine" {
 			t.Errorf("%v, %q", ok, b.B)
 		}
 		waiting := New(Options{Resumable: true})
-		if _, ok, _ := waiting.TryRequest(b); ok {
+		if _, ok, _ := waiting.TryAppend(Request, b, nil); ok {
 			t.Error("a request was taken where there is no connection")
 		}
-		if ok, due := waiting.TrySend(b, nil); !ok || due {
+		if _, ok, due := waiting.TryAppend(Response, b, nil); !ok || due {
 			t.Errorf("%v, %v: a response waits with the session", ok, due)
 		}
 		waiting.End(nil)
@@ -127,8 +127,8 @@ func TestTryTakesNothingWithoutRoom(t *testing.T) {
 	})
 }
 
-// Between Try and FlushDue anything may happen to the session and its connection.
-func TestFlushDueComesLate(t *testing.T) {
+// Between Try and FlushReady anything may happen to the session and its connection.
+func TestFlushReadyComesLate(t *testing.T) {
 	for how, then := range map[string]func(*Session, *tryConn) *tryConn{
 		"ended":    func(s *Session, _ *tryConn) *tryConn { s.End(nil); return nil },
 		"detached": func(s *Session, c *tryConn) *tryConn { s.Detach(c); return nil },
@@ -143,11 +143,11 @@ func TestFlushDueComesLate(t *testing.T) {
 		for _, late := range []bool{false, true} {
 			bubble.Test(t, func(t *testing.T) {
 				s, c := trying(t, Options{Resumable: true}, nil)
-				if ok, due := s.TrySend(frame("a"), nil); !ok || !due {
+				if _, ok, due := s.TryAppend(Response, frame("a"), nil); !ok || !due {
 					t.Fatal(ok, due)
 				}
 				next := then(s, c)
-				s.FlushDue()
+				s.FlushReady()
 				if late && next == nil {
 					synctest.Wait()
 				}
@@ -193,16 +193,16 @@ func TestTryUnderRaces(t *testing.T) {
 					b := frame(fmt.Sprintf("%d %04d", w, i))
 					switch ok, due := false, false; coin(4) {
 					case 0:
-						if ok, due = s.TrySend(b, nil); due {
+						if _, ok, due = s.TryAppend(Response, b, nil); due {
 							<-time.After(time.Duration(coin(3)) * time.Microsecond)
-							s.FlushDue()
+							s.FlushReady()
 						} else if !ok {
 							t.Error("no room")
 						}
 					case 1:
 						_ = s.Post(b)
 					default:
-						_, _ = s.Send(t.Context(), b, 0, nil)
+						_, _ = s.Append(t.Context(), Response, b, 0, nil)
 					}
 				}
 			})

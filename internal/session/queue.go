@@ -1,6 +1,6 @@
 package session
 
-// entry is one frame of the log.
+// entry is one frame of the queue.
 type entry struct {
 	buf    *Buffer // nil: withdrawn, or out and not to be sent again
 	number uint64  // its number among the counted frames; 0 until it is first written
@@ -19,11 +19,11 @@ const (
 	uncounted             // belongs to one connection (protocol section 8)
 )
 
-// log is the outbound log: a queue of frames with three cursors. Position p is
+// queue is the outbound queue: a queue of frames with three cursors. Position p is
 // the p-th frame ever appended; first <= written <= end. What is below first is gone; what is
 // below written has been handed to the connection of the moment; what is below reached, to any. A
 // frame gets its number with that, so numbers rise with positions.
-type log struct {
+type queue struct {
 	entries []entry
 	head    int    // entries[:head] are gone
 	first   uint64 // position of entries[head]
@@ -38,36 +38,36 @@ type log struct {
 	heldEvents int // of all events
 }
 
-// keepEntries is the capacity that an empty log keeps; a larger one is given back.
+// keepEntries is the capacity that an empty queue keeps; a larger one is given back.
 const keepEntries = 8
 
-func (l *log) append(b *Buffer, k kind) uint64 {
-	if l.head > 0 && len(l.entries) == cap(l.entries) {
-		n := copy(l.entries, l.entries[l.head:])
-		clear(l.entries[n:])
-		l.entries, l.head = l.entries[:n], 0
+func (q *queue) append(b *Buffer, k kind) uint64 {
+	if q.head > 0 && len(q.entries) == cap(q.entries) {
+		n := copy(q.entries, q.entries[q.head:])
+		clear(q.entries[n:])
+		q.entries, q.head = q.entries[:n], 0
 	}
-	l.entries = append(l.entries, entry{buf: b, kind: k})
-	l.bytes += len(b.B)
-	l.pending += len(b.B)
+	q.entries = append(q.entries, entry{buf: b, kind: k})
+	q.bytes += len(b.B)
+	q.pending += len(b.B)
 	if k == event {
-		l.eventBytes += len(b.B)
-		l.heldEvents += len(b.B)
+		q.eventBytes += len(b.B)
+		q.heldEvents += len(b.B)
 	}
-	return l.end() - 1
+	return q.end() - 1
 }
 
-func (l *log) end() uint64        { return l.first + uint64(len(l.entries)-l.head) }
-func (l *log) unwritten() int     { return int(l.end() - l.written) }
-func (l *log) at(p uint64) *entry { return &l.entries[l.head+int(p-l.first)] }
+func (q *queue) end() uint64        { return q.first + uint64(len(q.entries)-q.head) }
+func (q *queue) unwritten() int     { return int(q.end() - q.written) }
+func (q *queue) at(p uint64) *entry { return &q.entries[q.head+int(p-q.first)] }
 
 // swap replaces the frame at p, which nothing writes now, by another one under the same number.
-func (l *log) swap(p uint64, b *Buffer) {
-	e := l.at(p)
+func (q *queue) swap(p uint64, b *Buffer) {
+	e := q.at(p)
 	more := len(b.B) - len(e.buf.B)
-	l.bytes += more
-	if p >= l.written {
-		l.pending += more
+	q.bytes += more
+	if p >= q.written {
+		q.pending += more
 	}
 	e.buf.Free()
 	e.buf = b
@@ -75,10 +75,10 @@ func (l *log) swap(p uint64, b *Buffer) {
 
 // take moves the written cursor over the next frames, up to about limit bytes,
 // numbers those that are written for the first time, and appends them to dst.
-func (l *log) take(dst [][]byte, limit int) [][]byte {
+func (q *queue) take(dst [][]byte, limit int) [][]byte {
 	size := 0
-	for ; l.written < l.end(); l.written++ {
-		e := l.at(l.written)
+	for ; q.written < q.end(); q.written++ {
+		e := q.at(q.written)
 		if e.buf == nil {
 			continue
 		}
@@ -86,77 +86,77 @@ func (l *log) take(dst [][]byte, limit int) [][]byte {
 			break
 		}
 		size += len(e.buf.B)
-		l.pending -= len(e.buf.B)
+		q.pending -= len(e.buf.B)
 		dst = append(dst, e.buf.B)
 		if e.kind != uncounted && e.number == 0 {
-			l.numbered++
-			e.number = l.numbered
+			q.numbered++
+			e.number = q.numbered
 			if e.kind == event {
-				l.eventBytes -= len(e.buf.B)
+				q.eventBytes -= len(e.buf.B)
 			}
 		}
 	}
-	l.reached = max(l.reached, l.written)
+	q.reached = max(q.reached, q.written)
 	return dst
 }
 
 // trim drops what is below position p and need not be sent again, from the front.
-func (l *log) trim(p uint64) {
-	for l.first < min(p, l.written) {
-		e := l.at(l.first)
-		if e.buf != nil && e.kind != uncounted && e.number > l.acked {
+func (q *queue) trim(p uint64) {
+	for q.first < min(p, q.written) {
+		e := q.at(q.first)
+		if e.buf != nil && e.kind != uncounted && e.number > q.acked {
 			break
 		}
-		l.release(e)
-		l.head++
-		l.first++
+		q.release(e)
+		q.head++
+		q.first++
 	}
-	if l.head == len(l.entries) {
-		l.head = 0
-		if cap(l.entries) > keepEntries {
-			l.entries = nil
+	if q.head == len(q.entries) {
+		q.head = 0
+		if cap(q.entries) > keepEntries {
+			q.entries = nil
 		} else {
-			l.entries = l.entries[:0]
+			q.entries = q.entries[:0]
 		}
 	}
 }
 
 // rewind puts the written cursor back to the first frame that the other side has
 // not received, and drops what belonged to the old connection alone.
-func (l *log) rewind() {
-	for p := l.first; p < l.end(); p++ {
-		if e := l.at(p); e.kind == uncounted {
-			l.release(e)
+func (q *queue) rewind() {
+	for p := q.first; p < q.end(); p++ {
+		if e := q.at(p); e.kind == uncounted {
+			q.release(e)
 		}
 	}
-	l.written = l.reached // an earlier rewind may have put it back, and more has been acknowledged since
-	l.trim(l.reached)
-	l.written, l.pending = l.first, l.bytes
+	q.written = q.reached // an earlier rewind may have put it back, and more has been acknowledged since
+	q.trim(q.reached)
+	q.written, q.pending = q.first, q.bytes
 }
 
 // withdraw takes back the frame at p if it has never been written.
-func (l *log) withdraw(p uint64) bool {
-	if p < l.reached || p < l.first || p >= l.end() {
+func (q *queue) withdraw(p uint64) bool {
+	if p < q.reached || p < q.first || p >= q.end() {
 		return false
 	}
-	e := l.at(p)
+	e := q.at(p)
 	if e.buf == nil {
 		return false
 	}
-	l.pending -= len(e.buf.B)
-	l.release(e)
+	q.pending -= len(e.buf.B)
+	q.release(e)
 	return true
 }
 
-func (l *log) release(e *entry) {
+func (q *queue) release(e *entry) {
 	if e.buf == nil {
 		return
 	}
-	l.bytes -= len(e.buf.B)
+	q.bytes -= len(e.buf.B)
 	if e.kind == event {
-		l.heldEvents -= len(e.buf.B)
+		q.heldEvents -= len(e.buf.B)
 		if e.number == 0 {
-			l.eventBytes -= len(e.buf.B)
+			q.eventBytes -= len(e.buf.B)
 		}
 	}
 	e.buf.Free()
@@ -165,8 +165,8 @@ func (l *log) release(e *entry) {
 
 // clear drops everything. Frames that a connection may be writing now are left
 // to the garbage collector.
-func (l *log) clear() {
-	l.first = l.end()
-	l.written = l.first
-	l.entries, l.head, l.bytes, l.pending, l.eventBytes, l.heldEvents = nil, 0, 0, 0, 0, 0
+func (q *queue) clear() {
+	q.first = q.end()
+	q.written = q.first
+	q.entries, q.head, q.bytes, q.pending, q.eventBytes, q.heldEvents = nil, 0, 0, 0, 0, 0
 }

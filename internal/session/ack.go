@@ -22,9 +22,9 @@ const (
 // DefaultBufferBytes is the limit of the queue of a side that announces none.
 const DefaultBufferBytes = 4 << 20
 
-// receipt counts what arrives and decides when it is acknowledged. There is no timer: what is old is found by
+// acks counts what arrives and decides when it is acknowledged. There is no timer: what is old is found by
 // [Session.AckOverdue].
-type receipt struct {
+type acks struct {
 	urgent atomic.Bool // an acknowledgement is to be written, even if nothing else is; set under mu
 
 	mu       sync.Mutex // guards the fields below
@@ -40,52 +40,52 @@ func (s *Session) SetPeerBuffer(bytes int64) {
 	if bytes <= 0 {
 		bytes = DefaultBufferBytes
 	}
-	r := &s.receipt
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.quarter = int(max(bytes/4, 1))
+	a := &s.acks
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.quarter = int(max(bytes/4, 1))
 }
 
 // Received counts a frame that has arrived and whose type is counted; see
 // [wire.Type.Counted]. The reader calls it before the frame is dispatched.
 func (s *Session) Received(size int) {
-	if s.opts.Resumable && s.receipt.add(size) {
+	if s.opts.Resumable && s.acks.add(size) {
 		s.writeAck()
 	}
 }
 
 // add counts a frame and reports whether an acknowledgement has become urgent with it.
-func (r *receipt) add(size int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.received++
-	r.bytes += size
-	n := r.received - r.acked
+func (a *acks) add(size int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.received++
+	a.bytes += size
+	n := a.received - a.acked
 	if n == 1 {
-		r.oldest = time.Now()
+		a.oldest = time.Now()
 	}
-	if r.urgent.Load() || n < ackFrames && r.bytes < r.quarter {
+	if a.urgent.Load() || n < ackFrames && a.bytes < a.quarter {
 		return false
 	}
-	r.urgent.Store(true)
+	a.urgent.Store(true)
 	return true
 }
 
 // AckOverdue writes an acknowledgement if the oldest frame without one has waited for too long. It is to be called about
 // once per second.
 func (s *Session) AckOverdue(now time.Time) {
-	if s.opts.Resumable && s.receipt.overdue(now) {
+	if s.opts.Resumable && s.acks.overdue(now) {
 		s.writeAck()
 	}
 }
 
-func (r *receipt) overdue(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.received == r.acked || r.urgent.Load() || now.Sub(r.oldest) < ackAge {
+func (a *acks) overdue(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.received == a.acked || a.urgent.Load() || now.Sub(a.oldest) < ackAge {
 		return false
 	}
-	r.urgent.Store(true)
+	a.urgent.Store(true)
 	return true
 }
 
@@ -99,28 +99,28 @@ func (s *Session) writeAck() {
 
 // take returns the number to acknowledge with a write that is about to happen, which counts as acknowledged then. It
 // returns false if there is nothing new, or too little.
-func (r *receipt) take() (n uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	waiting := r.received - r.acked
-	if waiting == 0 || !r.urgent.Load() && waiting < ackAlongFrames && r.bytes < ackAlongBytes && time.Since(r.oldest) < ackAlongAge {
+func (a *acks) take() (n uint64, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	waiting := a.received - a.acked
+	if waiting == 0 || !a.urgent.Load() && waiting < ackAlongFrames && a.bytes < ackAlongBytes && time.Since(a.oldest) < ackAlongAge {
 		return 0, false
 	}
-	r.acknowledged()
-	return r.received, true
+	a.acknowledged()
+	return a.received, true
 }
 
 // acknowledged notes that the other side has been sent, or is about to be sent, the number of all that has arrived. mu is held.
-func (r *receipt) acknowledged() {
-	r.acked, r.bytes = r.received, 0
-	r.urgent.Store(false)
+func (a *acks) acknowledged() {
+	a.acked, a.bytes = a.received, 0
+	a.urgent.Store(false)
 }
 
 // resumed notes that the registration has carried the number.
-func (r *receipt) resumed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.acknowledged()
+func (a *acks) resumed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.acknowledged()
 }
 
 // ackLocked appends an acknowledgement to a batch, if one is to go along. The frame is valid until the next call.
@@ -128,7 +128,7 @@ func (s *Session) ackLocked(batch [][]byte) [][]byte {
 	if !s.opts.Resumable {
 		return batch
 	}
-	n, ok := s.receipt.take()
+	n, ok := s.acks.take()
 	if !ok {
 		return batch
 	}
@@ -138,7 +138,7 @@ func (s *Session) ackLocked(batch [][]byte) [][]byte {
 
 // ReceivedCount is how many counted frames have arrived.
 func (s *Session) ReceivedCount() uint64 {
-	s.receipt.mu.Lock()
-	defer s.receipt.mu.Unlock()
-	return s.receipt.received
+	s.acks.mu.Lock()
+	defer s.acks.mu.Unlock()
+	return s.acks.received
 }

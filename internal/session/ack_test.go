@@ -12,7 +12,7 @@ import (
 
 func ack(n int) string { return fmt.Sprintf(`{"type":"__ack","payload":{"received":%d}}`, n) }
 
-func acks(t *testing.T, o Options) (*Session, *fakeConn) {
+func resumable(t *testing.T, o Options) (*Session, *fakeConn) {
 	o.Resumable = true
 	return attached(t, o)
 }
@@ -21,7 +21,7 @@ func acks(t *testing.T, o Options) (*Session, *fakeConn) {
 // oldest frame; not one earlier. There is no timer that does it.
 func TestAckCausesAWrite(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c := acks(t, Options{})
+		s, c := resumable(t, Options{})
 		for range 31 {
 			s.Received(10)
 		}
@@ -57,7 +57,7 @@ func TestAckCausesAWrite(t *testing.T) {
 func TestAckQuarterIsOfTheSendersQueue(t *testing.T) {
 	for _, c := range []struct{ announced, quarter int }{{0, 1 << 20}, {4000, 1000}, {1, 1}, {64 << 20, 16 << 20}} {
 		bubble.Test(t, func(t *testing.T) {
-			s, conn := acks(t, Options{LimitBytes: 100})
+			s, conn := resumable(t, Options{LimitBytes: 100})
 			s.SetPeerBuffer(int64(c.announced))
 			if c.quarter > 1 {
 				s.Received(c.quarter - 1)
@@ -92,7 +92,7 @@ func TestAckRidesAlong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
-				s, conn := acks(t, Options{})
+				s, conn := resumable(t, Options{})
 				for range c.frames {
 					s.Received(c.size)
 				}
@@ -137,7 +137,7 @@ func TestOneAckPerWrite(t *testing.T) {
 // The registration contains the number, which is not acknowledged again.
 func TestResumptionAcknowledges(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		s, c := acks(t, Options{})
+		s, c := resumable(t, Options{})
 		s.Detach(c)
 		for range 40 {
 			s.Received(10) // it had been read

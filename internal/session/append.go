@@ -9,92 +9,79 @@ import (
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// Position names a frame in the log.
+// Position names a frame in the queue.
 type Position uint64
 
 // ErrNoRoom is what Send fails with when its wait was over before there was room.
-var ErrNoRoom = errors.New("session: no room in the log in time")
+var ErrNoRoom = errors.New("session: no room in the queue in time")
 
-// Request appends a request, and waits while the log is full or there is no
-// connection until that has changed, wait is over (0: no bound), the context ends or the session
-// does. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause.
-func (s *Session) Request(ctx context.Context, b *Buffer, wait time.Duration) (Position, error) {
-	return s.send(ctx, b, wait, nil, true)
+// Kind is what a frame that may have to wait for room is.
+type Kind uint8
+
+// The kinds. Control and terminal frames of the reader, and events, never wait; they have methods of their own.
+const (
+	// Request is a request of this side. It also waits while there is no connection.
+	Request Kind = iota
+	// Response is a response, or an event of a program of this side.
+	Response
+)
+
+// Appended is told that a frame has been appended.
+type Appended interface {
+	// Appended is called at the moment of appending, before the frame can leave. It must not wait nor call the session.
+	Appended()
 }
 
-// Send appends a response or an event of this side; it waits as [Session.Request]
-// does, but not for a connection. Appended, if not nil, is called at the moment of
-// appending, before the frame can leave; it must not wait nor call the session.
-func (s *Session) Send(ctx context.Context, b *Buffer, wait time.Duration, appended func()) (Position, error) {
-	return s.send(ctx, b, wait, appended, false)
-}
-
-func (s *Session) send(ctx context.Context, b *Buffer, wait time.Duration, appended func(), request bool) (Position, error) {
+// Append appends a frame, and waits while the queue is full, wait is over (0: no bound), the context ends or the session
+// does. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause; then n, which may be nil, is not told.
+func (s *Session) Append(ctx context.Context, k Kind, b *Buffer, wait time.Duration, n Appended) (Position, error) {
 	s.mu.Lock()
 	if s.cause != nil {
 		defer s.mu.Unlock()
 		b.Free()
 		return 0, s.cause
 	}
-	if s.admitsLocked(len(b.B), request) && !s.behindLocked() {
+	if s.admitsLocked(len(b.B), k) && !s.behindLocked() {
 		defer s.mu.Unlock()
-		p := s.appendedLocked(b, appended)
+		p := s.appendedLocked(b, n)
 		s.startFlushLocked()
 		return p, nil
 	}
-	w := &waiter{buf: b, appended: appended, request: request, done: make(chan struct{})}
+	w := &waiter{buf: b, notify: n, kind: k, done: make(chan struct{})}
 	s.waiting = append(s.waiting, w)
 	s.mu.Unlock()
 	return s.await(ctx, w, wait)
 }
 
-// SendNow is [Session.Send] if that need not wait; then it takes the buffer and returns true. It costs the caller
-// nothing: what may wait is kept, with appended.
-func (s *Session) SendNow(b *Buffer, appended func()) bool {
-	ok, due := s.TrySend(b, appended)
-	if due {
-		go s.flusher()
-	}
-	return ok
-}
-
-// TryRequest appends a request if it need not wait for that. Due says that nobody else will write it: call
-// [Session.FlushDue] soon. It takes the buffer where ok is true.
-func (s *Session) TryRequest(b *Buffer) (p Position, ok, due bool) { return s.tryAppend(b, nil, true) }
-
-// TrySend is TryRequest for a response; see [Session.Send] for appended.
-func (s *Session) TrySend(b *Buffer, appended func()) (ok, due bool) {
-	_, ok, due = s.tryAppend(b, appended, false)
-	return ok, due
-}
-
-func (s *Session) tryAppend(b *Buffer, appended func(), request bool) (p Position, ok, due bool) {
+// TryAppend is Append if that need not wait; then ok is true and it takes the buffer. Ready reports that no one else will write
+// it: call [Session.FlushReady] soon.
+func (s *Session) TryAppend(k Kind, b *Buffer, n Appended) (p Position, ok, ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil || !s.admitsLocked(len(b.B), request) || s.behindLocked() {
+	if s.cause != nil || !s.admitsLocked(len(b.B), k) || s.behindLocked() {
 		return 0, false, false
 	}
-	p = s.appendedLocked(b, appended)
+	p = s.appendedLocked(b, n)
 	return p, true, s.claimFlushLocked()
 }
 
-func (s *Session) appendedLocked(b *Buffer, appended func()) Position {
-	if appended != nil {
-		appended()
+func (s *Session) appendedLocked(b *Buffer, n Appended) Position {
+	if n != nil {
+		n.Appended()
 	}
 	s.excess = max(len(b.B)-s.opts.LimitBytes, 0) // it was admitted alone, or there is none
-	p := s.log.append(b, counted)
+	p := s.queue.append(b, counted)
 	s.account()
 	return Position(p)
 }
 
 // Post appends a control or terminal frame. It never waits. It fails with the
-// session's cause when that has ended; the session ends with ErrSlow when the log
+// session's cause when that has ended; the session ends with ErrSlow when the queue
 // exceeds twice its limit, not counting the excess of a single larger frame.
 func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
 
-// PostUncounted appends a control frame that belongs to the connection of the
-// moment (see [wire.Type.Counted]); without one it is dropped.
+// PostUncounted appends a control frame that belongs to the current
+// connection (see [wire.Type.Counted]); without one it is dropped.
 func (s *Session) PostUncounted(b *Buffer) error { return s.post(b, uncounted) }
 
 func (s *Session) post(b *Buffer, k kind) error {
@@ -108,7 +95,7 @@ func (s *Session) post(b *Buffer, k kind) error {
 		b.Free()
 		return nil
 	}
-	if s.log.bytes-s.log.heldEvents > 2*s.opts.LimitBytes+s.excess { // events have a budget of their own
+	if s.queue.bytes-s.queue.heldEvents > 2*s.opts.LimitBytes+s.excess { // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow
@@ -126,8 +113,8 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 		b.Free()
 		return
 	}
-	over := s.log.eventBytes > 0 && s.log.eventBytes+len(b.B) > s.opts.EventBytes ||
-		s.log.bytes > s.opts.LimitBytes+s.opts.EventBytes || s.conn == nil && s.overTotal()
+	over := s.queue.eventBytes > 0 && s.queue.eventBytes+len(b.B) > s.opts.EventBytes ||
+		s.queue.bytes > s.opts.LimitBytes+s.opts.EventBytes || s.conn == nil && s.overBudget()
 	if !over && len(s.gaps) == 0 {
 		s.appendEventLocked(b)
 		return
@@ -142,7 +129,7 @@ func (s *Session) PostEvent(topic string, b *Buffer) {
 			s.appendEventLocked(b)
 			return
 		}
-		s.tellGapLocked(topic)
+		s.appendGapLocked(topic)
 		s.appendEventLocked(b)
 		return
 	}
@@ -160,7 +147,7 @@ func (s *Session) LoseEvent(topic string) {
 	}
 	s.loseLocked(topic)
 	if s.flushedLocked() { // otherwise the flusher does it when it has written
-		s.tellGapsLocked()
+		s.appendGapsLocked()
 	}
 }
 
@@ -183,7 +170,7 @@ func (s *Session) loseLocked(topic string) {
 func (s *Session) Withdraw(p Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.log.withdraw(uint64(p)) {
+	if !s.queue.withdraw(uint64(p)) {
 		return false
 	}
 	s.account()
@@ -196,10 +183,10 @@ func (s *Session) Withdraw(p Position) bool {
 func (s *Session) Written(p Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return uint64(p) < s.log.reached
+	return uint64(p) < s.queue.reached
 }
 
-// Flush waits until everything that is in the log has been handed to a connection.
+// Flush waits until everything that is in the queue has been handed to a connection.
 func (s *Session) Flush(ctx context.Context) error {
 	s.mu.Lock()
 	if s.cause != nil {
@@ -224,20 +211,20 @@ func (s *Session) Flush(ctx context.Context) error {
 }
 
 func (s *Session) appendLocked(b *Buffer, k kind) {
-	s.log.append(b, k)
+	s.queue.append(b, k)
 	s.account()
 	s.startFlushLocked()
 }
 
 func (s *Session) appendEventLocked(b *Buffer) {
-	s.log.append(b, event)
+	s.queue.append(b, event)
 	s.account()
-	if s.claimFlushLocked() && (s.opts.Owner == nil || !s.opts.Owner.Due(s)) {
+	if s.claimFlushLocked() && (s.opts.Owner == nil || !s.opts.Owner.Ready(s)) {
 		go s.flusher()
 	}
 }
 
-func (s *Session) tellGapLocked(topic string) {
+func (s *Session) appendGapLocked(topic string) {
 	n := s.gaps[topic]
 	delete(s.gaps, topic)
 	if i := slices.Index(s.gapTopics, topic); i >= 0 {
@@ -246,16 +233,16 @@ func (s *Session) tellGapLocked(topic string) {
 	s.appendLocked(Shared(wire.AppendGap(nil, topic, n)), counted)
 }
 
-// tellGapsLocked tells of all gaps once the events that were before them are out,
+// appendGapsLocked tells of all gaps once the events that were before them are out,
 // so that a break is told also where no later event comes.
-func (s *Session) tellGapsLocked() {
-	if len(s.gapTopics) == 0 || s.log.eventBytes > s.opts.EventBytes/2 {
+func (s *Session) appendGapsLocked() {
+	if len(s.gapTopics) == 0 || s.queue.eventBytes > s.opts.EventBytes/2 {
 		return
 	}
 	topics := s.gapTopics
 	s.gapTopics = nil
 	for _, t := range topics {
-		s.tellGapLocked(t)
+		s.appendGapLocked(t)
 	}
 	s.gaps = nil
 }

@@ -71,7 +71,7 @@ func TestSendWaitsForRoom(t *testing.T) {
 		mustSend(t, s, "second")
 		done := make(chan error, 3)
 		for _, text := range []string{"x", "y", "z"} {
-			go func() { _, err := s.Send(t.Context(), frame(text), 0, nil); done <- err }()
+			go func() { _, err := s.Append(t.Context(), Response, frame(text), 0, nil); done <- err }()
 		}
 		synctest.Wait()
 		if len(done) != 0 {
@@ -94,9 +94,9 @@ func TestSendGivesUp(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 5})
 		calls := 0
-		appended := func() { calls++ }
+		appended := notifyFunc(func() { calls++ })
 		start := time.Now()
-		if _, err := s.Send(t.Context(), frame("x"), time.Second, appended); !errors.Is(err, ErrNoRoom) {
+		if _, err := s.Append(t.Context(), Response, frame("x"), time.Second, appended); !errors.Is(err, ErrNoRoom) {
 			t.Errorf("no room: %v", err)
 		}
 		if d := time.Since(start); d != time.Second {
@@ -104,14 +104,14 @@ func TestSendGivesUp(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := s.Send(ctx, frame("x"), time.Hour, appended); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.Append(ctx, Response, frame("x"), time.Hour, appended); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the context ended: %v", err)
 		}
 		go func() { <-time.After(time.Second); s.End(errWrite) }()
-		if _, err := s.Send(t.Context(), frame("x"), 0, appended); !errors.Is(err, errWrite) {
+		if _, err := s.Append(t.Context(), Response, frame("x"), 0, appended); !errors.Is(err, errWrite) {
 			t.Errorf("the session ended: %v", err)
 		}
-		if _, err := s.Send(t.Context(), frame("x"), 0, appended); !errors.Is(err, errWrite) {
+		if _, err := s.Append(t.Context(), Response, frame("x"), 0, appended); !errors.Is(err, errWrite) {
 			t.Errorf("after the end: %v", err)
 		}
 		if calls != 0 {
@@ -125,7 +125,7 @@ func TestAppendedComesBeforeTheFrame(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{})
 		for range 50 {
-			_, err := s.Send(t.Context(), frame("x"), 0, func() { c.mu.Lock(); c.frames = append(c.frames, "appended"); c.mu.Unlock() })
+			_, err := s.Append(t.Context(), Response, frame("x"), 0, notifyFunc(func() { c.mu.Lock(); c.frames = append(c.frames, "appended"); c.mu.Unlock() }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +157,7 @@ func TestWithdraw(t *testing.T) {
 		p := mustSend(t, s, "taken back")
 		q := mustSend(t, s, "last of room")
 		waiting := make(chan error, 1)
-		go func() { _, err := s.Send(t.Context(), frame("waited"), 0, nil); waiting <- err }()
+		go func() { _, err := s.Append(t.Context(), Response, frame("waited"), 0, nil); waiting <- err }()
 		synctest.Wait()
 		if s.Written(p) || !s.Withdraw(p) {
 			t.Error("not taken back")
