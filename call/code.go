@@ -23,7 +23,7 @@ const (
 	CodeOverloaded        Code = "OVERLOADED"          // every candidate is full
 	CodeUnavailable       Code = "UNAVAILABLE"         // draining, or the backplane cannot be reached
 	CodeDisconnected      Code = "DISCONNECTED"        // the way to the handler was lost
-	CodeTimeout           Code = "TIMEOUT"             // the time was up
+	CodeTimeout           Code = "TIMEOUT"             // the call's timeout expired
 	CodeAborted           Code = "ABORTED"             // the caller canceled
 	CodeSlowConsumer      Code = "SLOW_CONSUMER"       // the stream's reader fell behind
 	CodeExecution         Code = "EXECUTION_ERROR"     // the handler failed without a code of its own

@@ -9,10 +9,10 @@ import (
 
 // What ends a request on this side, or refuses it.
 var (
-	ErrDuplicate   = errors.New("pending: the id is in flight already")
-	ErrFull        = errors.New("pending: as many requests in flight as may be")
-	ErrTimeout     = errors.New("pending: the time was up")
-	ErrIdleTimeout = errors.New("pending: the time between two responses was up")
+	ErrDuplicate   = errors.New("pending: the id is already in flight")
+	ErrFull        = errors.New("pending: too many requests in flight")
+	ErrTimeout     = errors.New("pending: the timeout expired")
+	ErrIdleTimeout = errors.New("pending: the timeout between two responses expired")
 	ErrOverrun     = errors.New("pending: more responses than the reader takes")
 	ErrClosed      = errors.New("pending: closed")
 )

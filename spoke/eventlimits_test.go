@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,9 @@ func TestEventOfTheHubsMessageSize(t *testing.T) {
 				if n := <-heard; n != len(payload) {
 					t.Errorf("an event of %d bytes arrived with %d", len(payload), n)
 				}
-			} else if !errors.Is(err, call.CodeMessageTooLarge) {
-				t.Errorf("a frame of %d bytes: %v", size, err)
+			} else if want := fmt.Sprintf("the event has %d bytes: limit %d (hub.Options.MaxMessageBytes)", size, limit); !errors.Is(err, call.CodeMessageTooLarge) ||
+				!strings.Contains(err.Error(), want) {
+				t.Errorf("a frame of %d bytes: %v; want %q", size, err, want)
 			}
 		}
 		synctest.Wait()

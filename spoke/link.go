@@ -148,9 +148,10 @@ func (l *sender) Control(frame []byte) error { return l.peer.Post(frame) }
 func (l *sender) Event(ctx context.Context, topic string, payload []byte) error {
 	b := session.NewBuffer()
 	b.B = wire.AppendEvent(b.B, topic, payload)
-	if limit := l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(len(b.B)) > limit {
+	if size, limit := len(b.B), l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(size) > limit {
 		b.Free()
-		return &call.Error{Code: call.CodeMessageTooLarge, Message: "the event is larger than the hub takes"}
+		return &call.Error{Code: call.CodeMessageTooLarge,
+			Message: fmt.Sprintf("the event has %d bytes: limit %d (hub.Options.MaxMessageBytes)", size, limit)}
 	}
 	if err := jsonscan.CheckDepth(payload, l.peer.MaxDepth()); err != nil {
 		b.Free()
