@@ -103,7 +103,7 @@ func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 // accept registers the spoke and starts its reader. If it returns true the
 // reader's end will release the admission.
 func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
-	t = h.guard(t)
+	h.guard(t)
 	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}
 	uncut := context.AfterFunc(h.open, func() { t.Close(transport.CloseTryAgainLater, "the hub is draining") })
 	if id.Ended(time.Now()) {

@@ -10,95 +10,43 @@ import (
 )
 
 // guard holds a spoke's connection to the rates of the options.
-func (h *Hub) guard(t transport.Conn) transport.Conn {
+func (h *Hub) guard(t transport.Conn) {
 	if h.opts.FramesPerSecond < 0 && h.opts.BytesPerSecond < 0 {
-		return t
+		return
 	}
-	g := &guarded{Conn: t, hub: h}
 	now := time.Since(h.startedAt)
-	g.frames = bucket{left: h.frameRate().burst, filled: now}
-	g.bytes = bucket{left: h.byteRate().burst, filled: now}
-	if m, ok := t.(transport.Metered); ok { // control frames and fragments count too
-		m.Meter(g.meter)
-		return t
-	}
-	return g
+	t.SetMeter(&rateMeter{hub: h, remote: t.RemoteAddr(),
+		frames: bucket{left: h.frameRate().burst, filled: now}, bytes: bucket{left: h.byteRate().burst, filled: now}})
 }
 
 // messageSlack is how much a message may be over MaxMessageBytes (protocol section 2).
 const messageSlack = 64 << 10
 
-// guarded is a connection that is closed with 4003 when it sends too much.
-type guarded struct {
-	transport.Conn
+// rateMeter limits what a connection may send. It is closed with 4003 when it sends too much.
+type rateMeter struct {
 	hub           *Hub
+	remote        string
 	frames, bytes bucket // the reader's
-	over          bool   // the limit has been exceeded; the reader's
 }
 
-var (
-	_ transport.Pinger    = (*guarded)(nil)
-	_ transport.TryWriter = (*guarded)(nil)
-	_ transport.Waiter    = (*guarded)(nil)
-)
-
-// Read implements [transport.Conn].
-func (g *guarded) Read() ([]byte, error) {
-	data, err := g.Conn.Read()
-	if err != nil || g.within(1, len(data)) {
-		return data, err
+// Received implements [transport.Meter].
+func (m *rateMeter) Received(frames, bytes int) bool {
+	if m.within(frames, bytes) {
+		return true
 	}
-	g.limit()
-	for {
-		if _, err := g.Conn.Read(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// meter takes what has arrived on the wire, until it is too much.
-func (g *guarded) meter(frames, bytes int) {
-	if !g.over && !g.within(frames, bytes) {
-		g.over = true
-		g.limit()
-	}
-}
-
-// limit closes the connection.
-func (g *guarded) limit() {
-	g.hub.rateLimited.Add(1)
-	g.hub.log.Warn().Str("remote", g.RemoteAddr()).Msg("rate limit exceeded; connection closed")
-	g.Close(transport.CloseRateLimit, "rate limit exceeded")
+	m.hub.rateLimited.Add(1)
+	m.hub.log.Warn().Str("remote", m.remote).Msg("rate limit exceeded; connection closed")
+	return false
 }
 
 // within reports whether that many frames and bytes may come now.
-func (g *guarded) within(frames, n int) bool {
-	frame, bytes := g.frames.take(float64(frames)), g.bytes.take(float64(n))
+func (m *rateMeter) within(frames, n int) bool {
+	frame, bytes := m.frames.take(float64(frames)), m.bytes.take(float64(n))
 	if frame && bytes {
 		return true
 	}
-	now := time.Since(g.hub.startedAt)
-	return (frame || g.frames.refill(g.hub.frameRate(), now)) && (bytes || g.bytes.refill(g.hub.byteRate(), now))
-}
-
-// TryWrite implements [transport.TryWriter]; it is false where the connection cannot.
-func (g *guarded) TryWrite(frames [][]byte) bool {
-	t, ok := g.Conn.(transport.TryWriter)
-	return ok && t.TryWrite(frames)
-}
-
-// BeforeWait implements [transport.Waiter]; it is false where the connection cannot.
-func (g *guarded) BeforeWait(fn func()) bool {
-	w, ok := g.Conn.(transport.Waiter)
-	return ok && w.BeforeWait(fn)
-}
-
-// Ping implements [transport.Pinger]; it does nothing where the connection cannot.
-func (g *guarded) Ping() error {
-	if p, ok := g.Conn.(transport.Pinger); ok {
-		return p.Ping()
-	}
-	return nil
+	now := time.Since(m.hub.startedAt)
+	return (frame || m.frames.refill(m.hub.frameRate(), now)) && (bytes || m.bytes.refill(m.hub.byteRate(), now))
 }
 
 // rate is how much may come.

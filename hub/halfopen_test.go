@@ -72,6 +72,8 @@ func (c withoutPongs) Read() ([]byte, error) {
 	}
 }
 
+func (c withoutPongs) TryRead() ([]byte, bool, error) { return nil, false, nil }
+
 // A busy connection is never dropped for lack of pongs: anything received is life.
 // The other direction may be silent but for what answers nobody's ping.
 func TestBusyConnectionNeedsNoPongs(t *testing.T) {

@@ -55,9 +55,7 @@ func (c *conn) beat(a *attachment, now time.Time) {
 		a.conn.Close(transport.CloseHeartbeatMissed, "heartbeat missed")
 	case !a.pinged:
 		a.pinged = true
-		if p, ok := a.conn.(transport.Pinger); ok {
-			_ = p.Ping() // one that cannot be sent is a missed one
-		}
+		_ = a.conn.Ping() // one that cannot be sent is a missed one
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 
 type brokenWrites struct{ transport.Conn }
 
-func (brokenWrites) Write([][]byte) error { return errors.New("broken") }
+func (brokenWrites) Write([][]byte) error   { return errors.New("broken") }
+func (brokenWrites) TryWrite([][]byte) bool { return false }
 
 // A resumption whose answer cannot be written leaves nothing in the directory
 // when the session ends.

@@ -118,6 +118,8 @@ func (c *brokenConn) Write(frames [][]byte) error {
 	return nil
 }
 
+func (c *brokenConn) TryWrite([][]byte) bool { return false }
+
 // Close does not get through a broken connection either.
 func (c *brokenConn) Close(code transport.CloseCode, reason string) {
 	if !c.link.broken.Load() {

@@ -197,7 +197,7 @@ func (c *traceConn) close(code string) {
 	c.inner.Close(transport.CloseCode(n), "bye")
 }
 
-func (c *traceConn) ping() { _ = c.inner.(transport.Pinger).Ping() }
+func (c *traceConn) ping() { _ = c.inner.Ping() }
 
 // pause makes the reader stop after the message that it is waiting for.
 func (c *traceConn) pause(on bool) {

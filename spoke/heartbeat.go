@@ -6,7 +6,6 @@ import (
 
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
-	"github.com/alkdev/hubspoke/transport"
 )
 
 // heartbeat sends signs of life and drops the connection when the hub is silent (protocol section 7). It ends
@@ -18,7 +17,7 @@ func (l *link) heartbeat(ctx context.Context, a *attachment) {
 	}
 	timeout := l.spoke.opts.HeartbeatTimeout
 	patience := interval + timeout
-	if _, ok := a.conn.(transport.WholeMessages); ok { // a message of the largest size may be on its way
+	if a.conn.WholeMessages() { // a message of the largest size may be on its way
 		patience += peer.CrossingTime(l.spoke.opts.MaxMessageBytes)
 	}
 	period := peer.PulsePeriod(interval, timeout)

@@ -111,6 +111,8 @@ func (c brokenConn) Write(frames [][]byte) error {
 	return c.Conn.Write(frames)
 }
 
+func (c brokenConn) TryWrite(frames [][]byte) bool { return !c.of.on.Load() && c.Conn.TryWrite(frames) }
+
 // A write that fails does not hide the code with which the other side has closed.
 func TestFailedWriteDoesNotHideTheCloseCode(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

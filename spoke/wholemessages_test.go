@@ -15,7 +15,7 @@ import (
 // wholeMessages is a connection like a platform's WebSocket.
 type wholeMessages struct{ transport.Conn }
 
-func (wholeMessages) OnlyWholeMessages() {}
+func (wholeMessages) WholeMessages() bool { return true }
 
 type wholeDialer struct{ rawHub }
 

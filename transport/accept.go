@@ -5,7 +5,6 @@ package transport
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -97,7 +96,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 			return nil, fmt.Errorf("transport: %w", err)
 		}
 	}
-	ours := &hijackWriter{ResponseWriter: w, limits: lim}
+	ours := &hijackWriter{ResponseWriter: w}
 	if canHijack(w) {
 		w = ours // otherwise the library finds the right answer itself
 	}
@@ -109,10 +108,10 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	c := ours.conn
-	c.socket.init(ws, &c.link, r.RemoteAddr)
-	c.socket.under = c
-	return &c.socket, nil
+	_ = ws.CloseNow() // returns what it holds
+	c := newWebSocket(paceConn(ours.conn, lim.writeTimeout), r.RemoteAddr, false, lim, ours.ahead)
+	c.subprotocol = ws.Subprotocol()
+	return c, nil
 }
 
 // IsHandshake reports whether a request is a WebSocket handshake.
@@ -141,20 +140,13 @@ func canHijack(w http.ResponseWriter) bool {
 	}
 }
 
-// hijackWriter puts our link between the library and the network connection.
+// hijackWriter keeps the network connection for us. The library writes the answer of the handshake and is
+// given one that does nothing, which its finalizer may close.
 type hijackWriter struct {
 	http.ResponseWriter
-	limits limits
-	conn   *hijacked // set by Hijack
+	conn  net.Conn // set by Hijack
+	ahead []byte   // what was read behind the request
 }
-
-// The buffers between the library and a link are as small as the library works with: the reader's need
-// hold a frame header only (14 bytes), the writer's one control frame (127, unmasked), for link relies on
-// getting each in one Write.
-const (
-	headerBuffer  = 16
-	controlBuffer = 128
-)
 
 // Hijack implements http.Hijacker.
 func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -162,18 +154,9 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	first, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c := &hijacked{}
-	c.wire.init(conn, bytes.Clone(first), nil, h.limits.writeTimeout)
-	c.link.init(&c.wire, conn, false, h.limits)
-	if _, ok := conn.(*tls.Conn); !ok || len(first) > 0 {
-		c.wire.seen, c.link.stamp = &c.link.seen, false
-	} else {
-		c.link.stream = conn // it buffers by itself
-	}
-	c.ahead = bufio.NewReaderSize(c, headerBuffer)
-	h.conn = c
-	return c, bufio.NewReadWriter(c.ahead, bufio.NewWriterSize(c, controlBuffer)), nil
+	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	h.conn, h.ahead = conn, bytes.Clone(ahead)
+	return unusedConn{conn}, rw, nil
 }
 
 // WriteHeaderNow passes on a method of gin's that the library looks for.
@@ -183,23 +166,7 @@ func (h *hijackWriter) WriteHeaderNow() {
 	}
 }
 
-// hijacked makes a net.Conn of a link, as Hijack has to return one. All that an accepted connection consists
-// of here is one object: the allocator rounds up each, and the garbage of handshakes lies between them.
-type hijacked struct {
-	wire                 // for what is not below
-	link   link          // over the wire
-	socket socket        // over the library's connection, over this
-	ahead  *bufio.Reader // the library's, over this
-}
+// unusedConn is what the library is given for a connection that is ours.
+type unusedConn struct{ net.Conn }
 
-func (h *hijacked) Read(p []byte) (int, error)  { return h.link.Read(p) }
-func (h *hijacked) Write(p []byte) (int, error) { return h.link.Write(p) }
-func (h *hijacked) Close() error                { return h.link.Close() }
-
-// await returns when a read has something to give, if it can tell. A reader that waits here has a stack half
-// as deep as one that waits below the library, which decides what ten thousand of them hold.
-func (h *hijacked) await() {
-	if h.ahead.Buffered() == 0 {
-		h.wire.await()
-	}
-}
+func (unusedConn) Close() error { return nil }

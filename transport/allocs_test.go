@@ -2,11 +2,7 @@
 
 package transport_test
 
-import (
-	"testing"
-
-	"github.com/alkdev/hubspoke/transport"
-)
+import "testing"
 
 // An echo costs nothing on either side, whether it is written with Write or with TryWrite.
 func TestEchoAllocations(t *testing.T) {
@@ -39,7 +35,7 @@ func TestEchoAllocations(t *testing.T) {
 	if n := echo(func() bool { return a.Write(frame) == nil }); n > 0 {
 		t.Errorf("Write: %v allocations, want none", n)
 	}
-	if n := echo(func() bool { return a.(transport.TryWriter).TryWrite(frame) }); n > 0 {
+	if n := echo(func() bool { return a.TryWrite(frame) }); n > 0 {
 		t.Errorf("TryWrite: %v allocations, want none", n)
 	}
 }

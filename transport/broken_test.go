@@ -67,7 +67,7 @@ func TestBrokenWrite(t *testing.T) {
 				if err := near.Write([][]byte{[]byte("x")}); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
 					t.Errorf("Write: %v", err)
 				}
-				if err := near.(transport.Pinger).Ping(); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
+				if err := near.Ping(); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
 					t.Errorf("Ping: %v", err)
 				}
 			}
@@ -89,7 +89,7 @@ func TestBrokenWrite(t *testing.T) {
 			if err := near.Write([][]byte{[]byte("x")}); err == nil {
 				t.Error("Write succeeded")
 			}
-			if err := near.(transport.Pinger).Ping(); err == nil {
+			if err := near.Ping(); err == nil {
 				t.Error("Ping succeeded")
 			}
 		})

@@ -1,179 +1,179 @@
 package transport
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+	"io"
+	"time"
 )
 
-// CloseCode is the status of a WebSocket close frame (RFC 6455 section 7.4,
-// protocol section 7).
-type CloseCode int
+// A webSocket ends with a close frame (startClose, answerClose), or immediately (drop). The reader finds
+// the end and returns what the connection holds (finish).
 
-// The codes of protocol section 7, and those of RFC 6455 that the transport itself meets.
-const (
-	// CloseNormal is a lost connection for the session, since proxies send it too. A spoke that leaves
-	// sends CloseLeft.
-	CloseNormal CloseCode = 1000
-	// CloseGoingAway ends a connection whose side goes away.
-	CloseGoingAway CloseCode = 1001
-	// CloseProtocolError answers bytes that are not the WebSocket protocol.
-	CloseProtocolError CloseCode = 1002
-	// CloseUnsupportedData answers a binary message.
-	CloseUnsupportedData CloseCode = 1003
-	// CloseNoStatus is never sent: it stands for a close frame without a code.
-	CloseNoStatus CloseCode = 1005
-	// CloseInvalidFrame answers a message that is not a frame.
-	CloseInvalidFrame CloseCode = 1007
-	// CloseMessageTooBig answers a message over the limit.
-	CloseMessageTooBig CloseCode = 1009
-	// CloseServiceRestart ends the connections of a hub that drains.
-	CloseServiceRestart CloseCode = 1012
-	// CloseTryAgainLater asks a spoke to reconnect later.
-	CloseTryAgainLater CloseCode = 1013
+// Close implements Conn.
+func (s *webSocket) Close(code CloseCode, reason string) { s.startClose(code, reason) }
 
-	// CloseNotRegistered: no registration in time.
-	CloseNotRegistered CloseCode = 4000
-	// CloseHeartbeatMissed: nothing was heard for too long.
-	CloseHeartbeatMissed CloseCode = 4001
-	// CloseSlowConsumer: events were not read fast enough.
-	CloseSlowConsumer CloseCode = 4002
-	// CloseRateLimit: rate limit exceeded.
-	CloseRateLimit CloseCode = 4003
-	// CloseIDTaken: the id is held by another identity.
-	CloseIDTaken CloseCode = 4004
-	// CloseCredentialsExpired: the credentials expired or were revoked; fetch new ones and reconnect.
-	CloseCredentialsExpired CloseCode = 4005
-	// CloseSuperseded: the spoke has a newer connection of its own.
-	CloseSuperseded CloseCode = 4006
-	// CloseResumeElsewhere: another hub holds the session; the answer before it has that hub's URL.
-	CloseResumeElsewhere CloseCode = 4007
-	// CloseLeft (from a spoke): it leaves permanently, and its session ends. No proxy sends it.
-	CloseLeft CloseCode = 4008
+// Abort implements Conn.
+func (s *webSocket) Abort() { s.drop(lost(errAborted)) }
 
-	// CloseNotAuthenticated: the credentials were refused.
-	CloseNotAuthenticated CloseCode = 4500
-	// CloseRegistrationRefused: the registration was refused.
-	CloseRegistrationRefused CloseCode = 4501
-	// CloseReplaced: another instance took the id over.
-	CloseReplaced CloseCode = 4502
-	// CloseKicked: disconnected by the operator.
-	CloseKicked CloseCode = 4503
-)
-
-// Terminal reports whether a client must stay away after this code: 4500 to
-// 4999. After everything else, a lost connection included, it reconnects.
-func (c CloseCode) Terminal() bool { return c >= 4500 && c <= 4999 }
-
-// String is the code in words, or "close code N" for one that has no name here.
-func (c CloseCode) String() string {
-	if name := closeNames[c]; name != "" {
-		return name
-	}
-	return "close code " + strconv.Itoa(int(c))
-}
-
-var closeNames = map[CloseCode]string{
-	CloseNormal:              "normal closure",
-	CloseGoingAway:           "going away",
-	CloseProtocolError:       "protocol error",
-	CloseUnsupportedData:     "binary message",
-	CloseNoStatus:            "no close code",
-	CloseInvalidFrame:        "not a frame",
-	CloseMessageTooBig:       "message too big",
-	CloseServiceRestart:      "service restart",
-	CloseTryAgainLater:       "try again later",
-	CloseNotRegistered:       "no registration in time",
-	CloseHeartbeatMissed:     "heartbeat missed",
-	CloseSlowConsumer:        "slow consumer",
-	CloseRateLimit:           "rate limit",
-	CloseIDTaken:             "id held by another identity",
-	CloseCredentialsExpired:  "credentials expired",
-	CloseSuperseded:          "superseded by a newer connection",
-	CloseResumeElsewhere:     "resume elsewhere",
-	CloseLeft:                "left",
-	CloseNotAuthenticated:    "not authenticated",
-	CloseRegistrationRefused: "registration refused",
-	CloseReplaced:            "replaced by another instance",
-	CloseKicked:              "disconnected by the operator",
-}
-
-// sendable reports whether RFC 6455 lets the code stand in a close frame.
-func (c CloseCode) sendable() bool {
-	switch c {
-	case 1004, CloseNoStatus, 1006, 1015:
+// startClose queues the close frame and starts the linger time. It returns false if a close frame was queued
+// before or the connection has ended.
+func (s *webSocket) startClose(code CloseCode, reason string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing != nil || s.end != nil {
 		return false
 	}
-	return c >= 1000 && c <= 1014 || c >= 3000 && c <= 4999
-}
-
-// CloseError is the end of a connection by a close frame.
-type CloseError struct {
-	// Code is CloseNoStatus if the other side gave none.
-	Code CloseCode
-	// Reason is for logs; valid UTF-8 of at most 123 bytes.
-	Reason string
-	// Remote is true if the other side closed, false if this side did.
-	Remote bool
-}
-
-func (e *CloseError) Error() string {
-	who := "closed"
-	if e.Remote {
-		who = "closed by the other side"
+	ce := newClose(code, reason)
+	if s.broken == nil && s.queueLocked(opClose, closePayload(ce)) != nil {
+		return false
 	}
-	text := fmt.Sprintf("%s with %d (%s)", who, int(e.Code), e.Code)
-	if e.Reason != "" && e.Reason != e.Code.String() {
-		text += ": " + strconv.Quote(e.Reason)
-	}
-	return text
+	s.closing, s.own = ce, true
+	s.over.Store(true)
+	s.lingerLocked(ce)
+	return true
 }
 
-// newClose is this side's close as it goes out.
-func newClose(code CloseCode, reason string) *CloseError {
-	if !code.sendable() {
-		return &CloseError{Code: CloseNoStatus}
+// answerClose queues the answer to the other side's close frame, unless this side has closed.
+func (s *webSocket) answerClose(ce *CloseError, payload []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing != nil || s.end != nil {
+		return
 	}
-	return &CloseError{Code: code, Reason: cutReason(reason)}
+	if s.broken == nil && s.queueLocked(opClose, payload) != nil {
+		return
+	}
+	s.closing = ce
+	s.over.Store(true)
 }
 
-// ErrLost says that the connection ended without a close frame: cut, aborted,
-// timed out. It wraps the cause, and there is no code.
-var ErrLost = errors.New("connection lost")
-
-// errAborted is the cause of ErrLost after Abort.
-var errAborted = errors.New("aborted")
-
-// lost wraps a cause in ErrLost, once.
-func lost(cause error) error {
-	if errors.Is(cause, ErrLost) {
-		return cause
+func closePayload(ce *CloseError) []byte {
+	if ce.Code == CloseNoStatus {
+		return nil
 	}
-	return fmt.Errorf("%w: %w", ErrLost, cause)
+	return append(binary.BigEndian.AppendUint16(nil, uint16(ce.Code)), ce.Reason...)
 }
 
-// maxReasonBytes is what a control frame of 125 bytes leaves after the code.
-const maxReasonBytes = 123
-
-// cutReason makes a reason fit for a close frame: valid UTF-8, cut on a rune
-// border.
-func cutReason(reason string) string {
-	return cutText(validText(reason), maxReasonBytes)
+// parseClose reads the payload of the other side's close frame. It returns false for one that RFC 6455 does not allow.
+func parseClose(payload []byte) (*CloseError, bool) {
+	if len(payload) == 0 {
+		return &CloseError{Code: CloseNoStatus, Remote: true}, true
+	}
+	if len(payload) < 2 {
+		return nil, false
+	}
+	code := CloseCode(binary.BigEndian.Uint16(payload))
+	return &CloseError{Code: code, Reason: validText(string(payload[2:])), Remote: true}, code.sendable()
 }
 
-// cutText returns at most the first n bytes of valid UTF-8, cut on a rune border.
-func cutText(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n]
+// drop ends the connection immediately. The first cause wins.
+func (s *webSocket) drop(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(cause)
 }
 
-// validText makes text from outside safe to hand on: what is not UTF-8 becomes
-// U+FFFD.
-func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// endLocked sets the end and closes the connection, which unblocks Read and Write. It does not wait.
+func (s *webSocket) endLocked(cause error) {
+	if s.end != nil {
+		return
+	}
+	if s.own {
+		cause = s.closing
+	}
+	s.end = cause
+	s.over.Store(true)
+	s.control = nil
+	if s.linger != nil {
+		s.linger.Stop()
+	}
+	s.idle.Broadcast()
+	if s.conn != nil {
+		hangUp(s.conn)
+	} else {
+		_ = s.stream.Close()
+	}
+}
+
+// lingerLocked ends the connection when no byte has flowed in either direction for the linger time, at the latest
+// after the write timeout, unless that has been started before.
+func (s *webSocket) lingerLocked(cause error) {
+	if s.linger == nil && s.end == nil {
+		s.since = time.Now()
+		s.linger = time.AfterFunc(s.limits.linger, func() { s.endIfQuiet(cause) })
+	}
+}
+
+// endIfQuiet ends the connection if no byte has flowed for the linger time.
+func (s *webSocket) endIfQuiet(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		return
+	}
+	quiet := s.limits.linger
+	if s.writing { // a write that waits sees only after its patience that bytes were accepted
+		quiet += patience(s.limits.writeTimeout)
+	}
+	if wait := s.limits.untilQuiet(quiet, s.since, s.seen.time(), s.taken.time()); wait > 0 {
+		s.linger.Reset(wait)
+		return
+	}
+	s.endLocked(cause)
+}
+
+// errSilence is the cause when the other side does not take the answer to its close.
+var errSilence = errors.New("the other side did not finish the close")
+
+// finish is the last act of the reader: it decides what Read returns and returns everything that the
+// connection holds.
+func (s *webSocket) finish() {
+	r := &s.reader
+	s.mu.Lock()
+	switch {
+	case s.own:
+		r.result = s.closing
+	case r.closed != nil:
+		r.result = r.closed
+	case s.end != nil:
+		r.result = lost(s.end)
+	case s.broken != nil:
+		r.result = s.broken
+	default:
+		r.result = lost(r.readErr)
+	}
+	s.mu.Unlock()
+	s.writeLast()
+	s.drop(r.result)
+	s.mu.Lock()
+	if !s.own {
+		s.end = r.result
+	}
+	s.mu.Unlock()
+	s.writers.Wait()
+	r.release()
+}
+
+// writeLast waits until the close frame has been written. After a protocol error the other side may be in the
+// middle of sending: what comes is read and discarded, since a system that closes a socket with unread data
+// discards the close frame too.
+func (s *webSocket) writeLast() {
+	r := &s.reader
+	s.mu.Lock()
+	orderly := s.closing != nil && r.readErr == nil
+	if orderly {
+		s.lingerLocked(lost(errSilence))
+		for s.writing && s.end == nil {
+			s.idle.Wait()
+		}
+	}
+	s.mu.Unlock()
+	if !orderly || !r.drains {
+		return
+	}
+	if s.conn != nil {
+		_ = closeWrite(s.conn)
+	}
+	_, _ = io.Copy(io.Discard, s.stream)
+}

@@ -17,7 +17,7 @@ import (
 // gives it back, and so does the end of the linger time after Close.
 type Conn interface {
 	// Read returns the next text message, blocking until there is one. The
-	// slice belongs to the Conn and is valid until the next Read. A binary
+	// slice belongs to the Conn and is valid until the next Read or TryRead. A binary
 	// message closes the connection with CloseUnsupportedData, one over the
 	// limit with CloseMessageTooBig, bytes that are not the protocol with CloseProtocolError.
 	//
@@ -26,13 +26,31 @@ type Conn interface {
 	// wraps ErrLost and the cause.
 	Read() ([]byte, error)
 
-	// Write writes the frames in order, each as one message, with as few system
+	// TryRead returns the next message if it has arrived, and never waits. It counts as a Read, and answers
+	// control frames as Read does. It returns false if Read may have to wait: then call Read, which also
+	// finds messages that TryRead does not, such as those that only the operating system has received.
+	// The error is that of an earlier Read, after which there are no messages.
+	TryRead() (msg []byte, ok bool, err error)
+
+	// Write writes the messages in order, each as one message, with as few system
 	// calls as it can, and blocks until all of them have been handed to the
 	// operating system. It does not keep the slices. After an error, which is as
-	// for Read, what has arrived of the frames is unknown and the connection
-	// ends: at once if the time to write was up, otherwise when what the
+	// for Read, it is unknown which messages have arrived, and the connection
+	// ends: immediately after the write timeout, otherwise when what the
 	// other side has sent before has been read, at the latest when nothing has come for the linger time.
-	Write(frames [][]byte) error
+	Write(messages [][]byte) error
+
+	// TryWrite is Write, unless that would wait, or fail: then it returns false and has taken nothing.
+	// What the operating system does not accept immediately of messages that were taken is written
+	// in the background; a failure is returned by the next Write and by Read. It counts as a Write.
+	// A Conn that cannot write without waiting always returns false.
+	TryWrite(messages [][]byte) bool
+
+	// Ping asks the other side for a sign of life, behind what is being written now. It never
+	// blocks nor waits for the answer, which the other side sends while it
+	// reads and which shows in LastReceived while this side reads. The error is as for Write, or
+	// errors.ErrUnsupported if the Conn cannot ask.
+	Ping() error
 
 	// Close starts the close: it sends the close frame, after what Write is
 	// writing now, and returns without waiting. From then on Write is refused
@@ -44,7 +62,7 @@ type Conn interface {
 	// other side's close and after Abort do nothing.
 	Close(code CloseCode, reason string)
 
-	// Abort drops the connection at once and without a close frame. It unblocks
+	// Abort drops the connection immediately and without a close frame. It unblocks
 	// Read and Write, does not wait for them, and does nothing the second time.
 	Abort()
 
@@ -53,18 +71,27 @@ type Conn interface {
 	// it is when the connection was made. The time carries a monotonic reading.
 	LastReceived() time.Time
 
+	// WholeMessages reports whether LastReceived does not see the bytes of an unfinished message, as on the
+	// WebSocket of a platform: a heartbeat must leave a message the time to arrive.
+	WholeMessages() bool
+
 	// RemoteAddr is the network address of the other side, for logs; not empty.
 	RemoteAddr() string
+
+	// Subprotocol is the WebSocket subprotocol that the handshake agreed on; empty if there is none.
+	Subprotocol() string
+
+	// SetMeter sets what counts the frames and bytes that arrive; nil ends that. It must not be called concurrently
+	// with Read or TryRead. A Conn whose other side is trusted may ignore it.
+	SetMeter(m Meter)
 }
 
-// Pinger is implemented by a Conn that can ask the other side for a sign of life
-// without a frame.
-type Pinger interface {
-	// Ping sends the question, behind what is being written now. It never
-	// blocks nor waits for the answer, which the other side gives while it
-	// reads and which shows in LastReceived while this side reads. The error is as for Write. It may be
-	// called concurrently with everything.
-	Ping() error
+// Meter counts what arrives on a connection, and limits it.
+type Meter interface {
+	// Received is called by Read and TryRead, on their goroutine, with the frames and bytes that have arrived
+	// since the last call: WebSocket frames, control frames and fragments included. If it returns
+	// false, the connection is closed with CloseRateLimit, and it is not called again.
+	Received(frames, bytes int) bool
 }
 
 // Dialer makes connections to a hub.

@@ -6,10 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -47,19 +44,22 @@ func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Head
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", redact.Error(err))
 	}
-	return newSocket(ws, up.link, up.remote), nil
+	up.body.taken = true
+	_ = ws.CloseNow() // returns what it holds
+	up.conn.subprotocol = ws.Subprotocol()
+	return up.conn, nil
 }
 
-// upgrader puts our link between the library and the body of the response that
-// switches protocols, which is the connection.
+// upgrader makes the handshake request of the library, and keeps the connection that becomes a WebSocket. The
+// library is given a body for it that does nothing.
 type upgrader struct {
 	base        http.RoundTripper
 	limits      limits
 	credentials bool // the request of the caller has some
 
-	link     *link // of the last upgrade
-	remote   string
-	redirect string // the host of the last request, if the credentials were dropped on the way to it
+	conn     *webSocket    // of the last request
+	body     *upgradedBody // what the library was given for it
+	redirect string        // the host of the last request, if the credentials were dropped on the way to it
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -68,61 +68,65 @@ func (u *upgrader) RoundTrip(req *http.Request) (*http.Response, error) {
 	if u.credentials && req.Header.Get("Authorization") == "" {
 		u.redirect = req.URL.Host
 	}
-	base, err := dialTransport(u.base, req, u.limits.writeTimeout)
-	if err != nil {
-		return nil, err
-	}
-	var conn net.Conn // for deadlines; the body is the way in and out
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn }}
-	resp, err := base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, err
-	}
-	stream, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok {
-		return resp, nil // the library reports what is wrong
-	}
-	u.remote = req.URL.Host
-	if conn != nil {
-		u.remote = conn.RemoteAddr().String()
-	}
-	u.link = newLink(stream, conn, true, u.limits)
-	resp.Body = u.link
-	return resp, nil
-}
-
-// dialTransport makes a RoundTripper for one handshake request, whose connection has the timeout for writes.
-func dialTransport(base http.RoundTripper, req *http.Request, timeout time.Duration) (http.RoundTripper, error) {
+	base := u.base
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	shared, ok := base.(*http.Transport)
-	if !ok {
-		return base, nil
-	}
-	t := shared.Clone()
-	t.DisableKeepAlives = true
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	dial := t.DialContext
-	//lint:ignore SA1019 a Dial that the user has set must continue to work
-	old := t.Dial
-	if dial == nil && old != nil {
-		dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
-	}
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	dial, err := throughProxy(t, req, dial)
-	if err != nil {
-		return nil, err
-	}
-	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
+	if t, ok := base.(*http.Transport); ok {
+		route, err := newRoute(t, req)
 		if err != nil {
 			return nil, err
 		}
-		return newWire(conn, nil, nil, timeout), nil
+		if route != nil {
+			return u.request(route, req)
+		}
+		base = singleUse(t)
 	}
-	return t, nil
+	resp, err := base.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		return resp, nil // the library reports what is wrong
+	}
+	u.upgraded(resp, body, newBodyWebSocket(body, req.URL.Host, u.limits))
+	return resp, nil
+}
+
+// request dials, sends the request and reads the answer.
+func (u *upgrader) request(route *route, req *http.Request) (*http.Response, error) {
+	conn, err := route.dial(req.Context(), u.limits.writeTimeout)
+	if err != nil {
+		return nil, err
+	}
+	resp, ahead, err := roundTrip(req.Context(), conn, req, route.transport)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		u.upgraded(resp, conn, newWebSocket(conn, conn.RemoteAddr().String(), true, u.limits, ahead))
+	}
+	return resp, nil
+}
+
+func (u *upgrader) upgraded(resp *http.Response, stream io.Closer, conn *webSocket) {
+	u.conn, u.body = conn, &upgradedBody{stream: stream}
+	resp.Body = u.body
+}
+
+// upgradedBody is the body of a response that switches protocols, as the library is given it.
+type upgradedBody struct {
+	stream io.Closer
+	taken  bool // the handshake has succeeded, and the stream is ours
+}
+
+func (*upgradedBody) Read([]byte) (int, error)  { return 0, io.EOF }
+func (*upgradedBody) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func (b *upgradedBody) Close() error {
+	if b.taken {
+		return nil
+	}
+	return b.stream.Close()
 }

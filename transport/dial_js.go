@@ -88,6 +88,7 @@ type platformConn struct {
 	closing  *CloseError // this side has closed
 	linger   *time.Timer
 	end      error // what Read returns once the messages are read
+	meter    Meter // the reader's
 	handlers []js.Func
 }
 
@@ -175,19 +176,26 @@ func (c *platformConn) finish(cause error, drop bool) {
 	close(c.over)
 }
 
+func (c *platformConn) TryRead() (msg []byte, ok bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.messages) == 0 {
+		return nil, false, c.end
+	}
+	text := c.messages[0]
+	c.messages = c.messages[1:]
+	if c.meter != nil && !c.meter.Received(1, len(text)) {
+		c.meter = nil
+		c.closeLocked(CloseRateLimit, "rate limit exceeded")
+		return nil, false, nil
+	}
+	return []byte(text), true, nil
+}
+
 func (c *platformConn) Read() ([]byte, error) {
 	for {
-		c.mu.Lock()
-		if len(c.messages) > 0 {
-			text := c.messages[0]
-			c.messages = c.messages[1:]
-			c.mu.Unlock()
-			return []byte(text), nil
-		}
-		end := c.end
-		c.mu.Unlock()
-		if end != nil {
-			return nil, end
+		if msg, ok, err := c.TryRead(); ok || err != nil {
+			return msg, err
 		}
 		select {
 		case <-c.ready:
@@ -200,15 +208,15 @@ func (c *platformConn) Read() ([]byte, error) {
 // more than a chunk.
 const platformPoll = 5 * time.Millisecond
 
-func (c *platformConn) Write(frames [][]byte) error {
-	for _, frame := range frames {
+func (c *platformConn) Write(messages [][]byte) error {
+	for _, message := range messages {
 		c.mu.Lock()
 		err := c.end
 		if err == nil && c.closing != nil {
 			err = c.closing
 		}
 		if err == nil {
-			c.ws.Call("send", string(frame))
+			c.ws.Call("send", string(message))
 		}
 		c.mu.Unlock()
 		if err != nil {
@@ -236,17 +244,26 @@ func (c *platformConn) Write(frames [][]byte) error {
 	return nil
 }
 
+// TryWrite is always false: how much the platform accepts without waiting is not known.
+func (c *platformConn) TryWrite([][]byte) bool { return false }
+
+// Ping fails: a platform sends no pings for a program.
+func (c *platformConn) Ping() error { return errors.ErrUnsupported }
+
 func (c *platformConn) Close(code CloseCode, reason string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked(code, reason)
+}
+
+func (c *platformConn) closeLocked(code CloseCode, reason string) {
 	if c.closing != nil || c.end != nil {
-		c.mu.Unlock()
 		return
 	}
 	c.closing = newClose(code, reason)
 	c.messages = nil
 	c.linger = time.AfterFunc(c.limits.linger, func() { c.finish(nil, true) })
 	own := c.closing
-	c.mu.Unlock()
 	if own.Code == CloseNormal || own.Code >= 3000 {
 		c.ws.Call("close", int(own.Code), own.Reason)
 	} else { // a platform takes no other code
@@ -262,11 +279,6 @@ func (c *platformConn) finishNow(cause error) {
 	c.ws.Call("close")
 }
 
-var _ WholeMessages = (*platformConn)(nil)
-
-// OnlyWholeMessages implements WholeMessages.
-func (c *platformConn) OnlyWholeMessages() {}
-
 // LastReceived is when the last whole message came, or when the platform was last seen to send: it shows neither parts of messages nor pings.
 func (c *platformConn) LastReceived() time.Time {
 	c.mu.Lock()
@@ -274,7 +286,9 @@ func (c *platformConn) LastReceived() time.Time {
 	return c.seen
 }
 
-func (c *platformConn) RemoteAddr() string { return c.remote }
+func (c *platformConn) WholeMessages() bool { return true }
+func (c *platformConn) RemoteAddr() string  { return c.remote }
+func (c *platformConn) SetMeter(m Meter)    { c.meter = m }
 
 // Subprotocol is what the handshake agreed on, "" for none.
 func (c *platformConn) Subprotocol() string { return c.ws.Get("protocol").String() }

@@ -15,9 +15,9 @@ import (
 // it may be used concurrently and must not be changed meanwhile.
 type WebSocketDialer struct {
 	// Client makes the handshake request: proxy, TLS, cookies, redirects and the timeout of the handshake
-	// are its own. A browser (GOOS=js) makes it itself, and Client must be nil. An *http.Transport in it
-	// is cloned for each Dial, without HTTP/2 and keep-alive; any other RoundTripper is used as it is,
-	// and must return a writable body whose Close unblocks its Read and Write. nil means
+	// are its own. A browser (GOOS=js) makes it itself, and Client must be nil. Of an *http.Transport in it
+	// the settings are used, for a connection of HTTP/1.1 that is not shared; any other RoundTripper is used
+	// as it is, and must return a writable body whose Close unblocks its Read and Write. nil means
 	// http.DefaultTransport.
 	Client *http.Client
 	// Subprotocols are offered to the server, best first. Empty: none.
@@ -69,13 +69,4 @@ func validSubprotocols(names []string) error {
 		}
 	}
 	return nil
-}
-
-// Subprotocol returns the WebSocket subprotocol that the handshake agreed on, ""
-// if there is none or c is no WebSocket.
-func Subprotocol(c Conn) string {
-	if s, ok := c.(interface{ Subprotocol() string }); ok {
-		return s.Subprotocol()
-	}
-	return ""
 }

@@ -11,7 +11,7 @@
 //
 // A message is at most MaxMessageBytes plus 64 KiB; a longer one ends the
 // connection with 1009. Control frames (pong, ping, close) that wait behind a
-// writer that is stuck are at most 64 KiB; more of them drop the connection.
+// write that does not return are at most 64 KiB; more of them drop the connection.
 //
 // A write fails only if the system has accepted no byte of it for WriteTimeout, however long the whole
 // write takes: a slow reader that makes progress is never cut off, and one that has stopped is. Where TLS
@@ -20,12 +20,12 @@
 // either direction for Linger, at most for WriteTimeout.
 //
 // LastReceived is the time at which bytes last arrived, also in the middle of a message; on a platform's
-// WebSocket (GOOS=js), which shows whole messages only, the Conn is a [WholeMessages]. An idle connection
+// WebSocket (GOOS=js), which shows whole messages only, Conn.WholeMessages is true. An idle connection
 // holds no buffer, no timer and no goroutine; a goroutine exists only while a control frame is being written.
 //
 // # How WebSockets are used
 //
-// accept.go, dial.go, websocket.go and coalesce.go are the only files that import coder/websocket. It does the
-// handshake, reads, and answers control frames. The net.Conn beneath it is ours (link): frames are encoded
-// here, and all frames of one Write are written together, up to 64 KiB in one system call.
+// accept.go and dial.go are the only files that import coder/websocket, which does the handshake. From then on
+// the connection is ours: read.go decodes frames in the buffer that they were read into, write.go encodes those
+// of one Write into as few system calls as it can, close.go ends the connection.
 package transport

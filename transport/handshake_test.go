@@ -83,14 +83,14 @@ func TestSubprotocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := <-s.accepted
-		if a, b := transport.Subprotocol(client), transport.Subprotocol(server); a != c.want || b != c.want {
+		if a, b := client.Subprotocol(), server.Subprotocol(); a != c.want || b != c.want {
 			t.Errorf("%v: %q and %q", c.offered, a, b)
 		}
 		client.Abort()
 		server.Abort()
 	}
 	a, _ := transport.Pipe(nil)
-	if transport.Subprotocol(a) != "" {
+	if a.Subprotocol() != "" {
 		t.Error("a pipe has a subprotocol")
 	}
 }

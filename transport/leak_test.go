@@ -100,3 +100,49 @@ func descriptors(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// collect runs the garbage collector and the finalizers.
+func collect() {
+	for range 3 {
+		runtime.GC()
+		<-time.After(time.Millisecond)
+	}
+}
+
+// While a reader waits, its connection holds no read buffer, with TLS nor without.
+func TestIdleConnHoldsNoBuffer(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s := newServer(t, secure, nil)
+		const n = 10
+		var before, after runtime.MemStats
+		var servers, clients [n]transport.Conn
+		for i := range n {
+			clients[i], servers[i] = s.pair(t, testLinger)
+			if err := clients[i].Write([][]byte{make([]byte, 4<<10)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := servers[i].Read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		collect()
+		runtime.ReadMemStats(&before) // each holds the buffer of the message
+		ended := make(chan struct{}, n)
+		for i := range n {
+			go func() {
+				_, _ = servers[i].Read()
+				ended <- struct{}{}
+			}()
+		}
+		<-time.After(20 * time.Millisecond) // they wait
+		collect()
+		runtime.ReadMemStats(&after)
+		if freed := int64(before.HeapAlloc) - int64(after.HeapAlloc); freed < n*12<<10 {
+			t.Errorf("TLS %v: %d bytes less, want %d buffers of 16 KiB", secure, freed, n)
+		}
+		for i := range n {
+			clients[i].Abort()
+			<-ended
+		}
+	}
+}

@@ -1,28 +1,61 @@
-package transport
+package transport_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+
+	"github.com/alkdev/hubspoke/transport"
 )
 
-// Frames are counted by where they begin, whatever their length and however their bytes are cut up.
-func TestFrameCounter(t *testing.T) {
+// tally is a Meter that allows everything.
+type tally struct{ frames, bytes int }
+
+func (m *tally) Received(frames, bytes int) bool {
+	m.frames, m.bytes = m.frames+frames, m.bytes+bytes
+	return true
+}
+
+// Frames and bytes are counted, whatever the length of the frames and however their bytes are cut up: control frames,
+// fragments, and frames that are discarded too.
+func TestMeterCountsTheWire(t *testing.T) {
 	var stream []byte
-	lengths := []int{0, 1, 125, 126, 127, 65_535, 65_536, 0}
-	for i, n := range lengths {
-		stream = appendHeader(stream, opText, n, i%2 == 0, 0x01020304)
-		stream = append(stream, bytes.Repeat([]byte{0x81}, n)...)
+	frames := 0
+	add := func(first byte, size int) {
+		stream = append(stream, frame(first, strings.Repeat("x", size))...)
+		frames++
 	}
-	for _, step := range []int{1, 2, 3, 7, 16, 1000, len(stream)} {
-		var c frameCounter
-		frames := 0
-		for rest := stream; len(rest) > 0; {
-			n := min(step, len(rest))
-			frames += c.add(rest[:n])
-			rest = rest[n:]
+	for _, size := range []int{0, 1, 125, 126, 65_535, 65_536} {
+		add(0x81, size)
+		add(0x8a, size%126)
+		add(0x01, size)
+		add(0x89, 3)
+		add(0x80, size)
+	}
+	add(0x81, 4)
+	for _, step := range []int{3, 1000, len(stream)} {
+		s := newServer(t, false, nil)
+		r, conn := dialRaw(t, s)
+		var m tally
+		conn.SetMeter(&m)
+		go func() {
+			for rest := stream; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+				r.send(rest[:min(step, len(rest))])
+			}
+		}()
+		for data := []byte(nil); !bytes.Equal(data, []byte("xxxx")); {
+			var err error
+			if data, err = conn.Read(); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if frames != len(lengths) || c.payload != 0 || c.head != 0 {
-			t.Errorf("in steps of %d: %d frames, want %d", step, frames, len(lengths))
+		if m.frames != frames || m.bytes != len(stream) {
+			t.Errorf("in steps of %d: %d frames and %d bytes, want %d and %d", step, m.frames, m.bytes, frames, len(stream))
 		}
+		conn.SetMeter(nil)
+		conn.Close(transport.CloseNormal, "")
+		r.send(frame(0x81, "discarded"))
+		_ = r.Close()
+		_, _ = conn.Read()
 	}
 }

@@ -26,7 +26,7 @@ type PipeOptions struct {
 }
 
 // Pipe returns two Conns joined in memory; nil options are the zero value. Both
-// are Pingers. Nothing of it runs by itself but the linger timer and, with a limited rate, the
+// can Ping. Nothing of it runs by itself but the linger timer and, with a limited rate, the
 // timer that moves the bytes, so it can be used inside a synctest bubble, where a slow link costs no
 // time. What was written before an Abort can still be read at the other end. Negative options panic.
 func Pipe(o *PipeOptions) (a, b Conn) {
@@ -81,6 +81,7 @@ type pipeEnd struct {
 	pinged   bool       // a ping is in the queue
 	ponged   bool       // a pong is in the queue
 	held     *[]byte    // what Read returned last
+	meter    Meter
 	last     time.Time
 	flowed   time.Time   // when bytes last crossed in either direction
 	closing  *CloseError // this end called Close
@@ -91,7 +92,7 @@ type pipeEnd struct {
 func (e *pipeEnd) Read() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	giveBack(e.held)
+	putBuffer(e.held)
 	e.held = nil
 	e.startReading()
 	defer func() { e.reading = false }()
@@ -112,6 +113,20 @@ func (e *pipeEnd) Read() ([]byte, error) {
 	return nil, e.end
 }
 
+func (e *pipeEnd) TryRead() (msg []byte, ok bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	putBuffer(e.held)
+	e.held = nil
+	for e.end == nil && len(e.in) > 0 {
+		if data := e.take(); data != nil {
+			e.held = data
+			return *data, true, nil
+		}
+	}
+	return nil, false, e.end
+}
+
 // take handles the first item of the queue; it returns the message, if it is
 // one for the reader.
 func (e *pipeEnd) take() *[]byte {
@@ -122,6 +137,7 @@ func (e *pipeEnd) take() *[]byte {
 	}
 	e.last = time.Now()
 	e.flowed, e.peer.flowed = e.last, e.last
+	e.count(item)
 	switch item.kind {
 	case opText:
 		e.taken(item)
@@ -131,7 +147,7 @@ func (e *pipeEnd) take() *[]byte {
 		if e.closing == nil {
 			return item.data
 		}
-		giveBack(item.data)
+		putBuffer(item.data)
 	case opPing:
 		e.pinged = false
 		if e.closing == nil && !e.peer.ponged {
@@ -150,6 +166,21 @@ func (e *pipeEnd) take() *[]byte {
 	return nil
 }
 
+// count reports an item to the meter, until that says that it is too much.
+func (e *pipeEnd) count(item pipeItem) {
+	n := 0
+	if item.kind == opText {
+		n = len(*item.data)
+	}
+	if e.meter == nil || e.meter.Received(1, n) {
+		return
+	}
+	e.meter = nil
+	if e.closing == nil {
+		e.startClose(CloseRateLimit, "rate limit exceeded")
+	}
+}
+
 // put queues an item for this end's reader; false if the end has come.
 func (e *pipeEnd) put(item pipeItem) bool {
 	if e.end != nil {
@@ -165,18 +196,13 @@ func (e *pipeEnd) put(item pipeItem) bool {
 	return true
 }
 
-func (e *pipeEnd) Write(frames [][]byte) error {
+func (e *pipeEnd) Write(messages [][]byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.refusal(); err != nil {
 		return err
 	}
-	for _, frame := range frames {
-		data := borrow(len(frame))
-		*data = append(*data, frame...)
-		e.peer.inBytes += len(frame) + pipeOverhead
-		e.peer.put(pipeItem{kind: opText, data: data})
-	}
+	e.send(messages)
 	for e.peer.inBytes > e.buffer {
 		if e.end != nil {
 			return e.end
@@ -187,6 +213,29 @@ func (e *pipeEnd) Write(frames [][]byte) error {
 		e.peer.room.Wait()
 	}
 	return nil
+}
+
+func (e *pipeEnd) TryWrite(messages [][]byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	total := e.peer.inBytes
+	for _, m := range messages {
+		total += len(m) + pipeOverhead
+	}
+	if e.refusal() != nil || total > e.buffer {
+		return false
+	}
+	e.send(messages)
+	return true
+}
+
+func (e *pipeEnd) send(messages [][]byte) {
+	for _, m := range messages {
+		data := getBuffer(len(m))
+		*data = append(*data, m...)
+		e.peer.inBytes += len(m) + pipeOverhead
+		e.peer.put(pipeItem{kind: opText, data: data})
+	}
 }
 
 // refusal is why nothing may be sent, nil if it may.
@@ -226,11 +275,11 @@ func (e *pipeEnd) startClose(code CloseCode, reason string) {
 	e.closing = newClose(code, reason)
 	e.peer.put(pipeItem{kind: opClose, end: &CloseError{Code: e.closing.Code, Reason: e.closing.Reason, Remote: true}})
 	began := time.Now()
-	e.linger = time.AfterFunc(e.limits.linger, func() { e.lookQuiet(began) })
+	e.linger = time.AfterFunc(e.limits.linger, func() { e.endIfQuiet(began) })
 }
 
-// lookQuiet ends this end if no byte has crossed for the linger time since the close began.
-func (e *pipeEnd) lookQuiet(began time.Time) {
+// endIfQuiet ends this end if no byte has crossed for the linger time since the close began.
+func (e *pipeEnd) endIfQuiet(began time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.end != nil {
@@ -263,7 +312,7 @@ func (e *pipeEnd) finish(err error) {
 		e.linger.Stop()
 	}
 	for _, item := range e.in {
-		giveBack(item.data)
+		putBuffer(item.data)
 	}
 	e.in = nil
 	e.transit.drop()
@@ -279,4 +328,12 @@ func (e *pipeEnd) LastReceived() time.Time {
 	return e.last
 }
 
-func (e *pipeEnd) RemoteAddr() string { return e.remote }
+func (e *pipeEnd) WholeMessages() bool { return false }
+func (e *pipeEnd) RemoteAddr() string  { return e.remote }
+func (e *pipeEnd) Subprotocol() string { return "" }
+
+func (e *pipeEnd) SetMeter(m Meter) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.meter = m
+}

@@ -102,7 +102,7 @@ func (t *transit) drop() {
 		t.timer.Stop()
 	}
 	for _, item := range t.items {
-		giveBack(item.data)
+		putBuffer(item.data)
 	}
 	t.items, t.step = nil, 0
 }

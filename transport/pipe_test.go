@@ -138,7 +138,7 @@ func TestPipeEndsABlockedWrite(t *testing.T) {
 				if err := a.Write([][]byte{nil}); err == nil {
 					t.Errorf("%s, rate %d: a later Write succeeded", name, rate)
 				}
-				if err := a.(transport.Pinger).Ping(); err == nil {
+				if err := a.Ping(); err == nil {
 					t.Errorf("%s, rate %d: a later Ping succeeded", name, rate)
 				}
 			})
@@ -163,7 +163,7 @@ func TestPipeRefusesAfterTheOtherEnd(t *testing.T) {
 		if err := a.Write([][]byte{[]byte("x")}); !lost(err) {
 			t.Errorf("Write: %v", err)
 		}
-		if err := a.(transport.Pinger).Ping(); !lost(err) {
+		if err := a.Ping(); !lost(err) {
 			t.Errorf("Ping: %v", err)
 		}
 		a.Abort()

@@ -12,15 +12,6 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-func tryWriter(t *testing.T, c transport.Conn) transport.TryWriter {
-	t.Helper()
-	w, ok := c.(transport.TryWriter)
-	if !ok {
-		t.Fatal("the connection cannot write without waiting")
-	}
-	return w
-}
-
 // exchange sends a message each way.
 func exchange(t *testing.T, a, b transport.Conn) {
 	t.Helper()
@@ -61,14 +52,13 @@ func TestTryWriteKeepsTheOrder(t *testing.T) {
 	for _, way := range [][2]transport.Conn{{client, server}, {server, client}} {
 		from, got := way[0], readAll(way[1])
 		group.Go(func() {
-			w := tryWriter(t, from)
 			for i := 0; i < n; {
 				var frames [][]byte
 				for range 1 + rand.IntN(3) {
 					frames = append(frames, fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", rand.IntN(300))))
 					i++
 				}
-				if rand.IntN(5) > 0 && w.TryWrite(frames) {
+				if rand.IntN(5) > 0 && from.TryWrite(frames) {
 					continue
 				}
 				if err := from.Write(frames); err != nil {
@@ -81,7 +71,7 @@ func TestTryWriteKeepsTheOrder(t *testing.T) {
 		})
 		group.Go(func() {
 			for range 300 {
-				if err := from.(transport.Pinger).Ping(); err != nil {
+				if err := from.Ping(); err != nil {
 					t.Error(err)
 				}
 			}
@@ -110,7 +100,7 @@ func TestTryWriteKeepsTheOrder(t *testing.T) {
 }
 
 // fill writes to a connection that nobody reads until it would have to wait.
-func fill(t *testing.T, w transport.TryWriter) (taken int) {
+func fill(t *testing.T, w transport.Conn) (taken int) {
 	t.Helper()
 	for ; taken < 10_000; taken++ {
 		x := [][]byte{fmt.Appendf(nil, "%06d%s", taken, strings.Repeat("x", 9_000))}
@@ -133,8 +123,7 @@ func TestTryWriteToAFullSocket(t *testing.T) {
 	client, server := s.pair(t, testLinger)
 	for name, way := range map[string][2]transport.Conn{"server": {server, client}, "client": {client, server}} {
 		from, to := way[0], way[1]
-		w := tryWriter(t, from)
-		taken := fill(t, w)
+		taken := fill(t, from)
 		got := make(chan string)
 		stop := make(chan struct{})
 		go func() {
@@ -156,7 +145,7 @@ func TestTryWriteToAFullSocket(t *testing.T) {
 		if err := from.Write([][]byte{[]byte("more")}); err != nil { // it waits for the turn
 			t.Error(err)
 		}
-		if !w.TryWrite([][]byte{[]byte("again")}) {
+		if !from.TryWrite([][]byte{[]byte("again")}) {
 			t.Errorf("%s: refused on an empty socket", name)
 		}
 		for _, want := range []string{"more", "again"} {
@@ -174,11 +163,11 @@ func TestTryWriteToAFullSocket(t *testing.T) {
 func TestTryWriteThatIsNeverRead(t *testing.T) {
 	s := newServer(t, false, &transport.AcceptOptions{WriteTimeout: 300 * time.Millisecond})
 	client, server := s.pair(t, testLinger)
-	fill(t, tryWriter(t, server))
+	fill(t, server)
 	if _, err := server.Read(); !errors.Is(err, transport.ErrLost) {
 		t.Errorf("%v", err)
 	}
-	if tryWriter(t, server).TryWrite([][]byte{[]byte("x")}) {
+	if server.TryWrite([][]byte{[]byte("x")}) {
 		t.Error("taken after the end")
 	}
 	client.Abort()
@@ -189,7 +178,7 @@ func TestTryWriteAfterADeadline(t *testing.T) {
 	s := newServer(t, false, &transport.AcceptOptions{WriteTimeout: 100 * time.Millisecond})
 	client, server := s.pair(t, testLinger)
 	for range 3 {
-		if !tryWriter(t, server).TryWrite([][]byte{[]byte("x")}) {
+		if !server.TryWrite([][]byte{[]byte("x")}) {
 			t.Error("refused")
 		}
 		if data, err := client.Read(); err != nil || string(data) != "x" {
@@ -206,7 +195,7 @@ func TestTryWriteRefuses(t *testing.T) {
 	x := [][]byte{[]byte("x")}
 	secure := newServer(t, true, nil)
 	client, server := secure.pair(t, testLinger)
-	if tryWriter(t, server).TryWrite(x) || tryWriter(t, client).TryWrite(x) {
+	if server.TryWrite(x) || client.TryWrite(x) {
 		t.Error("taken over TLS")
 	}
 	exchange(t, client, server)
@@ -215,23 +204,23 @@ func TestTryWriteRefuses(t *testing.T) {
 
 	plain := newServer(t, false, nil)
 	client, server = plain.pair(t, testLinger)
-	if tryWriter(t, server).TryWrite([][]byte{make([]byte, 1<<20)}) {
+	if server.TryWrite([][]byte{make([]byte, 1<<20)}) {
 		t.Error("a large message was taken")
 	}
 	exchange(t, client, server)
 	server.Close(transport.CloseNormal, "bye")
-	if tryWriter(t, server).TryWrite(x) {
+	if server.TryWrite(x) {
 		t.Error("taken behind a close")
 	}
 	_, err := client.Read()
 	if ce, ok := errors.AsType[*transport.CloseError](err); !ok || ce.Code != transport.CloseNormal {
 		t.Errorf("%v", err)
 	}
-	if tryWriter(t, client).TryWrite(x) {
+	if client.TryWrite(x) {
 		t.Error("taken behind the other side's close")
 	}
 	server.Abort()
-	if tryWriter(t, server).TryWrite(x) {
+	if server.TryWrite(x) {
 		t.Error("taken after the end")
 	}
 }
@@ -246,9 +235,8 @@ func TestTryWriteAndEnds(t *testing.T) {
 		var group sync.WaitGroup
 		begin := make(chan struct{})
 		group.Go(func() {
-			w := tryWriter(t, server)
 			<-begin
-			for i := 0; i < 2000 && w.TryWrite([][]byte{fmt.Append(nil, i)}); i++ {
+			for i := 0; i < 2000 && server.TryWrite([][]byte{fmt.Append(nil, i)}); i++ {
 				continue
 			}
 		})

@@ -1,162 +1,108 @@
-//go:build !js
-
 package transport
 
 import (
-	"context"
-	"errors"
 	"io"
+	"net"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
-// socket is a Conn on a WebSocket: coder/websocket reads, link writes.
-type socket struct {
+// webSocket is a Conn on a WebSocket, after its handshake. It encodes and decodes frames (RFC 6455 section 5)
+// on top of TLS, not beneath it: a TLS connection has one lock for all its writes, which a write that
+// does not return would hold.
+//
+// Data frames are written many at a time. Control frames never wait: they are queued, and leave between data
+// frames or on a goroutine that exists while there are any. So a write that waits does not hold up the
+// reader, which answers pings. After a close frame nothing more is written.
+type webSocket struct {
 	// Fixed at construction.
-	ws     *websocket.Conn
-	link   *link
-	remote string
-	under  *hijacked // beneath ws; nil where it is not known
+	stream      io.ReadWriteCloser // where frames are read and written; its writes keep the write timeout
+	conn        net.Conn           // what stream consists of; nil for an HTTP body
+	plain       *pacedConn         // stream, if neither TLS nor anything else lies between it and the network
+	peeks       bool               // stream is TLS on a socket, whose read deadline tells what TLS holds
+	client      bool               // frames are masked
+	limits      limits
+	remote      string
+	subprotocol string
+	seen        lifeSign // bytes were received
+	taken       lifeSign // the system accepted bytes
 
-	// The reader's.
-	held *[]byte // what Read returned last
-	end  error   // what Read returns from now on
+	reader reader // used by the goroutine that calls Read
+
+	writers sync.WaitGroup // the goroutines that write
+	over    atomic.Bool    // Close was called or the connection has ended: messages are discarded
+
+	mu      sync.Mutex  // guards the fields below
+	idle    sync.Cond   // writing became false, or the connection has ended
+	writing bool        // a goroutine writes, and will write control before it stops
+	control []byte      // whole control frames that wait
+	closing *CloseError // the close frame that was queued, after which nothing is
+	own     bool        // closing began on this side
+	linger  *time.Timer
+	since   time.Time // when linger was started
+	broken  error     // why nothing can be written, while there may be more to read
+	end     error     // why the connection has ended
 }
 
-func newSocket(ws *websocket.Conn, l *link, remote string) *socket {
-	s := &socket{}
-	s.init(ws, l, remote)
+// newWebSocket makes a Conn of a connection after its handshake. ahead is what was read behind the handshake.
+func newWebSocket(conn net.Conn, remote string, client bool, lim limits, ahead []byte) *webSocket {
+	s := &webSocket{stream: conn, conn: conn, client: client, limits: lim, remote: remote}
+	bottom := lowest(conn)
+	switch p, paced := bottom.(*pacedConn); {
+	case paced:
+		p.seen, p.pace.taken = &s.seen, &s.taken
+		if p == conn {
+			s.plain = p
+		}
+	default:
+		s.stream = &recordConn{Conn: conn, pace: pace{timeout: lim.writeTimeout, taken: &s.taken}}
+	}
+	s.peeks = bottom != conn && isSocket(bottom)
+	s.reader.small = bottom != conn
+	s.open(ahead)
 	return s
 }
 
-// init is newSocket where the socket is part of something.
-func (s *socket) init(ws *websocket.Conn, l *link, remote string) {
-	l.opened = true
-	ws.SetReadLimit(-1) // the limit is kept here, so that the close is ours too
-	s.ws, s.link, s.remote = ws, l, remote
+// newBodyWebSocket makes a Conn of an HTTP body.
+func newBodyWebSocket(body io.ReadWriteCloser, remote string, lim limits) *webSocket {
+	s := &webSocket{client: true, limits: lim, remote: remote}
+	s.stream = &timedBody{body, lim.writeTimeout, &s.taken}
+	s.open(nil)
+	return s
 }
 
-var _ Metered = (*socket)(nil)
-
-// Meter implements Metered.
-func (s *socket) Meter(fn func(frames, bytes int)) { s.link.meter = fn }
-
-func (s *socket) Read() ([]byte, error) {
-	giveBack(s.held) // before waiting: an idle connection holds no buffer
-	s.held = nil
-	for s.end == nil {
-		if s.under != nil {
-			s.under.await()
-		}
-		// A context that ended would close the connection, so none that can.
-		typ, r, err := s.ws.Reader(context.Background())
-		if err == nil {
-			err = s.message(typ, r)
-		}
-		if err != nil {
-			s.finish(err)
-			break
-		}
-		if s.held != nil {
-			return *s.held, nil
-		}
-	}
-	return nil, s.end
+func (s *webSocket) open(ahead []byte) {
+	s.seen.born = time.Now()
+	s.taken.born = s.seen.born
+	s.idle.L = &s.mu
+	s.reader.size = readBytes
+	s.reader.fill(ahead)
 }
 
-// message reads one message into held. If it is refused, or the connection is
-// closing, it reads it to its end and throws it away.
-func (s *socket) message(typ websocket.MessageType, r io.Reader) error {
-	if typ != websocket.MessageText {
-		s.Close(CloseUnsupportedData, "binary message")
+func isSocket(conn net.Conn) bool {
+	if p, ok := conn.(*pacedConn); ok {
+		conn = p.Conn
 	}
-	buffer := borrow(bufferSizes[1])
-	for !s.link.over.Load() {
-		if len(*buffer) == cap(*buffer) {
-			buffer = enlarge(buffer)
-		}
-		n, err := r.Read((*buffer)[len(*buffer):cap(*buffer)])
-		*buffer = (*buffer)[:len(*buffer)+n]
-		if len(*buffer) > s.link.limits.maxMessage {
-			s.Close(CloseMessageTooBig, "message too big")
-			break
-		}
-		if err == io.EOF && !s.link.over.Load() {
-			s.held = buffer
-			return nil
-		}
-		if err != nil {
-			break // io.Copy meets it again
-		}
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
 	}
-	giveBack(buffer)
-	_, err := io.Copy(io.Discard, r)
-	return err
+	return false
 }
 
-// finish finds out how the connection ended and gives everything back.
-func (s *socket) finish(err error) {
-	drain := false
-	l := s.link
-	var peer websocket.CloseError
-	l.mu.Lock()
-	closing, own, broken, end := l.closing, l.own, l.broken, l.end
-	l.mu.Unlock()
-	switch {
-	case own:
-		s.end = closing
-	case errors.As(err, &peer):
-		s.end = &CloseError{Code: CloseCode(peer.Code), Reason: validText(peer.Reason), Remote: true}
-	case closing != nil: // by the library: the other side broke the protocol
-		s.end, drain = closing, true
-	case end != nil:
-		s.end = lost(end)
-	case l.readErr != nil && broken != nil:
-		s.end = broken
-	case l.readErr != nil:
-		s.end = lost(l.readErr)
-	default: // the library gave up without saying so
-		if ce := l.startClose(CloseProtocolError, "WebSocket protocol error"); ce != nil {
-			s.end, drain = ce, true
-		} else {
-			s.end = lost(err)
-		}
-	}
-	l.retire(s.end, drain)
-	_ = s.ws.CloseNow() // frees its buffers; the socket is closed already
+func (s *webSocket) LastReceived() time.Time { return s.seen.time() }
+func (s *webSocket) WholeMessages() bool     { return false }
+func (s *webSocket) RemoteAddr() string      { return s.remote }
+func (s *webSocket) Subprotocol() string     { return s.subprotocol }
+func (s *webSocket) SetMeter(m Meter)        { s.reader.meter = m }
+
+// lifeSign remembers when something was received last. It can be touched and
+// read concurrently; a monotonic distance in one word costs no lock.
+type lifeSign struct {
+	born time.Time
+	last atomic.Int64 // nanoseconds after born
 }
 
-func (s *socket) Write(frames [][]byte) error { return s.link.writeFrames(frames) }
-
-func (s *socket) Close(code CloseCode, reason string) { _ = s.link.startClose(code, reason) }
-
-func (s *socket) Abort() { s.link.drop(lost(errAborted)) }
-
-func (s *socket) Ping() error { return s.link.ping() }
-
-func (s *socket) LastReceived() time.Time { return s.link.seen.time() }
-
-func (s *socket) RemoteAddr() string { return s.remote }
-
-// Subprotocol is what the handshake agreed on, "" for none. See Subprotocol.
-func (s *socket) Subprotocol() string { return s.ws.Subprotocol() }
-
-var _ TryWriter = (*socket)(nil)
-
-// TryWrite implements TryWriter.
-func (s *socket) TryWrite(frames [][]byte) bool { return s.link.tryFrames(frames) }
-
-var _ Waiter = (*socket)(nil)
-
-// BeforeWait implements Waiter; it cannot over TLS.
-func (s *socket) BeforeWait(fn func()) bool {
-	w, ok := s.link.stream.(*wire)
-	if !ok {
-		w, ok = s.link.conn.(*wire)
-	}
-	if ok {
-		w.before = fn
-	}
-	return ok
-}
+func (s *lifeSign) touch()          { s.last.Store(int64(time.Since(s.born))) }
+func (s *lifeSign) time() time.Time { return s.born.Add(time.Duration(s.last.Load())) }

@@ -3,13 +3,11 @@ package transport_test
 import (
 	"bufio"
 	"crypto/sha1"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"testing"
 	"time"
 
@@ -29,7 +27,7 @@ func dialRaw(t *testing.T, s *server, more ...[]byte) (*raw, transport.Conn) {
 	var conn net.Conn
 	var err error
 	if addr := s.Listener.Addr().String(); s.TLS != nil {
-		conn, err = tls.Dial("tcp", addr, s.Client().Transport.(*http.Transport).TLSClientConfig)
+		conn, err = dialTLS(addr, s)
 	} else {
 		conn, err = net.Dial("tcp", addr)
 	}

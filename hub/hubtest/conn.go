@@ -47,11 +47,7 @@ func (s *times) pop() time.Time {
 	return t
 }
 
-var (
-	_ transport.Pinger = (*conn)(nil)
-
-	errCut = errors.New("cut")
-)
+var errCut = errors.New("cut")
 
 func newConn(c transport.Conn, in, out *gate, incoming, outgoing *times) *conn {
 	gone := make(chan struct{})
@@ -97,6 +93,10 @@ func (c *conn) Write(frames [][]byte) error {
 	return c.Conn.Write(frames)
 }
 
+// TryRead and TryWrite leave everything to Read and Write, which wait for the gate.
+func (c *conn) TryRead() ([]byte, bool, error) { return nil, false, nil }
+func (c *conn) TryWrite([][]byte) bool         { return false }
+
 func (c *conn) Close(code transport.CloseCode, reason string) {
 	c.Conn.Close(code, reason)
 	c.release()
@@ -115,7 +115,7 @@ func (c *conn) LastReceived() time.Time {
 
 // Ping goes through the gates of both directions, like its answer.
 func (c *conn) Ping() error {
-	if err := c.Conn.(transport.Pinger).Ping(); err != nil { // says only whether it could be sent
+	if err := c.Conn.Ping(); err != nil { // says only whether it could be sent
 		return err
 	}
 	c.mu.Lock()

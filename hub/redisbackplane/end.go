@@ -38,14 +38,12 @@ type end struct {
 	last     time.Time
 	pace     pace
 
-	before func() // see transport.Waiter; the reader's
-	spell  spell  // guarded by turn
+	spell spell // guarded by turn
 }
 
 var (
-	_ transport.Conn   = (*end)(nil)
-	_ transport.Waiter = (*end)(nil)
-	_ hub.Watched      = (*end)(nil)
+	_ transport.Conn = (*end)(nil)
+	_ hub.Watched    = (*end)(nil)
 )
 
 var (
@@ -112,38 +110,54 @@ func (e *end) Read() ([]byte, error) {
 	defer e.mu.Unlock()
 	for e.err == nil {
 		if len(e.in) > 0 {
-			frame := e.in[0]
-			e.in[0] = ""
-			e.in = e.in[1:]
-			e.inBytes -= len(frame) + frameOverhead
-			if cap(e.buf) > 64<<10 && len(frame) < 4<<10 {
-				e.buf = nil
-			}
-			e.buf = append(e.buf[:0], frame...)
-			return e.buf, nil
+			return e.nextLocked(), nil
 		}
 		if e.after != nil {
 			e.finishLocked(e.after)
 			break
 		}
-		if e.before != nil {
-			e.mu.Unlock()
-			e.before()
-			e.mu.Lock()
-		}
-		if len(e.in) == 0 && e.after == nil && e.err == nil {
-			e.readable.Wait()
-		}
+		e.readable.Wait()
 	}
 	e.buf = nil
 	return nil, e.err
 }
 
-// BeforeWait implements [transport.Waiter].
-func (e *end) BeforeWait(fn func()) bool {
-	e.before = fn
-	return true
+// TryRead implements [transport.Conn].
+func (e *end) TryRead() (msg []byte, ok bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.in) == 0 || e.err != nil {
+		return nil, false, e.err
+	}
+	return e.nextLocked(), true, nil
 }
+
+func (e *end) nextLocked() []byte {
+	frame := e.in[0]
+	e.in[0] = ""
+	e.in = e.in[1:]
+	e.inBytes -= len(frame) + frameOverhead
+	if cap(e.buf) > 64<<10 && len(frame) < 4<<10 {
+		e.buf = nil
+	}
+	e.buf = append(e.buf[:0], frame...)
+	return e.buf
+}
+
+// TryWrite implements [transport.Conn]: Redis is always waited for.
+func (e *end) TryWrite([][]byte) bool { return false }
+
+// Ping implements [transport.Conn]. Links have signs of life of their own.
+func (e *end) Ping() error { return errors.ErrUnsupported }
+
+// WholeMessages implements [transport.Conn].
+func (e *end) WholeMessages() bool { return false }
+
+// Subprotocol implements [transport.Conn].
+func (e *end) Subprotocol() string { return "" }
+
+// SetMeter implements [transport.Conn]. The other hub is trusted.
+func (e *end) SetMeter(transport.Meter) {}
 
 // receive takes a message that is for this end.
 func (e *end) receive(m *message) {

@@ -70,9 +70,7 @@ var allowed = map[string][]string{
 var allowedInExamples = []string{zerologModule, rueidisModule, syncModule}
 
 // websocketFiles are the only ones, tests aside, that know which WebSocket library is used.
-var websocketFiles = []string{
-	"transport/websocket.go", "transport/websocket_*.go", "transport/accept.go", "transport/dial.go",
-}
+var websocketFiles = []string{"transport/accept.go", "transport/dial.go"}
 
 func TestImportsFollowTheTable(t *testing.T) {
 	used := map[string]map[string]bool{}

@@ -25,7 +25,7 @@ func TestProtocolPageAgreesWithTheCode(t *testing.T) {
 	for name, c := range map[string]struct{ page, code []string }{
 		"close codes": {
 			found(section("\n## 7.", "\n## 8."), `(?m)^\| ([45]\d\d\d)\b`),
-			found(readText(t, "transport/close.go"), `CloseCode = ([45]\d\d\d)`),
+			found(readText(t, "transport/closecode.go"), `CloseCode = ([45]\d\d\d)`),
 		},
 		"error codes": {
 			found(section("\n### Errors", "\n## 4."), "(?m)^\\| `([A-Z_]+)`"),

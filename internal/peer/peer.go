@@ -127,17 +127,27 @@ func (p *Peer) SetRemote(maxMessageBytes int64, maxInFlight int) {
 // Run reads from the connection until it ends and dispatches what comes. It
 // returns why the connection ended; it does not end the session.
 func (p *Peer) Run(conn transport.Conn) error {
-	p.outbox.open(conn)
-	defer p.outbox.close(conn)
+	defer p.outbox.flush()
 	for {
 		p.busy.Store(false)
-		data, err := conn.Read()
+		data, err := p.read(conn)
 		if err != nil {
 			return err
 		}
 		p.busy.Store(true)
 		p.received(conn, data)
 	}
+}
+
+// read returns the next message. Before it waits for one, it writes what was passed on to other sessions.
+func (p *Peer) read(conn transport.Conn) ([]byte, error) {
+	if len(p.outbox.due) > 0 {
+		if data, ok, err := conn.TryRead(); ok || err != nil {
+			return data, err
+		}
+		p.outbox.flush()
+	}
+	return conn.Read()
 }
 
 // messages keeps the Messages of readers while they wait.

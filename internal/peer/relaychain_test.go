@@ -15,14 +15,13 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// gathering is a connection that tells when all that has come was handed out, as a socket does.
+// gathering is a connection on which everything that has come is found by TryRead.
 type gathering struct {
 	transport.Conn
-	before func()
-	mu     sync.Mutex // guards the fields below
-	ready  sync.Cond
-	in     [][]byte
-	err    error
+	mu    sync.Mutex // guards the fields below
+	ready sync.Cond
+	in    [][]byte
+	err   error
 }
 
 func gather(c transport.Conn) *gathering {
@@ -45,33 +44,29 @@ func gather(c transport.Conn) *gathering {
 	return g
 }
 
-func (g *gathering) BeforeWait(fn func()) bool { g.before = fn; return true }
+func (g *gathering) TryRead() ([]byte, bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.in) == 0 {
+		return nil, false, nil
+	}
+	data := g.in[0]
+	g.in = g.in[1:]
+	return data, true, nil
+}
 
 func (g *gathering) Read() ([]byte, error) {
-	for told := false; ; {
-		g.mu.Lock()
-		if len(g.in) > 0 {
-			data := g.in[0]
-			g.in = g.in[1:]
-			g.mu.Unlock()
-			return data, nil
-		}
-		if told {
-			if g.err != nil {
-				g.mu.Unlock()
-				return nil, g.err
-			}
-			g.ready.Wait()
-			g.mu.Unlock()
-			told = false
-			continue
-		}
-		g.mu.Unlock()
-		if g.before != nil {
-			g.before()
-		}
-		told = true
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.in) == 0 && g.err == nil {
+		g.ready.Wait()
 	}
+	if len(g.in) == 0 {
+		return nil, g.err
+	}
+	data := g.in[0]
+	g.in = g.in[1:]
+	return data, nil
 }
 
 // sideUnder is newSide with a context, on a connection that may gather.

@@ -18,7 +18,10 @@ import (
 func TestTwoEndsAtOnce(t *testing.T) {
 	refusal := &call.Error{Code: call.CodeOverloaded}
 	ends := []func(far *Peer, in *Inbound, r *relay){
-		func(far *Peer, _ *Inbound, _ *relay) { far.pending.Respond([]byte("f-1"), []byte("1")) },
+		func(far *Peer, _ *Inbound, _ *relay) { // as its reader does
+			far.pending.Respond([]byte("f-1"), []byte("1"))
+			far.outbox.flush()
+		},
 		func(far *Peer, _ *Inbound, _ *relay) {
 			far.pending.Fail([]byte("f-1"), &call.Error{Code: "OWN", Sent: true})
 		},
@@ -96,6 +99,7 @@ func TestNotRelayed(t *testing.T) {
 			if !other.relay() {
 				h.t.Fatal("not relayed")
 			}
+			other.near.outbox.flush()
 		}, call.Request{}},
 		"the other side has ended": {func(h *hop) { h.far.End(errOver) }, call.Request{}},
 	} {
@@ -204,6 +208,8 @@ func (c *counting) Write(frames [][]byte) error {
 	c.n += len(frames)
 	return nil
 }
+
+func (c *counting) TryWrite(frames [][]byte) bool { return c.Write(frames) == nil }
 
 func (c *counting) frames() int {
 	c.mu.Lock()

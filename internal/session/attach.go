@@ -35,7 +35,6 @@ func (s *Session) setConnLocked(c transport.Conn) {
 		s.stuck.connection(s.conn != nil, c != nil)
 	}
 	s.conn = c
-	s.try, _ = c.(transport.TryWriter)
 	s.account()
 }
 

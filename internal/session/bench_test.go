@@ -13,10 +13,16 @@ type nullConn struct{}
 
 func (nullConn) Read() ([]byte, error)             { return nil, transport.ErrLost }
 func (nullConn) Write([][]byte) error              { return nil }
+func (nullConn) TryRead() ([]byte, bool, error)    { return nil, false, transport.ErrLost }
+func (nullConn) TryWrite([][]byte) bool            { return false }
+func (nullConn) Ping() error                       { return nil }
 func (nullConn) Close(transport.CloseCode, string) {}
 func (nullConn) Abort()                            {}
 func (nullConn) LastReceived() time.Time           { return time.Time{} }
+func (nullConn) WholeMessages() bool               { return false }
 func (nullConn) RemoteAddr() string                { return "null" }
+func (nullConn) Subprotocol() string               { return "" }
+func (nullConn) SetMeter(transport.Meter)          {}
 
 func benchmarkSend(b *testing.B, send func(s *Session, frame []byte) error) {
 	s := New(Options{})

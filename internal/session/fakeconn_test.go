@@ -97,9 +97,15 @@ func text(frames [][]byte) []string {
 }
 
 func (c *fakeConn) Read() ([]byte, error)             { return nil, transport.ErrLost }
+func (c *fakeConn) TryRead() ([]byte, bool, error)    { return nil, false, transport.ErrLost }
+func (c *fakeConn) TryWrite([][]byte) bool            { return false }
+func (c *fakeConn) Ping() error                       { return nil }
 func (c *fakeConn) Close(transport.CloseCode, string) {}
 func (c *fakeConn) LastReceived() time.Time           { return time.Time{} }
+func (c *fakeConn) WholeMessages() bool               { return false }
 func (c *fakeConn) RemoteAddr() string                { return "fake" }
+func (c *fakeConn) Subprotocol() string               { return "" }
+func (c *fakeConn) SetMeter(transport.Meter)          {}
 
 func (c *fakeConn) Abort() {
 	c.mu.Lock()

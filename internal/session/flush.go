@@ -70,16 +70,15 @@ func (s *Session) flush() {
 // gather. It does not wait: what is more than a little, or would have to wait, is left to the flusher.
 func (s *Session) FlushReady() {
 	s.mu.Lock()
-	if s.try == nil || s.queue.pending > tryBytes || !s.readyLocked() {
+	if s.queue.pending > tryBytes || !s.readyLocked() {
 		s.mu.Unlock()
 		go s.flusher()
 		return
 	}
 	batch := batches.Get().(*[][]byte)
-	try := s.try
 	conn := s.takeLocked(batch)
 	s.mu.Unlock()
-	if len(*batch) > 0 && !try.TryWrite(*batch) {
+	if len(*batch) > 0 && !conn.TryWrite(*batch) {
 		go s.flushRest(conn, batch)
 		return
 	}

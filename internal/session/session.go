@@ -109,7 +109,6 @@ type Session struct {
 	charged   int // what the budget is charged for this session
 	counted   int // of the queue's bytes, what Gauges has
 	conn      transport.Conn
-	try       transport.TryWriter // conn, if it is one
 	flushing  bool
 	writing   bool          // the flusher is in a Write
 	from      uint64        // the first position of that Write

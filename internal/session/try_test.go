@@ -22,7 +22,7 @@ type tryConn struct {
 	tries   int         // guarded by mu
 }
 
-var _ transport.TryWriter = (*tryConn)(nil)
+var _ transport.Conn = (*tryConn)(nil)
 
 func (c *tryConn) TryWrite(frames [][]byte) bool {
 	c.mu.Lock()
