@@ -130,24 +130,13 @@ func (p *Peer) Run(conn transport.Conn) error {
 	defer p.outbox.flush()
 	for {
 		p.busy.Store(false)
-		data, err := p.read(conn)
+		data, err := p.outbox.read(conn)
 		if err != nil {
 			return err
 		}
 		p.busy.Store(true)
 		p.received(conn, data)
 	}
-}
-
-// read returns the next message. Before it waits for one, it writes what was passed on to other sessions.
-func (p *Peer) read(conn transport.Conn) ([]byte, error) {
-	if len(p.outbox.due) > 0 {
-		if data, ok, err := conn.TryRead(); ok || err != nil {
-			return data, err
-		}
-		p.outbox.flush()
-	}
-	return conn.Read()
 }
 
 // messages keeps the Messages of readers while they wait.
