@@ -22,7 +22,7 @@ func (h *Hub) guard(t transport.Conn) {
 // messageSlack is how much a message may be over MaxMessageBytes (protocol section 2).
 const messageSlack = 64 << 10
 
-// rateMeter limits what a connection may send. It is closed with 4003 when it sends too much.
+// rateMeter closes a connection with 4003 when it has sent too much.
 type rateMeter struct {
 	hub           *Hub
 	remote        string

@@ -108,7 +108,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	_ = ws.CloseNow() // returns what it holds
+	_ = ws.CloseNow() // frees its state
 	c := newWebSocket(paceConn(ours.conn, lim.writeTimeout), r.RemoteAddr, false, lim, ours.ahead)
 	c.subprotocol = ws.Subprotocol()
 	return c, nil
@@ -140,12 +140,12 @@ func canHijack(w http.ResponseWriter) bool {
 	}
 }
 
-// hijackWriter keeps the network connection for us. The library writes the answer of the handshake and is
-// given one that does nothing, which its finalizer may close.
+// hijackWriter keeps the network connection. The library writes the answer of the handshake, and gets a connection
+// that its finalizer may close.
 type hijackWriter struct {
 	http.ResponseWriter
 	conn  net.Conn // set by Hijack
-	ahead []byte   // what was read behind the request
+	ahead []byte   // bytes that were read behind the request
 }
 
 // Hijack implements http.Hijacker.
@@ -166,7 +166,7 @@ func (h *hijackWriter) WriteHeaderNow() {
 	}
 }
 
-// unusedConn is what the library is given for a connection that is ours.
+// unusedConn is the connection that the library gets: it may close it.
 type unusedConn struct{ net.Conn }
 
 func (unusedConn) Close() error { return nil }

@@ -8,7 +8,7 @@ import (
 )
 
 // A webSocket ends with a close frame (startClose, answerClose), or immediately (drop). The reader finds
-// the end and returns what the connection holds (finish).
+// the end and frees what the connection holds (finish).
 
 // Close implements Conn.
 func (s *webSocket) Close(code CloseCode, reason string) { s.startClose(code, reason) }
@@ -126,7 +126,7 @@ func (s *webSocket) endIfQuiet(cause error) {
 // errSilence is the cause when the other side does not take the answer to its close.
 var errSilence = errors.New("the other side did not finish the close")
 
-// finish is the last act of the reader: it decides what Read returns and returns everything that the
+// finish is the last act of the reader: it decides which error Read returns, and frees everything that the
 // connection holds.
 func (s *webSocket) finish() {
 	r := &s.reader
@@ -156,7 +156,7 @@ func (s *webSocket) finish() {
 }
 
 // writeLast waits until the close frame has been written. After a protocol error the other side may be in the
-// middle of sending: what comes is read and discarded, since a system that closes a socket with unread data
+// middle of sending: its bytes are read and discarded, since a system that closes a socket with unread data
 // discards the close frame too.
 func (s *webSocket) writeLast() {
 	r := &s.reader

@@ -29,7 +29,7 @@ type Conn interface {
 	// TryRead returns the next message if it has arrived, and never waits. It counts as a Read, and answers
 	// control frames as Read does. It returns false if Read may have to wait: then call Read, which also
 	// finds messages that TryRead does not, such as those that only the operating system has received.
-	// The error is that of an earlier Read, after which there are no messages.
+	// The error is as for Read; TryRead may leave an end that Read has not returned yet to Read.
 	TryRead() (msg []byte, ok bool, err error)
 
 	// Write writes the messages in order, each as one message, with as few system
@@ -81,12 +81,12 @@ type Conn interface {
 	// Subprotocol is the WebSocket subprotocol that the handshake agreed on; empty if there is none.
 	Subprotocol() string
 
-	// SetMeter sets what counts the frames and bytes that arrive; nil ends that. It must not be called concurrently
+	// SetMeter sets a meter for the frames and bytes that arrive; nil removes it. It must not be called concurrently
 	// with Read or TryRead. A Conn whose other side is trusted may ignore it.
 	SetMeter(m Meter)
 }
 
-// Meter counts what arrives on a connection, and limits it.
+// Meter counts and limits the frames and bytes that arrive on a connection.
 type Meter interface {
 	// Received is called by Read and TryRead, on their goroutine, with the frames and bytes that have arrived
 	// since the last call: WebSocket frames, control frames and fragments included. If it returns

@@ -45,20 +45,20 @@ func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Head
 		return nil, fmt.Errorf("transport: %w", redact.Error(err))
 	}
 	up.body.taken = true
-	_ = ws.CloseNow() // returns what it holds
+	_ = ws.CloseNow() // frees its buffers
 	up.conn.subprotocol = ws.Subprotocol()
 	return up.conn, nil
 }
 
 // upgrader makes the handshake request of the library, and keeps the connection that becomes a WebSocket. The
-// library is given a body for it that does nothing.
+// library gets a body that does nothing.
 type upgrader struct {
 	base        http.RoundTripper
 	limits      limits
 	credentials bool // the request of the caller has some
 
 	conn     *webSocket    // of the last request
-	body     *upgradedBody // what the library was given for it
+	body     *upgradedBody // that the library has instead of it
 	redirect string        // the host of the last request, if the credentials were dropped on the way to it
 }
 
@@ -115,7 +115,7 @@ func (u *upgrader) upgraded(resp *http.Response, stream io.Closer, conn *webSock
 	resp.Body = u.body
 }
 
-// upgradedBody is the body of a response that switches protocols, as the library is given it.
+// upgradedBody is the body of a response that switches protocols, as the library gets it.
 type upgradedBody struct {
 	stream io.Closer
 	taken  bool // the handshake has succeeded, and the stream is ours

@@ -17,14 +17,13 @@ const (
 	smallReadBytes = 64
 )
 
-// reader is what the goroutine that reads a webSocket needs. The bytes of its buffer are, in this order: those
-// of the message that is being put together, or that was returned last; a gap where headers were; those that
-// have not been looked at.
+// reader is the state of the goroutine that reads a webSocket. Its buffer holds, in this order: the message that is
+// being assembled, or that was returned last; a gap where headers were; bytes that have not been parsed.
 type reader struct {
 	buffer      *[]byte // pooled; nil: none
 	data        []byte  // where the bytes are: the whole capacity of buffer, or idle
 	first, last int     // the message
-	next, end   int     // what has not been looked at
+	next, end   int     // the bytes that have not been parsed
 	returned    bool    // the message was returned, and its bytes are free at the next call
 	size        int     // how much to ask for in the next read
 	small       bool    // the connection buffers by itself, and is waited for with idle
@@ -33,15 +32,15 @@ type reader struct {
 	inMessage bool   // between the first frame of a message and the end of its last
 	inFrame   bool   // behind the header of a data frame
 	final     bool   // that frame ends its message
-	left      uint64 // bytes of it that have not been looked at
+	left      uint64 // bytes of it that have not been parsed
 	key       uint32 // its masking key, for the next byte
 
 	meter   Meter
-	stopped bool        // nothing more is looked at: a close frame came, or the protocol was broken
+	stopped bool        // nothing more is parsed: a close frame came, or the protocol was broken
 	closed  *CloseError // the close frame that came
 	drains  bool        // the protocol was broken: the other side may be in the middle of sending
-	readErr error       // what the stream ended with
-	result  error       // what Read returns from now on
+	readErr error       // the error of the stream
+	result  error       // the error that Read returns from now on
 }
 
 // Read implements Conn.
@@ -72,8 +71,8 @@ func (s *webSocket) TryRead() (msg []byte, ok bool, err error) {
 	return nil, false, r.result
 }
 
-// nextMessage looks at the bytes that have been read, answers control frames, and returns the next message.
-// It returns false if the message is not complete yet or nothing more is looked at.
+// nextMessage parses the bytes that have been read, answers control frames, and returns the next message.
+// It returns false if the message is not complete yet or nothing more is parsed.
 func (s *webSocket) nextMessage() (msg []byte, ok bool) {
 	r := &s.reader
 	if r.returned {
@@ -103,7 +102,7 @@ func (s *webSocket) nextMessage() (msg []byte, ok bool) {
 	return nil, false
 }
 
-// nextFrame looks at the header of a frame, and handles a control frame as a whole. It returns false if
+// nextFrame parses the header of a frame, and handles a control frame as a whole. It returns false if
 // bytes are missing.
 func (s *webSocket) nextFrame() bool {
 	r := &s.reader
@@ -157,7 +156,7 @@ func (s *webSocket) controlFrame(h *header, n int) bool {
 	return true
 }
 
-// takePayload adds what has come of a data frame to the message, or discards both if the connection closes.
+// takePayload adds the bytes of a data frame that have arrived to the message. If the connection closes, it discards both.
 func (s *webSocket) takePayload() {
 	r := &s.reader
 	p := r.data[r.next:r.end]
@@ -192,7 +191,7 @@ func (s *webSocket) violated(reason string) {
 	s.reader.drains = s.startClose(CloseProtocolError, reason)
 }
 
-// count reports what has arrived to the meter, until that says that it is too much.
+// count reports frames and bytes to the meter, and closes the connection if that returns false.
 func (s *webSocket) count(frames, bytes int) {
 	if m := s.reader.meter; m != nil && !m.Received(frames, bytes) {
 		s.reader.meter = nil
@@ -221,8 +220,8 @@ func (s *webSocket) wait() error {
 
 var longAgo = time.Unix(1, 0)
 
-// peek reads what TLS holds, without waiting, and returns false if that is nothing. Elsewhere nothing is held:
-// what the system has is left to Read.
+// peek reads the bytes that TLS holds, without waiting, and returns false if there are none. Bytes that only the
+// operating system has are left to Read.
 func (s *webSocket) peek() bool {
 	if !s.peeks || s.reader.readErr != nil {
 		return false
@@ -277,8 +276,8 @@ func (r *reader) release() {
 	r.first, r.last, r.next, r.end = 0, 0, 0, 0
 }
 
-// space returns where to read to, which is behind what has been read. It moves that to the front, and to a
-// larger buffer if less than half of this one is free and the frame needs more.
+// space returns the free part of the buffer. It moves the other bytes to the front, and to a larger buffer if less
+// than half of this one is free and the frame needs more.
 func (r *reader) space() []byte {
 	if r.empty() {
 		r.release()

@@ -134,7 +134,7 @@ const (
 
 var errLongAnswer = errors.New("the header of the answer is too long")
 
-// roundTrip sends a request on conn and reads the header of the answer; ahead is what came behind the header
+// roundTrip sends a request on conn and reads the header of the answer; ahead are the bytes behind the header
 // of an answer that switches protocols. The body of any other answer owns conn. The end of ctx ends
 // the exchange.
 func roundTrip(ctx context.Context, conn net.Conn, req *http.Request, t *http.Transport) (resp *http.Response, ahead []byte, err error) {

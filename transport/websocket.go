@@ -18,9 +18,9 @@ import (
 type webSocket struct {
 	// Fixed at construction.
 	stream      io.ReadWriteCloser // where frames are read and written; its writes keep the write timeout
-	conn        net.Conn           // what stream consists of; nil for an HTTP body
+	conn        net.Conn           // stream without its timeout; nil for an HTTP body
 	plain       *pacedConn         // stream, if neither TLS nor anything else lies between it and the network
-	peeks       bool               // stream is TLS on a socket, whose read deadline tells what TLS holds
+	peeks       bool               // stream is TLS on a socket, so that peek works
 	client      bool               // frames are masked
 	limits      limits
 	remote      string
@@ -45,7 +45,7 @@ type webSocket struct {
 	end     error     // why the connection has ended
 }
 
-// newWebSocket makes a Conn of a connection after its handshake. ahead is what was read behind the handshake.
+// newWebSocket makes a Conn of a connection after its handshake. ahead are bytes that were read behind the handshake.
 func newWebSocket(conn net.Conn, remote string, client bool, lim limits, ahead []byte) *webSocket {
 	s := &webSocket{stream: conn, conn: conn, client: client, limits: lim, remote: remote}
 	bottom := lowest(conn)

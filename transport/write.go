@@ -84,7 +84,7 @@ func (s *webSocket) refusalLocked() error {
 	return s.broken
 }
 
-// continueWriting starts a goroutine that writes what TryWrite could not, and then the control frames. It
+// continueWriting starts a goroutine that writes the rest of a TryWrite, and then the control frames. It
 // returns false if the connection has ended.
 func (s *webSocket) continueWriting(buffer *[]byte, from int) bool {
 	s.mu.Lock()
