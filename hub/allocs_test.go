@@ -32,17 +32,17 @@ func TestCallAllocations(t *testing.T) {
 		most float64
 		call func() error
 	}{
-		{"raw", 10, func() error {
+		{"raw", 8, func() error {
 			_, err := h.Call(background, &call.Request{Operation: "bench.echo", Input: raw, To: "callee"})
 			return err
 		}},
-		{"typed, with a deadline", 32, func() error {
+		{"typed, with a deadline", 30, func() error {
 			ctx, cancel := context.WithTimeout(background, time.Minute)
 			defer cancel()
 			_, err := call.Invoke[text](ctx, h, "bench.typed", typed)
 			return err
 		}},
-		{"from spoke to spoke", 17, func() error {
+		{"from spoke to spoke", 15, func() error {
 			_, err := spokes[0].Call(background, &call.Request{Operation: "bench.echo", Input: raw, To: "callee"})
 			return err
 		}},

@@ -36,6 +36,7 @@ type Map struct {
 	overruns uint64
 	total    *atomic.Int64 // of many maps; nil: none
 	deadline deadline      // the nearest of those that are waited for
+	spare    []chan struct{}
 }
 
 // Options say how a request waits.
@@ -292,7 +293,7 @@ func (m *Map) Close(cause error) {
 		m.mu.Unlock()
 		return
 	}
-	m.closed = cause
+	m.closed, m.spare = cause, nil
 	var told []*Request
 	for _, r := range m.requests {
 		if r.over {

@@ -76,7 +76,8 @@ func (r *Request) waitLocked() ([]byte, error) {
 
 func (r *Request) selectLocked(ctx context.Context) ([]byte, error) {
 	if r.wake == nil {
-		r.wake = make(chan struct{}, 1)
+		r.wake = r.m.channelLocked()
+		defer r.keepChannelLocked()
 	}
 	var silence <-chan time.Time
 	var timer *time.Timer
@@ -101,6 +102,32 @@ func (r *Request) selectLocked(ctx context.Context) ([]byte, error) {
 			timer.Reset(r.heard.Add(r.idle).Sub(now))
 		}
 	}
+}
+
+// maxSpare is how many channels a map keeps for later requests.
+const maxSpare = 64
+
+// channelLocked returns a channel to wake a request with. They are kept by the map and not in a
+// sync.Pool, since a channel cannot leave the synctest bubble in which it was made.
+func (m *Map) channelLocked() chan struct{} {
+	if n := len(m.spare) - 1; n >= 0 {
+		c := m.spare[n]
+		m.spare = m.spare[:n]
+		return c
+	}
+	return make(chan struct{}, 1)
+}
+
+// keepChannelLocked gives the channel of a request back: without the lock no one sends to it.
+func (r *Request) keepChannelLocked() {
+	select {
+	case <-r.wake:
+	default:
+	}
+	if len(r.m.spare) < maxSpare && r.m.closed == nil {
+		r.m.spare = append(r.m.spare, r.wake)
+	}
+	r.wake = nil
 }
 
 // sleepLocked unlocks while it waits. The error is the context's.

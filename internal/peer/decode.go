@@ -21,9 +21,21 @@ type decodeCache struct {
 // request sets req from a call.requested, as far as that is well-formed. Nothing points into m.
 func (c *decodeCache) request(m *wire.Message, req *call.Request, now time.Time) (err error) {
 	*req = call.Request{
-		ID: string(m.ID), Operation: c.name(m.Operation), To: c.name(m.To), Stream: m.Stream, FailFast: m.FailFast,
-		OriginID: string(m.OriginID), ParentID: string(m.ParentID), Timeout: m.Timeout(now), IdleTimeout: m.IdleTimeout,
-		Input: bytes.Clone(m.Input), Metadata: bytes.Clone(m.Metadata),
+		Operation: c.name(m.Operation), To: c.name(m.To), Stream: m.Stream, FailFast: m.FailFast,
+		Timeout: m.Timeout(now), IdleTimeout: m.IdleTimeout,
+	}
+	// One allocation for all ids, and one for all values.
+	var room [2 * wire.MaxIDBytes]byte
+	ids := string(append(append(append(room[:0], m.ID...), m.OriginID...), m.ParentID...))
+	req.ID, ids = ids[:len(m.ID)], ids[len(m.ID):]
+	req.OriginID, req.ParentID = ids[:len(m.OriginID)], ids[len(m.OriginID):]
+	n := len(m.Input)
+	values := append(append(make([]byte, 0, n+len(m.Metadata)), m.Input...), m.Metadata...)
+	if n > 0 {
+		req.Input = values[:n:n]
+	}
+	if len(m.Metadata) > 0 {
+		req.Metadata = values[n:]
 	}
 	if m.Err != nil {
 		return m.Err

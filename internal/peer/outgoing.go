@@ -28,33 +28,42 @@ type Outgoing struct {
 // stream, is how many responses may be on their way before [Outgoing.Next] or Raise gives more.
 // The context bounds the wait for room. The error is an *call.Error.
 func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, error) {
+	o := new(Outgoing)
+	if err := p.open(ctx, o, req, f); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// open is Open for an Outgoing that is part of something larger, which saves its allocation; o must be zero.
+func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request, f Flow) error {
 	timeout := Remaining(ctx, req)
 	if timeout < 0 {
-		return nil, call.ContextError(ctx, false)
+		return call.ContextError(ctx, false)
 	}
 	if e := CheckRequest(req, p.MaxDepth()); e != nil {
-		return nil, e
+		return e
 	}
 	id := p.newID()
-	o := &Outgoing{peer: p, flow: f, operation: req.Operation}
+	o.peer, o.flow, o.operation = p, f, req.Operation
 	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
 		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(InboundFrom(ctx))}); err != nil {
-		return nil, p.refused(err)
+		return p.refused(err)
 	}
 	b := session.NewBuffer()
 	b.B = appendRequest(b.B, id, req, timeout, f.credit())
 	if e := p.oversize(b); e != nil {
 		o.wait.Drop()
-		return nil, e
+		return e
 	}
 	pos, err := p.sess.Append(ctx, session.Request, b, timeout, nil)
 	if err != nil {
 		o.wait.Drop()
-		return nil, p.notSent(ctx, err)
+		return p.notSent(ctx, err)
 	}
 	o.pos = pos
 	p.cfg.Counters.Calls.Add(1)
-	return o, nil
+	return nil
 }
 
 // Remaining is the time that a call has from now on: 0 is no limit, negative is

@@ -15,6 +15,9 @@ type Reading struct {
 	Send func(call.Envelope) error // the reader; nil: the one answer is kept in Out
 	Out  call.Envelope
 	Left error // what Send failed with: the reader wants no more
+
+	first Outgoing // room for the first attempt
+	begun bool     // first is used
 }
 
 // Take hands on one answer.
@@ -33,8 +36,12 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 	if req.Stream {
 		flow = Reader(req.Credit)
 	}
-	o, err := p.Open(r.Ctx, req, flow)
-	if err != nil {
+	o := &r.first
+	if r.begun {
+		o = new(Outgoing)
+	}
+	r.begun = true
+	if err := p.open(r.Ctx, o, req, flow); err != nil {
 		return p.asError(err)
 	}
 	for begun := false; ; begun = true {
