@@ -55,10 +55,19 @@ func (e *Error) Unwrap() error {
 	return e.Cause
 }
 
-// Is reports whether target is the error's [Code].
+// Is reports whether target is the error's [Code]. TIMEOUT also matches [context.DeadlineExceeded], and ABORTED
+// [context.Canceled], whichever side found that the time was up or that the caller had left.
 func (e *Error) Is(target error) bool {
+	switch {
+	case e == nil:
+		return false
+	case target == context.DeadlineExceeded:
+		return e.Code == CodeTimeout
+	case target == context.Canceled:
+		return e.Code == CodeAborted
+	}
 	c, ok := target.(Code)
-	return ok && e != nil && c == e.Code
+	return ok && c == e.Code
 }
 
 // Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.

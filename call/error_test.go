@@ -66,6 +66,21 @@ func TestCodeTable(t *testing.T) {
 	}
 }
 
+// An error matches the end of a context by its code, so that it is the same whichever side was first.
+func TestErrorMatchesContexts(t *testing.T) {
+	for code, want := range map[call.Code][2]bool{call.CodeTimeout: {true, false}, call.CodeAborted: {false, true}, "OWN": {}} {
+		var e call.Error
+		must(t, json.Unmarshal(fmt.Appendf(nil, `{"code":%q}`, code), &e))
+		err := fmt.Errorf("wrapped: %w", &e)
+		if got := [2]bool{errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled)}; got != want {
+			t.Errorf("%s: %v, want %v", code, got, want)
+		}
+	}
+	if errors.Is((*call.Error)(nil), context.Canceled) {
+		t.Error("a nil error matches")
+	}
+}
+
 func TestErrorJSON(t *testing.T) {
 	for _, e := range []*call.Error{
 		{Code: "OWN", Message: "quote \" and \n", Sent: true, Retryable: true, Details: json.RawMessage(`{"a":[1],"\u0062":{"sent":1}}`)},
