@@ -164,9 +164,23 @@ func TestTryWriteThatIsNeverRead(t *testing.T) {
 	s := newServer(t, false, &transport.AcceptOptions{WriteTimeout: 300 * time.Millisecond})
 	client, server := s.pair(t, testLinger)
 	fill(t, server)
+	ended := make(chan struct{})
+	var more sync.WaitGroup
+	more.Go(func() { // the system may find room for what waits even now, and then nothing waits
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(10 * time.Millisecond):
+				_ = server.TryWrite([][]byte{make([]byte, 9_000)})
+			}
+		}
+	})
 	if _, err := server.Read(); !errors.Is(err, transport.ErrLost) {
 		t.Errorf("%v", err)
 	}
+	close(ended)
+	more.Wait()
 	if server.TryWrite([][]byte{[]byte("x")}) {
 		t.Error("taken after the end")
 	}
