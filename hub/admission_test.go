@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -250,6 +251,33 @@ func TestAcceptKeepsTheLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A refused connection counts until the other side has answered the close, or the linger time is over: a client that
+// reads nothing does not get around the limit.
+func TestRefusedConnectionCountsUntilItEnds(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{AllowAnonymous: true})
+		near, far := transport.Pipe(nil)
+		accepted := make(chan bool, 1)
+		go func() { accepted <- net.Hub.Accept(far, &call.Identity{ID: call.Anonymous}) }()
+		if err := near.Write([][]byte{[]byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := net.Hub.Stats(); s.Refused != 1 || s.Connections != 1 {
+			t.Errorf("before the close is answered: %+v", s)
+		}
+		for err := error(nil); err == nil; {
+			_, err = near.Read()
+		}
+		if <-accepted {
+			t.Error("accepted")
+		}
+		if s := net.Hub.Stats(); s.Refused != 1 || s.Connections != 0 {
+			t.Errorf("afterwards: %+v", s)
+		}
+	})
 }
 
 func TestAcceptWithoutIdentity(t *testing.T) {

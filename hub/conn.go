@@ -71,7 +71,6 @@ type conn struct {
 	lists    gate                       // held while an answer to hub.spokes or hub.operations is made and queued
 	resuming gate                       // held while a registration resumes or the window ends: these wait for each other
 	window   atomic.Pointer[time.Timer] // ends a session that has no connection
-	overdue  atomic.Pointer[time.Timer] // ends a draining predecessor
 	finish   sync.Once
 }
 
@@ -178,9 +177,6 @@ func (c *conn) end(cause error) {
 		c.hub.departed(c, reason)
 		c.hub.withdraw(c.offered())
 		c.Log().Info().Str("reason", reason).Msg("spoke disconnected")
-		if t := c.overdue.Load(); t != nil {
-			t.Stop()
-		}
 		go func() { // counted by enter; Shutdown waits for it
 			c.events.Close()
 			c.peer.Wait()
@@ -221,11 +217,8 @@ func (c *conn) displace() {
 	c.hub.departed(c, "replaced")
 	c.events.EndSubscriptions(reasonReplaced + " while it drains")
 	c.Log().Info().Dur("timeout", c.hub.opts.DrainTimeout).Msg("spoke replaced while it drains")
-	timer := time.AfterFunc(c.hub.opts.DrainTimeout, func() { c.retire(transport.CloseReplaced, reasonReplaced) })
-	c.overdue.Store(timer)
-	if c.peer.Session().Cause() != nil { // it ended before there was a timer to stop
-		timer.Stop()
-	}
+	// No effect on a session that has ended by then; its memory is kept until the timer fires.
+	time.AfterFunc(c.hub.opts.DrainTimeout, func() { c.retire(transport.CloseReplaced, reasonReplaced) })
 }
 
 // Slow implements [session.Owner].

@@ -78,6 +78,9 @@ func TestEventsAs(t *testing.T) {
 		if !errors.Is(err, call.CodeAccessDenied) {
 			t.Error(err)
 		}
+		if _, err := as.Listen(t.Context(), "chat.room", nil); !errors.Is(err, pubsub.ErrNoListener) {
+			t.Errorf("Listen with nil: %v, want ErrNoListener", err)
+		}
 		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "chat.room"}); err != nil {
 			t.Error(err)
 		}
