@@ -96,6 +96,37 @@ func (c *Cluster) MoveSlot(slot, to int) {
 			node.Do("CLUSTER", "SETSLOT", text, "NODE", c.ids[to])
 		}
 	}
+	// Gossip that is older may arrive later and take the slot back for a while.
+	Poll(c.t, "every node to know the new owner", func() bool {
+		agreed := true
+		for _, node := range c.nodes {
+			if ownerOf(node, slot) != c.ids[to] {
+				agreed = false
+				_, _ = node.Try("CLUSTER", "SETSLOT", text, "NODE", c.ids[to]) // asked again
+			}
+		}
+		return agreed
+	})
+}
+
+// ownerOf returns the id of the node that has the slot according to another one.
+func ownerOf(node *Server, slot int) string {
+	text, _ := node.Try("CLUSTER", "NODES")
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		for _, slots := range fields[min(8, len(fields)):] {
+			first, last, isRange := strings.Cut(slots, "-")
+			if !isRange {
+				last = first
+			}
+			low, err1 := strconv.Atoi(first) // a slot on its way is written as [1-<-id]
+			high, err2 := strconv.Atoi(last)
+			if err1 == nil && err2 == nil && low <= slot && slot <= high {
+				return fields[0]
+			}
+		}
+	}
+	return ""
 }
 
 // WaitOK returns when every node says that the cluster is well and knows all others.
