@@ -93,7 +93,7 @@ func (p *Peer) oversize(b *session.Buffer) *call.Error {
 	if limit <= 0 || int64(len(b.B)) <= limit {
 		return nil
 	}
-	e := tooLarge(len(b.B), limit)
+	e := p.tooLarge(len(b.B), limit)
 	b.Free()
 	return e
 }
