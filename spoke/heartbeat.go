@@ -12,7 +12,7 @@ import (
 // with ctx, which is the connection's.
 func (l *link) heartbeat(ctx context.Context, a *attachment) {
 	interval := time.Duration(a.registered.HeartbeatInterval) * time.Millisecond
-	if interval <= 0 {
+	if interval == 0 {
 		interval = 25 * time.Second
 	}
 	timeout := l.spoke.opts.HeartbeatTimeout

@@ -128,6 +128,8 @@ func TestAnswersAtANamedURL(t *testing.T) {
 			[]string{"ws://n.test/", "ws://m.test/", own}, 0, false},
 		"4007 without a URL": {own, "ws://n.test/", func(string) (transport.Conn, error) { return refusing("null", 4007) },
 			[]string{"ws://n.test/", own}, 0, false},
+		"4007 with another scheme": {own, "ws://n.test/", func(string) (transport.Conn, error) { return refusing(moved("ftp://m.test/"), 4007) },
+			[]string{"ws://n.test/", own}, 0, false},
 		"never from wss to ws": {"wss://own.test/", "ws://n.test/", nil, []string{"wss://own.test/"}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -96,6 +97,45 @@ func TestStatesInOrder(t *testing.T) {
 		}
 		want := []spoke.State{spoke.Registered, spoke.BackingOff, spoke.Connecting, spoke.Registered, spoke.Draining, spoke.Stopped}
 		if !slices.Equal(states, want) {
+			t.Errorf("%v, want %v", states, want)
+		}
+	})
+}
+
+// A spoke that loses its connection while it drains, and makes another for its call in flight, is draining all the time.
+func TestStateWhileDraining(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		var mu sync.Mutex
+		var states []spoke.State
+		s := net.Spoke("a", &spoke.Options{OnState: func(st spoke.State) {
+			mu.Lock()
+			defer mu.Unlock()
+			states = append(states, st)
+		}}, threeSeconds)
+		called := make(chan error, 1)
+		go func() {
+			_, err := call.Invoke[int](t.Context(), net.Hub, "test.slow", 1)
+			called <- err
+		}()
+		later(time.Second)
+		left := make(chan error, 1)
+		go func() { left <- s.Shutdown(t.Context()) }()
+		synctest.Wait()
+		s.Wire.Cut()
+		if err := <-called; err != nil {
+			t.Error(err)
+		}
+		if err := <-left; err != nil {
+			t.Error(err)
+		}
+		if err := s.Wait(); err != nil {
+			t.Error(err)
+		}
+		if st := s.Stats(); st.Resumed != 1 {
+			t.Errorf("%+v", st)
+		}
+		if want := []spoke.State{spoke.Registered, spoke.Draining, spoke.Stopped}; !slices.Equal(states, want) {
 			t.Errorf("%v, want %v", states, want)
 		}
 	})

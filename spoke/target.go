@@ -70,7 +70,7 @@ func (t *targets) move(dialed, elsewhere string) bool {
 // mayFollow reports whether a URL that the hub at dialed has named may be dialed: credentials never go
 // from an encrypted connection to one that is not.
 func mayFollow(dialed, named string) bool {
-	if named == "" || transport.ValidURL(named) != nil {
+	if transport.ValidURL(named) != nil { // "" is none either
 		return false
 	}
 	return encrypted(named) || !encrypted(dialed)

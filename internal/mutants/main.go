@@ -42,7 +42,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.n, "n", 150, "how many changes to try, not counting those that do not compile")
 	flag.StringVar(&o.seed, "seed", "", "the number that decides the sample; empty: one from the clock")
-	flag.StringVar(&o.with, "with", "hub", "packages, separated by commas, whose tests run after a package's own")
+	flag.StringVar(&o.with, "with", "internal/peer,hub", "packages, separated by commas, whose tests run after a package's own, where they use it")
 	flag.DurationVar(&o.skip, "skip", time.Minute, "leave out tests that take longer")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many changes to try concurrently")
 	flag.BoolVar(&o.verbose, "v", false, "write each change and the test that noticed it to standard error")
