@@ -105,14 +105,10 @@ func (in *inbox) setMail(fn func(string)) {
 	in.mail = fn
 }
 
-func (in *inbox) setLink(fn func(string), fell func(error)) (taken bool) {
+func (in *inbox) setLink(fn func(string), fell func(error)) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if fn != nil && in.link != nil {
-		return false
-	}
 	in.link, in.fell = fn, fell
-	return true
 }
 
 // check says whether the hub hears.

@@ -68,28 +68,24 @@ func (ls *links) Join(hubID string, accept func(string, transport.Conn)) (func()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.out.s = s
 	ls.mu.Lock()
-	taken := ls.hubs[hubID] == nil && in.setLink(s.receive, s.fell)
-	if taken {
+	taken := ls.hubs[hubID] != nil
+	if !taken {
 		if ls.hubs == nil {
 			ls.hubs = make(map[string]*station)
 		}
 		ls.hubs[hubID] = s
+		in.setLink(s.receive, s.fell)
 	}
 	ls.mu.Unlock()
-	if !taken {
+	if taken {
 		ls.b.exit(in)
 		return nil, hub.ErrHubIDInUse
 	}
-	return func() { ls.leave(s) }, nil
+	return sync.OnceFunc(func() { ls.leave(s) }), nil
 }
 
 // leave ends all links. What they have begun to close gets the time of one call to say so.
 func (ls *links) leave(s *station) {
-	ls.mu.Lock()
-	if ls.hubs[s.hubID] == s {
-		delete(ls.hubs, s.hubID)
-	}
-	ls.mu.Unlock()
 	s.mu.Lock()
 	s.left = true
 	all := slices.Collect(maps.Values(s.ends))
@@ -101,6 +97,9 @@ func (ls *links) leave(s *station) {
 	s.out.close()
 	s.stop()
 	s.wg.Wait()
+	ls.mu.Lock()
+	delete(ls.hubs, s.hubID) // from now on the id is free for another Join
+	ls.mu.Unlock()
 	ls.b.exit(s.inbox)
 }
 

@@ -180,15 +180,12 @@ func parseOurs(text string, m *message) bool {
 	return body == `]}`
 }
 
-// scan reads a text from its beginning. Once something is not as expected it reads nothing any more.
+// scan reads a text from its beginning. What is not as expected stays unread, and no other prefix matches it, except
+// that a member may be missing: it has its zero value then, as in any JSON.
 type scan struct{ rest string }
 
-func (s *scan) skip(prefix string) bool {
-	rest, ok := strings.CutPrefix(s.rest, prefix)
-	s.rest = rest
-	if !ok {
-		s.rest = ""
-	}
+func (s *scan) skip(prefix string) (ok bool) {
+	s.rest, ok = strings.CutPrefix(s.rest, prefix)
 	return ok
 }
 
@@ -199,7 +196,6 @@ func (s *scan) between(prefix string) string {
 	}
 	end := strings.IndexByte(s.rest, '"')
 	if end < 0 || strings.IndexByte(s.rest[:end], '\\') >= 0 {
-		s.rest = ""
 		return ""
 	}
 	out := s.rest[:end]

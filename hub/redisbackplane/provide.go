@@ -2,6 +2,7 @@ package redisbackplane
 
 import (
 	"context"
+	"slices"
 
 	"github.com/redis/rueidis"
 )
@@ -114,16 +115,8 @@ func (m *membership) withdrawAll(ctx context.Context) {
 	m.mu.Unlock()
 	bounded, cancel := b.reach.bound(ctx)
 	defer cancel()
-	for _, a := range b.client.DoMulti(bounded, srem...) {
-		if a.NonRedisError() != nil {
-			return
-		}
-	}
-	for len(claims) > 0 {
-		n := min(len(claims), chunk)
-		if m.sayReleases(bounded, claims[:n]) != nil {
-			return
-		}
-		claims = claims[n:]
+	b.client.DoMulti(bounded, srem...)
+	for list := range slices.Chunk(claims, chunk) {
+		_ = m.sayReleases(bounded, list) // what is left expires
 	}
 }

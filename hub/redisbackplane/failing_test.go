@@ -1,0 +1,282 @@
+package redisbackplane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/redisbackplane"
+	"github.com/alkdev/hubspoke/internal/redistest"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// These tests hold what the backplane does when a single command to Redis fails or waits.
+
+// failing is a client that does not send the commands for which fail, which may block, returns true: they end with an
+// error of the client, as if the connection had failed.
+type failing struct {
+	rueidis.Client
+	fail atomic.Pointer[func(words []string) bool]
+}
+
+func (c *failing) when(fail func(words []string) bool) { c.fail.Store(&fail) }
+
+func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	if fail := c.fail.Load(); fail != nil && (*fail)(slices.Clone(cmd.Commands())) {
+		canceled, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = canceled
+	}
+	return c.Client.Do(ctx, cmd)
+}
+
+// joinFailing makes a backplane on a client that can fail.
+func joinFailing(t *testing.T, url string, o *redisOptions) (*redisbackplane.Backplane, *failing) {
+	t.Helper()
+	client, err := redisbackplane.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	c := &failing{Client: client}
+	bp, err := redisbackplane.New(c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bp.Close)
+	return bp, c
+}
+
+// A lookup that Redis refuses reports the refusal: a spoke that may be there is not "not found".
+func TestLookupRefused(t *testing.T) {
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "limited", "on", ">pw", "+@all", "&*", "~*")
+	dir, _, _ := rawDirectory(t, "redis://limited:pw@"+server.Addr(), server)
+	member := "life:far"
+	server.Do("SADD", "alk:hubspoke:op:{a.b}", member)
+	farRecord(server, "alk:hubspoke:spoke:{x}", "5")
+	lookups := map[string]func() error{
+		"Spoke": func() error {
+			rec, ok, err := dir.Spoke(t.Context(), "x")
+			if err != nil && (ok || rec != hub.Record{}) {
+				t.Errorf("a record with an error: %+v", rec)
+			}
+			return err
+		},
+		"Providers": func() error { _, err := dir.Providers(t.Context(), "a.b"); return err },
+	}
+	for _, allowed := range []string{"~alk:hubspoke:hub:*", "~alk:hubspoke:[os]*"} { // the leases alone, all but the leases
+		server.Do("ACL", "SETUSER", "limited", "resetkeys", allowed)
+		for name, look := range lookups {
+			if err := look(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+				t.Errorf("%s with the keys %s: %v", name, allowed, err)
+			}
+		}
+	}
+	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~*")
+	if rec, ok, err := dir.Spoke(t.Context(), "x"); !ok || err != nil || rec.HubID != "far" {
+		t.Errorf("%+v, %v, %v", rec, ok, err)
+	}
+	if hubs, err := dir.Providers(t.Context(), "a.b"); err != nil || !slices.Equal(hubs, []string{"far"}) {
+		t.Errorf("%v, %v", hubs, err)
+	}
+}
+
+// While Redis refuses one claim of a hub the hub is not settled: what it reports meanwhile is written later.
+func TestReportedWhileUnsettled(t *testing.T) {
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "limited", "on", ">pw", "+@all", "&*", "~*")
+	dir, _, n := rawDirectory(t, "redis://limited:pw@"+server.Addr(), server)
+	ctx := t.Context()
+	generation, err := dir.Claim(ctx, hub.Record{SpokeID: "x", HubID: "near", IdentityID: "someone"})
+	if err = errors.Join(err, dir.Provide(ctx, "near", "a.old")); err != nil {
+		t.Fatal(err)
+	}
+	exists := func(key string) bool { return server.Do("EXISTS", "alk:hubspoke:"+key) == "1" }
+	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~alk:hubspoke:hub*", "%R~*")
+	if _, err := dir.Claim(ctx, hub.Record{SpokeID: "y", HubID: "near", IdentityID: "someone"}); err == nil {
+		t.Error("the claim was not refused")
+	}
+	if err := errors.Join(dir.Release(ctx, "near", "x", generation), dir.Withdraw(ctx, "near", "a.old"), dir.Provide(ctx, "near", "a.new")); err != nil {
+		t.Errorf("an unsettled hub: %v", err)
+	}
+	if !exists("spoke:{x}") || !exists("op:{a.old}") || exists("op:{a.new}") {
+		t.Error("it was not refused")
+	}
+	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~*")
+	redistest.Poll(t, "all to be written", func() bool {
+		return healthy(n) && !exists("spoke:{x}") && exists("spoke:{y}") && !exists("op:{a.old}") && exists("op:{a.new}")
+	})
+}
+
+// A dead hub that a lookup meets is removed from the set, a live one is not; then there is nothing more to do.
+func TestDeadHubsAreRemoved(t *testing.T) {
+	const key = "alk:hubspoke:op:{a.b}"
+	server := redistest.Start(t)
+	for dead := range 4 {
+		bp, client := joinFailing(t, server.URL(), nil)
+		dir, _, _ := rawDirectoryOn(t, server, bp)
+		var asked atomic.Int64
+		client.when(func(words []string) bool {
+			if words[0] == "GET" || words[0] == "SREM" {
+				asked.Add(1)
+			}
+			return false
+		})
+		server.Do("SADD", key, "life:far")
+		for i := range dead {
+			server.Do("SADD", key, fmt.Sprint("life:dead-", i))
+		}
+		if hubs, err := dir.Providers(t.Context(), "a.b"); err != nil || !slices.Equal(hubs, []string{"far"}) {
+			t.Errorf("%v, %v", hubs, err)
+		}
+		redistest.Poll(t, "dead hubs to be removed", func() bool { return server.Do("SMEMBERS", key) == "life:far" })
+		bp.Close() // it waits for the clean-up
+		if n := asked.Load(); n != int64(2*dead) {
+			t.Errorf("%d commands to remove %d hubs", n, dead)
+		}
+	}
+}
+
+// Once a command fails for lack of a connection the hub does not try the others that wait: each could take a timeout.
+func TestUnsettledStopsAtFirstFailure(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir, _, n := rawDirectoryOn(t, server, bp)
+	const operations, rounds = 10, 5
+	var leases, sets atomic.Int64
+	client.when(func(words []string) bool {
+		if words[0] != "EVALSHA" && words[0] != "EVAL" {
+			return false
+		}
+		switch key := words[3]; {
+		case strings.HasSuffix(key, ":lease"):
+			leases.Add(1)
+		case strings.HasPrefix(key, "alk:hubspoke:op:"):
+			sets.Add(1)
+			return true
+		}
+		return false
+	})
+	var failed error
+	for i := range operations {
+		failed = errors.Join(failed, dir.Provide(t.Context(), "near", fmt.Sprint("a.op", i)))
+	}
+	if failed == nil || healthy(n) {
+		t.Errorf("%v, health %+v", failed, bp.Health())
+	}
+	redistest.Poll(t, "some attempts", func() bool { return leases.Load() > rounds })
+	if asked, attempts := sets.Load(), leases.Load(); asked > attempts+2 {
+		t.Errorf("%d commands in %d attempts", asked, attempts)
+	}
+	client.when(func([]string) bool { return false })
+	redistest.Poll(t, "all to be written", func() bool {
+		return healthy(n) && len(strings.Fields(server.Do("KEYS", "alk:hubspoke:op:*"))) == operations
+	})
+}
+
+// A hub that leaves removes all that it has written, however much it is.
+func TestLeaveRemovesAll(t *testing.T) {
+	const spokes = 600
+	server := redistest.Start(t)
+	dir := join(t, server.URL(), nil).Backplane().Directory
+	leave, err := dir.Join(t.Context(), "near", func(hub.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range spokes {
+		if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "x" + strconv.Itoa(i), HubID: "near", IdentityID: "someone"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dir.Provide(t.Context(), "near", "a.b"); err != nil {
+		t.Fatal(err)
+	}
+	leave(t.Context())
+	for _, key := range strings.Fields(server.Do("KEYS", "*")) {
+		if server.Do("HGET", key, "gone") == "" { // a record may keep its generation for a second
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
+// A hub that leaves while a Write waits for Redis, and the answer to a close waits for the Write, ends both.
+func TestLeaveWhileCloseIsAnswered(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
+	l := r.open("life.1")
+	waits, answered := make(chan struct{}), make(chan struct{})
+	client.when(func(words []string) bool {
+		if words[0] == "PUBLISH" && strings.Contains(words[2], `"frames"`) {
+			close(waits)
+			<-answered
+			return true
+		}
+		return false
+	})
+	written := make(chan error, 1)
+	go func() { written <- l.conn.Write([][]byte{[]byte("1")}) }()
+	<-waits
+	l.send(wire{From: "far", Incarnation: l.far, To: l.near, Seq: 1, Close: &wireClose{1000, ""}})
+	r.nothing() // so the close has arrived
+	r.leave()
+	r.leave = func() {}
+	close(answered)
+	select {
+	case err := <-written:
+		if err == nil {
+			t.Error("Write succeeded")
+		}
+	case <-time.After(longest):
+		t.Fatal("Write does not return")
+	}
+	wantClose(t, readEnd(l.conn), transport.CloseNormal, true)
+}
+
+// While a hub leaves its id is in use; then it can join again, and hears.
+func TestJoinWhileLeaving(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
+	l := r.open("life.1")
+	waits, answered := make(chan struct{}), make(chan struct{})
+	client.when(func(words []string) bool {
+		if words[0] == "PUBLISH" && strings.Contains(words[2], `"close"`) {
+			close(waits)
+			<-answered
+		}
+		return false
+	})
+	l.conn.Close(transport.CloseNormal, "")
+	<-waits
+	left := make(chan struct{})
+	go func() { defer close(left); r.leave() }()
+	redistest.Poll(t, "the hub to leave", func() bool {
+		_, err := r.links.Dial(t.Context(), "near", "nobody")
+		return err != nil && strings.Contains(err.Error(), "left")
+	})
+	if _, err := r.links.Join("near", func(string, transport.Conn) {}); !errors.Is(err, hub.ErrHubIDInUse) {
+		t.Errorf("a Join while the hub leaves: %v", err)
+	}
+	close(answered)
+	<-left
+	leave, err := r.links.Join("near", func(from string, c transport.Conn) { r.accepted <- accepted{from, c} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.leave = leave
+	r.send(wire{From: "far", Incarnation: "life.2", Open: true})
+	<-r.accepted
+	for w := r.next(); w.To != "life.2" || !w.Tick; w = r.next() { // the end of the first link comes before
+	}
+}
