@@ -12,6 +12,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -227,4 +228,33 @@ func TestCallWithoutAConnection(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A session whose window has expired is dropped before the next registration is answered: whatever then gets no
+// connection in its time says that the spoke is not registered, and why.
+func TestListenAfterTheWindow(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := make(rawHub)
+		s, err := spoke.New("ws://raw.test/", &spoke.Options{ID: "a", Dialer: h, HandshakeTimeout: time.Minute})
+		must(t, err)
+		running, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(running) }()
+		first, _ := h.accept(t, `{"id":"one","received":0,"window":1000}`)
+		must(t, s.Ready(t.Context()))
+		first.Abort()
+		later(10 * time.Second) // the dial is not answered
+		second := <-h
+		_, err = second.Read()
+		must(t, err)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		_, err = s.Events().Listen(ctx, "topic", func(pubsub.Event) {})
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, transport.ErrLost) {
+			t.Errorf("Listen: %v", err)
+		}
+		cancel()
+		second.Abort()
+		<-ran
+	})
 }
