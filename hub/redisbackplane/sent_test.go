@@ -19,7 +19,7 @@ type counting struct {
 }
 
 // kinds are the keys and channels of the backplane, by what follows the prefix or ends the name.
-var kinds = []string{":lease", ":mail", ":hubs", "spoke:", "op:", "inbox:", "probe:"}
+var kinds = []string{":lease", ":mail", "hubs", "spoke:", "op:", "inbox:", "probe:"}
 
 func (c *counting) note(command []string) {
 	name := strings.ToLower(command[0])
@@ -30,8 +30,12 @@ func (c *counting) note(command []string) {
 	case len(command) > 1:
 		arg = command[1]
 	}
+	_, key, own := strings.Cut(arg, "hubspoke:")
+	if !own {
+		key = arg // of a channel on which a subscription is probed
+	}
 	for _, k := range kinds {
-		if strings.HasSuffix(arg, k) || strings.Contains(arg, k) && k[0] != ':' {
+		if strings.HasSuffix(key, k) && k[0] == ':' || strings.HasPrefix(key, k) || !own && strings.Contains(key, k) {
 			name += " " + strings.Trim(k, ":")
 			break
 		}
