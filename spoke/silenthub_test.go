@@ -1,0 +1,107 @@
+package spoke_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+// silentHub is a hub that answers the registration and reads only what the test reads.
+type silentHub struct{ transport.Conn }
+
+// Dial implements [transport.Dialer]. Only the first dial succeeds.
+func (h *silentHub) Dial(context.Context, string, http.Header) (transport.Conn, error) {
+	if h.Conn != nil {
+		return nil, errors.New("one connection is enough")
+	}
+	near, far := transport.Pipe(&transport.PipeOptions{BufferBytes: 4 << 10})
+	h.Conn = far
+	go func() {
+		if _, err := far.Read(); err == nil {
+			_ = far.Write([][]byte{[]byte(`{"type":"call.responded","payload":{"requestId":"register","output":{"data":{"spokeId":"w","hubId":"h"},"meta":{"source":"local"}}}}`)})
+		}
+	}()
+	return near, nil
+}
+
+// run starts a spoke at the hub and returns when it is registered.
+func (h *silentHub) run(t *testing.T, o spoke.Options) *spoke.Spoke {
+	t.Helper()
+	o.Dialer = h
+	s, err := spoke.New("ws://h.test/", &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		_ = s.Run(ctx) // ends with ctx
+	}()
+	t.Cleanup(func() {
+		cancel()
+		h.Abort()
+		<-ran
+	})
+	synctest.Wait()
+	if s.State() != spoke.Registered {
+		t.Fatalf("the spoke is %v", s.State())
+	}
+	return s
+}
+
+// A hub that does not read what it is sent is left with 1001, and holds no more of the spoke's memory than twice the bound.
+func TestHubThatDoesNotRead(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		hub := &silentHub{}
+		s := hub.run(t, spoke.Options{LogBytes: 16 << 10, MaxMessageBytes: 8 << 10})
+		for i := range 2000 {
+			if hub.Write([][]byte{fmt.Appendf(nil, `{"type":"call.requested","payload":{"requestId":"%d"}}`, i)}) != nil {
+				break
+			}
+			if n := s.Stats().QueuedBytes; n > 40<<10 {
+				t.Fatalf("%d bytes wait", n)
+			}
+		}
+		var err error
+		for err == nil {
+			_, err = hub.Read()
+		}
+		if ce, ok := errors.AsType[*transport.CloseError](err); !ok || ce.Code != transport.CloseGoingAway || !strings.Contains(ce.Reason, "not read") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// A spoke that is asked for what it does not serve says so, and that another one may.
+func TestSpokeDoesNotServeTheOperation(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		hub := &silentHub{}
+		hub.run(t, spoke.Options{})
+		if err := hub.Write([][]byte{[]byte(`{"type":"call.requested","payload":{"requestId":"1","operationId":"test.unknown"}}`)}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := hub.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, payload, _ := strings.Cut(string(text), `"payload":`)
+		e := new(call.Error)
+		if err := e.UnmarshalJSON([]byte(strings.TrimSuffix(payload, "}"))); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, e, call.CodeOperationNotFound, false)
+		if !e.Retryable || !strings.Contains(e.Message, `"test.unknown"`) || !strings.Contains(e.Message, "spoke w") {
+			t.Errorf("%+v", e)
+		}
+	})
+}
