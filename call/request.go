@@ -1,12 +1,9 @@
 package call
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"time"
-
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
 // Request is one call, as its caller makes it and as its handler sees it. Its
@@ -139,10 +136,4 @@ func IdentityFrom(ctx context.Context) *Identity {
 		return r.Identity
 	}
 	return nil
-}
-
-// IsObject reports whether raw is a JSON object, with or without white space around it.
-func IsObject(raw json.RawMessage) bool {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	return jsonscan.Kind(raw) == '{' && jsonscan.Valid(raw)
 }

@@ -17,8 +17,8 @@ func TestDepth(t *testing.T) {
 			strings.Repeat(`{"a":`, depth-1) + "{}" + strings.Repeat("}", depth-1),
 			strings.Repeat(`[{"a":`, depth/2) + strings.Repeat("[", depth%2) + "1" + strings.Repeat("]", depth%2) + strings.Repeat("}]", depth/2),
 		} {
-			if got, want := jsonscan.Valid([]byte(in)), json.Valid([]byte(in)); got != want {
-				t.Errorf("depth %d: %v, want %v", depth, got, want)
+			if err := jsonscan.Check([]byte(in), jsonscan.MaxDepth); (err == nil) != json.Valid([]byte(in)) {
+				t.Errorf("depth %d: %v", depth, err)
 			}
 		}
 		wrapped := []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
@@ -42,7 +42,7 @@ func TestNoAllocations(t *testing.T) {
 			}
 			_, _ = c.Text()
 		}
-		if c.End() != nil || !jsonscan.Valid(data) {
+		if c.End() != nil || jsonscan.Check(data, jsonscan.MaxDepth) != nil {
 			t.Error("not valid")
 		}
 	}); n != 0 {

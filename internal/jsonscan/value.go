@@ -57,12 +57,6 @@ var messages = [...]string{
 
 func (f failure) at(i int) error { return &SyntaxError{Offset: i, msg: messages[f]} }
 
-// Valid reports whether data is exactly one JSON value with nothing but white space around it.
-func Valid(data []byte) bool {
-	end, _, fail := value(data, skipSpace(data, 0), MaxDepth)
-	return fail == fine && skipSpace(data, end) == len(data)
-}
-
 // value validates the value at i, with arrays and objects nested at most limit levels deep, and
 // returns the index behind it and how deep it is nested. On failure it returns the index of the
 // offence.

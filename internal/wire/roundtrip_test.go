@@ -272,7 +272,7 @@ func FuzzRegistration(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		if len(input) > 0 && !jsonscan.Valid(input) {
+		if len(input) > 0 && !json.Valid(input) {
 			return
 		}
 		r, err := ParseRegistration(input)
@@ -308,7 +308,7 @@ func FuzzFailure(f *testing.F) {
 		}
 		text := append(AppendFailureMembers([]byte{'{'}, &e), '}')
 		again := ParseFailure(text)
-		if jsonscan.Valid(raw) && !json.Valid(text) {
+		if json.Valid(raw) && !json.Valid(text) {
 			t.Fatalf("%s became %s", raw, text)
 		}
 		same := func(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
