@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Error is how a call fails. It matches its [Code] with errors.Is, and is found
@@ -68,6 +70,22 @@ func (e *Error) Is(target error) bool {
 	}
 	c, ok := target.(Code)
 	return ok && c == e.Code
+}
+
+// MarshalJSON returns the error as it is on the wire, without a requestId: `code`, `message`, `retryable`, and
+// `details` with `sent`. Details that are not a JSON object are left out.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	f := wire.Failure{Code: string(e.Code), Message: e.Message, Retryable: e.Retryable, Sent: e.Sent, Details: e.Details}
+	return append(wire.AppendFailureMembers([]byte{'{'}, &f), '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, also the body of an HTTP gateway's error. Other members are ignored. What
+// is absent or has the wrong JSON type takes the protocol's default: the code is EXECUTION_ERROR, Retryable is false, and
+// Sent is what the table has for the code. It never fails.
+func (e *Error) UnmarshalJSON(b []byte) error {
+	f := wire.ParseFailure(b)
+	*e = Error{Code: Code(f.Code), Message: f.Message, Retryable: f.Retryable, Sent: f.Sent, Details: f.Details}
+	return nil
 }
 
 // Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.

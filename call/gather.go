@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"strconv"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/wire"
@@ -68,9 +69,7 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 		b = append(append(b, `,"selector":`...), labels...)
 	}
 	if req.Timeout > 0 {
-		ms := max(1, req.Timeout.Milliseconds())
-		n, _ := json.Marshal(ms)
-		b = append(append(b, `,"timeout":`...), n...)
+		b = strconv.AppendInt(append(b, `,"timeout":`...), max(1, req.Timeout.Milliseconds()), 10)
 	}
 	if req.FailFast {
 		b = append(b, `,"failFast":true`...)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Type says what kind of operation it is.
@@ -40,8 +41,8 @@ type Operation struct {
 	Access AccessControl `json:"accessControl,omitzero"`
 }
 
-// MaxNameBytes is the length of an operation's name at most.
-const MaxNameBytes = 256
+// MaxNameBytes is the largest length of an operation's name: 256.
+const MaxNameBytes = wire.MaxNameBytes
 
 // ErrInvalidOperation is what [Operation.Validate] and [Registry.Register] wrap.
 var ErrInvalidOperation = errors.New("invalid operation")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
@@ -75,7 +76,7 @@ func checkTopic(topic string, publish bool) error {
 	if err := pubsub.ValidTopic(topic); err != nil {
 		return err
 	}
-	if strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.") || publish && strings.HasPrefix(topic, "hub.") {
+	if wire.Reserved(topic) || publish && strings.HasPrefix(topic, "hub.") {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
 	}
 	return nil

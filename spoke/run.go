@@ -54,9 +54,7 @@ func (s *Spoke) Run(ctx context.Context) error {
 func (s *Spoke) stopped() {
 	s.mu.Lock()
 	s.stopping = true
-	s.link = nil
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.setLinkLocked(nil)
 	s.mu.Unlock()
 	s.events.close()
 	s.handlers.Wait()
@@ -259,9 +257,14 @@ func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e e
 // its timeout expires.
 func closeUnserved(conn transport.Conn, code transport.CloseCode, reason string) {
 	conn.Close(code, reason)
+	_ = readToEnd(conn)
+}
+
+// readToEnd drops what arrives, and returns why the connection ended.
+func readToEnd(conn transport.Conn) error {
 	for {
 		if _, err := conn.Read(); err != nil {
-			return
+			return err
 		}
 	}
 }
@@ -278,17 +281,12 @@ func (s *Spoke) header(token string) http.Header {
 	return header
 }
 
-// withClose reads on after a refusal to the close code, which says whether to
-// come back.
+// withClose adds the close code that follows a refusal, which decides whether the spoke reconnects.
 func withClose(conn transport.Conn, err error) error {
 	if _, ok := errors.AsType[*call.Error](err); !ok {
 		return err
 	}
-	for {
-		if _, rerr := conn.Read(); rerr != nil {
-			return fmt.Errorf("%w; %w", err, rerr)
-		}
-	}
+	return fmt.Errorf("%w; %w", err, readToEnd(conn))
 }
 
 // token asks Options.Token. A panic is a failed attempt.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -21,4 +22,13 @@ func Guard(log *zerolog.Logger, c *Counters, fn func(pubsub.Event)) func(pubsub.
 		}()
 		fn(ev)
 	}
+}
+
+// panicked counts and logs a handler that ended with a panic, whose value is p, or with a Goexit. It returns the error
+// of its call.
+func panicked(log *zerolog.Logger, c *Counters, req *call.Request, p any) *call.Error {
+	c.Panics.Add(1)
+	log.Error().Str("operation", req.Operation).Str("request", req.OriginID).
+		Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("handler panicked")
+	return &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
 }

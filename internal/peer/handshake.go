@@ -33,7 +33,7 @@ type Limits struct {
 	// Timeout bounds the time until [ReadRegistration] has read a registration; 0 is no bound. It is extended only while
 	// bytes of an unfinished message arrive, at most by the time that Bytes take to cross the slowest link.
 	Timeout time.Duration
-	// Late is called, on a goroutine of its own, when that time is over. It must unblock the connection's Read.
+	// Late is called, on a goroutine of its own, when that time has expired. It must unblock the connection's Read.
 	Late func()
 }
 
@@ -91,11 +91,10 @@ const registerID = "register"
 // Register sends the registration and reads its answer. The error is an
 // *call.Error where the hub refused, otherwise what happened to the connection.
 func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
-	input, err := json.Marshal(r)
+	req, err := RegisterRequest(r)
 	if err != nil {
-		return nil, fmt.Errorf("registration: %w", err)
+		return nil, err
 	}
-	req := &call.Request{Operation: wire.OperationRegister, Input: input}
 	frame := appendRequest(nil, registerID, req, 0, -1)
 	if err := conn.Write([][]byte{frame}); err != nil {
 		return nil, err

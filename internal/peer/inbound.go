@@ -3,8 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -80,7 +78,10 @@ func (in *Inbound) run() {
 	returned := false
 	defer func() {
 		if !returned {
-			in.failed(recover())
+			e := panicked(in.peer.side.Log(), in.peer.cfg.Counters, &in.Request, recover())
+			if !in.ended.Load() {
+				in.fail(e)
+			}
 		}
 		in.ctx.cancel(nil)
 		if !in.ended.Load() { // the session ended while the last frame waited for room
@@ -101,15 +102,6 @@ func (in *Inbound) run() {
 		in.finish(b)
 	default:
 		_ = in.Send(nil) // null always fits
-	}
-}
-
-func (in *Inbound) failed(panicked any) {
-	in.peer.cfg.Counters.Panics.Add(1)
-	in.peer.side.Log().Error().Str("operation", in.Request.Operation).Str("request", in.Request.OriginID).
-		Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Msg("handler panicked")
-	if !in.ended.Load() {
-		in.fail(&call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"})
 	}
 }
 

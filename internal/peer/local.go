@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
@@ -129,7 +128,7 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	returned := false
 	defer func() {
 		if !returned {
-			c.err = l.panicked(c, recover())
+			c.err = panicked(&l.Log, l.Counters, &c.in.Request, recover())
 		}
 		close(c.done)
 		c.in.ctx.cancel(nil)
@@ -146,20 +145,13 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	returned = true
 }
 
-func (l *Local) panicked(c *localCall, p any) error {
-	l.Counters.Panics.Add(1)
-	l.Log.Error().Str("operation", c.in.Request.Operation).Str("request", c.in.Request.OriginID).
-		Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("handler panicked")
-	return &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
-}
-
 // send hands one answer to the caller and waits until it is taken.
 func (c *localCall) send(e call.Envelope) error {
 	if !c.in.Request.Stream && c.in.ended.Load() {
 		return errOver
 	}
 	if bad := checkEnvelope(c.in.Request.Operation, e, c.depth); bad != nil {
-		if !c.in.Request.Stream || !errors.Is(bad, errTooDeep) { // see Inbound.refuseValue
+		if !c.in.Request.Stream || !errors.Is(bad, jsonscan.ErrTooDeep) { // see Inbound.refuseValue
 			c.bad = bad
 			c.in.ctx.cancel(bad)
 		}

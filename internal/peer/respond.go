@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
@@ -48,7 +49,7 @@ func (in *Inbound) Send(output []byte) error {
 // refuseValue ends the call with the error of a value that cannot be sent, whatever its handler makes of that. Only the handler of a
 // stream whose value is merely deeper than this receiver takes decides itself, as with one that is too large.
 func (in *Inbound) refuseValue(e *call.Error) error {
-	if !in.Request.Stream || !errors.Is(e, errTooDeep) {
+	if !in.Request.Stream || !errors.Is(e, jsonscan.ErrTooDeep) {
 		in.fail(e)
 	}
 	return e

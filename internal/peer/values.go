@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/alkdev/hubspoke/call"
@@ -11,9 +12,6 @@ import (
 
 // This file checks values: before they are queued, by the limits of the side that gets them, and
 // when they arrive, by this side's own (protocol section 2, decision 023).
-
-// errTooDeep is what an error for a value over a receiver's limit has as its cause.
-var errTooDeep = jsonscan.ErrTooDeep
 
 // SetMaxDepth notes the nesting that the other side takes in a value; 0 is wire.MaxDepth.
 func (p *Peer) SetMaxDepth(n int) { p.maxDepth.Store(int64(n)) }
@@ -60,7 +58,7 @@ func checkEnvelope(operation string, e call.Envelope, maxDepth int) *call.Error 
 	return nil
 }
 
-var errNoSource = fmt.Errorf("has no source")
+var errNoSource = errors.New("has no source")
 
 // CheckError returns e, or the error to be sent instead where its details are no JSON object or
 // nested deeper than the receiver takes.
@@ -69,7 +67,7 @@ func CheckError(operation string, e *call.Error, maxDepth int) *call.Error {
 		return e
 	}
 	err := jsonscan.Check(e.Details, maxDepth)
-	if err == nil && !isObject(e.Details) {
+	if c := jsonscan.Read(e.Details); err == nil && c.Kind() != '{' {
 		err = errNotObject
 	}
 	if err == nil {
@@ -79,7 +77,7 @@ func CheckError(operation string, e *call.Error, maxDepth int) *call.Error {
 		Message: fmt.Sprintf("the error details of %s: the JSON %v; the error was %s", operation, err, e.Error())}
 }
 
-var errNotObject = fmt.Errorf("is not an object")
+var errNotObject = errors.New("is not an object")
 
 // checkOutput checks the depth of an output for the other side, as it is on the wire: that of the data in its
 // envelope, or of the whole where it is bare.
@@ -103,12 +101,6 @@ func (in *Inbound) checkOutput(output []byte) *call.Error {
 func (in *Inbound) outputTooDeep(err error) *call.Error {
 	return &call.Error{Code: call.CodeExecution, Sent: true, Cause: err,
 		Message: "the output of " + in.Request.Operation + " " + err.Error()}
-}
-
-// isObject reports whether raw, which is JSON, is an object.
-func isObject(raw []byte) bool {
-	c := jsonscan.Read(raw)
-	return c.Kind() == '{'
 }
 
 // tooDeep reports what is nested deeper in an answer than this side takes.

@@ -11,21 +11,18 @@ import (
 // skipFrame is sent under the number of one that is no longer needed (protocol section 8).
 var skipFrame = wire.AppendBare(nil, wire.Skip)
 
-// errLeft answers a request whose caller has left.
-var errLeft = wire.Failure{Code: "ABORTED", Message: "the caller canceled", Sent: true}
-
-// keptErrorBytes: an error of at most this size is sent as it is, since it holds up nothing and says better
+// keptErrorBytes is the largest size of an error that is sent as it is: it delays nothing, and reports more exactly
 // whether the handler can have run.
 const keptErrorBytes = 1 << 10
 
 // left returns the terminal frame of a request whose caller has left; see [wire.QuotedID].
 func left(quotedID []byte) *Buffer {
 	b := NewBuffer()
-	b.B = wire.AppendFailedTo(b.B, quotedID, &errLeft)
+	b.B = wire.AppendFailedTo(b.B, quotedID, &wire.Left)
 	return b
 }
 
-// abandoned says what replaces a frame when its connection is lost.
+// abandoned is what replaces a frame when its connection is lost.
 type abandoned uint8
 
 const (
@@ -42,10 +39,11 @@ type answerIndex struct {
 	end  uint64            // the frames below this position are in it
 }
 
-// Abandon drops the frames that answer a request which was aborted, with its id as [wire.QuotedID] returns it. A frame that has never been written is taken back; one
-// that has a number is replaced by __skip under its number: immediately if no Write has it, else if the other side lacks
-// it at the next resumption. A terminal frame is replaced by ABORTED instead. Open says that the request is a stream in
-// flight, so that no response is terminal. Abandon reports whether there was a frame.
+// Abandon drops the frames that answer a request which was aborted, with its id as [wire.QuotedID] returns it. A frame
+// that has never been written is taken back; one that has a number is replaced by __skip under its number: immediately
+// if no Write has it, else if the other side lacks it at the next resumption. A terminal frame is replaced by ABORTED
+// instead. Open reports whether the request is a stream in flight, so that no response is terminal. Abandon reports
+// whether there was a frame.
 func (s *Session) Abandon(id []byte, open bool) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,9 @@ type Failure struct {
 	hasSent bool
 }
 
+// Left is the failure of a request whose caller has left. It is not changed.
+var Left = Failure{Code: "ABORTED", Message: "the caller canceled", Sent: true}
+
 // executionError is the code of a handler's failure that has none of its own.
 const executionError = "EXECUTION_ERROR"
 
