@@ -11,7 +11,7 @@ import (
 // concurrently; the request is not changed and not kept after the call is over.
 type Caller interface {
 	// Call makes a unary call and waits for its one answer. It fails with an
-	// [*Error]. When ctx ends it returns at once and the handler is canceled.
+	// [*Error]. When ctx ends it returns immediately and the handler is canceled.
 	Call(ctx context.Context, req *Request) (Envelope, error)
 	// Stream makes a call that answers many times. Nothing is sent before the
 	// sequence is ranged over, and it can be ranged over once. A failure is the last

@@ -25,7 +25,7 @@ func Local(operation string, data json.RawMessage, at time.Time) Envelope {
 // Source says where the value came from: "local", "http", "mcp", or "" for a bare value.
 func (e Envelope) Source() string { return wire.Source(e.Meta) }
 
-// MarshalJSON gives the envelope as it stands on the wire. Without a Meta the source is "local".
+// MarshalJSON returns the envelope as it is on the wire. Without a Meta the source is "local".
 func (e Envelope) MarshalJSON() ([]byte, error) {
 	meta := e.Meta
 	if len(meta) == 0 {

@@ -11,9 +11,8 @@ import (
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// Copy makes r the request that a [Caller] makes of the one that it was given: a copy, a stream or not, with
-// the parent that ctx names. What would be no frame is refused with VALIDATION_ERROR. It is for
-// implementations of [Caller].
+// Copy sets r to the request that a [Caller] makes for req: a copy of it, with Stream set to stream and the parent that
+// ctx names. It returns VALIDATION_ERROR if the request cannot be a frame. It is for implementations of [Caller].
 func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	if req == nil {
 		return &Error{Code: CodeValidation, Message: "the request is nil"}

@@ -118,7 +118,7 @@ func (m *Map) channelLocked() chan struct{} {
 	return make(chan struct{}, 1)
 }
 
-// keepChannelLocked gives the channel of a request back: without the lock no one sends to it.
+// keepChannelLocked returns the channel of a request to the map: only a sender with the lock uses it.
 func (r *Request) keepChannelLocked() {
 	select {
 	case <-r.wake:

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// backoff gives the delays between dials: full jitter under a bound that doubles
+// backoff computes the delays between dials: full jitter under a bound that doubles
 // (protocol section 7). It is reset only after the spoke has been registered for a while or a resumed session has
 // advanced, so that a spoke does not storm a hub that takes registrations and drops them.
 type backoff struct {

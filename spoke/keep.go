@@ -27,11 +27,11 @@ func (l *link) keep(ctx context.Context, a *attachment) {
 	}
 }
 
-// registerAgainAfter is when a hub that was too busy is told again.
+// registerAgainAfter is the pause before a registration is repeated at a hub that was too busy.
 const registerAgainAfter = time.Second
 
-// registerAgain tells the hub what the spoke serves now. A hub that refuses
-// keeps the old registration; that is logged. One that was too busy is to be told again when the channel gives.
+// registerAgain registers what the spoke serves now. A hub that refuses
+// keeps the old registration; that is logged. If the hub was too busy, the channel reports when to repeat it.
 func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 	changed := l.spoke.operations.Changed()
 	reg := l.spoke.registration()
@@ -42,7 +42,7 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 		_, err = l.peer.Call(ctx, req)
 	}
 	if ctx.Err() != nil {
-		return nil // the next registration says it
+		return nil // the next registration has the change
 	}
 	if err != nil && !errors.Is(err, call.CodeDisconnected) {
 		l.spoke.log.Error().Err(err).Msg("the hub refused the changed operations; the earlier ones stay registered")
@@ -59,8 +59,8 @@ func (l *link) registerAgain(ctx context.Context) <-chan time.Time {
 	return nil
 }
 
-// registerTimeout is the time for another registration on a live connection. Both queues may be full, and it has to cross behind what they hold:
-// sent again, it would only make them longer.
+// registerTimeout is the time for another registration on a live connection. Both queues may be full, and it has to cross
+// behind what they hold: sent again, it would only make them longer.
 func (l *link) registerTimeout() time.Duration {
 	theirs := int64(session.DefaultBufferBytes)
 	if s := l.now.Load().registered.Session; s != nil && s.Buffer > 0 {

@@ -76,7 +76,7 @@ func (s *Spoke) newLink(a *attachment) *link {
 	return l
 }
 
-// adopt takes over what each registration says anew.
+// adopt takes over what the answer to each registration announces.
 func (l *link) adopt(a *attachment) {
 	l.now.Store(a)
 	l.peer.SetRemote(a.registered.MaxMessageBytes, 0)
@@ -161,7 +161,8 @@ func (l *sender) Event(ctx context.Context, topic string, payload []byte) error 
 	return err
 }
 
-// Event implements [peer.Side]. An event that is nested deeper than this spoke takes is dropped, and its subscribers see a gap.
+// Event implements [peer.Side]. An event that is nested deeper than this spoke accepts is dropped, and its subscribers
+// see a gap.
 func (l *link) Event(topic string, payload []byte, err error) {
 	if err == nil {
 		l.target.Event(topic, payload)

@@ -18,7 +18,7 @@ import (
 )
 
 // A spoke that ends while its registration is unanswered closes with 4008, since the hub may have taken the
-// registration; one whose time is over drops the connection, and retries.
+// registration; one whose time has expired drops the connection, and retries.
 func TestUnansweredRegistration(t *testing.T) {
 	for name, c := range map[string]struct {
 		leave func(s *spoke.Spoke, cancel func())
@@ -179,7 +179,7 @@ func TestLimitsOfTheRegistration(t *testing.T) {
 	}
 }
 
-// A call that gets no connection says so, and why there is none.
+// The error of a call that gets no connection reports that, and why there is none.
 func TestCallWithoutAConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(ctx context.Context) (context.Context, context.CancelFunc)
@@ -230,8 +230,8 @@ func TestCallWithoutAConnection(t *testing.T) {
 	}
 }
 
-// A session whose window has expired is dropped before the next registration is answered: whatever then gets no
-// connection in its time says that the spoke is not registered, and why.
+// A session whose window has expired is dropped before the next registration is answered: the error of a Listen that
+// then gets no connection in its time reports that the spoke is not registered, and why.
 func TestListenAfterTheWindow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := make(rawHub)

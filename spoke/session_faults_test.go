@@ -16,7 +16,7 @@ import (
 )
 
 // In any order of lost connections, closes by proxies, lost answers and restarts of the hub: no handler runs twice, an
-// error that says that a call did not run is true, and the spoke is registered in the end.
+// error that reports that a call did not run is true, and the spoke is registered in the end.
 func TestFaultsInAnyOrder(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {

@@ -82,7 +82,7 @@ func TestHubThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// A spoke that is asked for what it does not serve says so, and that another one may.
+// A spoke answers a request for an operation that it does not serve with an error that names both and is retryable.
 func TestSpokeDoesNotServeTheOperation(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		hub := &silentHub{}

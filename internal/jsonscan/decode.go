@@ -12,7 +12,7 @@ import (
 type Field struct {
 	// Name is matched exactly, case included.
 	Name string
-	// Set is given the raw value, null included; it must copy what it keeps.
+	// Set takes the raw value, null included; it must copy what it keeps.
 	Set func(raw []byte) error
 }
 
@@ -87,7 +87,7 @@ func ObjectField(name string, p *[]byte) Field {
 	}}
 }
 
-// StringsField sets *p to an array of strings; an empty array gives an empty
+// StringsField sets *p to an array of strings; for an empty array it is an empty
 // slice that is not nil.
 func StringsField(name string, p *[]string) Field {
 	return Field{name, func(raw []byte) error { return set(p, raw, Strings, "an array of strings") }}

@@ -120,8 +120,8 @@ func (p *Peer) answered(m *wire.Message) {
 	}
 }
 
-// aborted cancels a request that is served here, and drops the frames that still answer it: no caller waits for them, and they must not hold
-// up what is behind them (protocol section 8). It returns false if there is neither.
+// aborted cancels a request that is served here, and drops the frames that still answer it: no caller waits for them, and
+// they must not delay the frames behind them (protocol section 8). It returns false if there is neither.
 func (p *Peer) aborted(m *wire.Message) bool {
 	p.mu.Lock()
 	in := p.inbound[string(m.ID)]
@@ -204,7 +204,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 		return false, &call.Error{Code: call.CodeValidation, Message: "malformed request: " + bad.Error()}
 	}
 	if p.ended {
-		return false, nil // nobody is there to be told
+		return false, nil // its caller has no session any more
 	}
 	running := len(p.inbound)
 	if p.cfg.Running != nil {

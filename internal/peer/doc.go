@@ -5,5 +5,5 @@
 //
 // The reader never waits: a request gets its entry in the table before anything
 // asynchronous starts, so that an abort always finds it; handlers run in goroutines of
-// their own; answers of the reader's own are posted to the log, never waited for.
+// their own; answers of the reader's own are posted to the outbound queue, never waited for.
 package peer

@@ -105,7 +105,7 @@ func TestHubAnswersSomethingElse(t *testing.T) {
 	}
 }
 
-// A hub announces what it wants to: of what it leaves out, or says as 0, the spoke knows nothing.
+// Each announcement of a hub is optional: absent or 0, it is unknown to the spoke.
 func TestHubAnswersLittle(t *testing.T) {
 	for _, data := range []string{
 		`{"spokeId":"w"}`,

@@ -108,8 +108,8 @@ func (in *Inbound) run() {
 // Appended implements [session.Appended]: the terminal frame is in the queue.
 func (in *Inbound) Appended() { in.release() }
 
-// release frees the slot. A handler that has answered and goes on is known to the peer until it returns, or nobody
-// would tell it that the session has ended.
+// release frees the slot. A handler that has answered and continues is known to the peer until it returns, so that its
+// context ends with the session.
 func (in *Inbound) release() {
 	p := in.peer
 	p.mu.Lock()

@@ -17,7 +17,7 @@ type OperationSet struct {
 }
 
 // OperationSets shares equal sets among registrations: many spokes run the same program.
-// It knows them by the hash of their JSON, and holds none that nobody else holds. The zero value is ready.
+// It finds them by the hash of their JSON, and keeps none in memory by itself. The zero value is ready.
 type OperationSets struct {
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]weak.Pointer[OperationSet] // guarded by mu

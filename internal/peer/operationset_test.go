@@ -15,7 +15,7 @@ func mustParse(t *testing.T, offers *OperationSets, input string) *Registration 
 	return r
 }
 
-// Equal operations are held once, and only as long as somebody holds them.
+// Equal operations are held once, and only as long as a registration holds them.
 func TestOperationSetsAreShared(t *testing.T) {
 	var offers OperationSets
 	a := mustParse(t, &offers, `{"spokeId":"a","operations":[{"name":"x.y"}]}`)

@@ -148,7 +148,7 @@ func (p *Peer) received(conn transport.Conn, data []byte) {
 	if err := wire.Parse(data, m); err != nil {
 		p.side.Log().Warn().Err(err).Msg("not a frame; connection closed")
 		conn.Close(transport.CloseInvalidFrame, "not a frame")
-		return // Read gives the end
+		return // the next Read returns why it ended
 	}
 	p.cfg.Counters.Frames.Add(1)
 	if m.Type == wire.Ack && p.sess.Resumable() {
@@ -161,8 +161,8 @@ func (p *Peer) received(conn transport.Conn, data []byte) {
 	p.dispatch(m)
 }
 
-// acknowledged takes the other side's word for what has arrived there. One who
-// claims more than was sent has lost count, and the session is of no use.
+// acknowledged notes how many frames the other side has received. If it claims more than were sent, it has lost count,
+// and the session ends.
 func (p *Peer) acknowledged(conn transport.Conn, m *wire.Message) {
 	if m.Err != nil {
 		p.cfg.Counters.Malformed.Add(1)
@@ -230,7 +230,7 @@ func (p *Peer) cancelAll(cause error) {
 	}
 }
 
-// watchLocked sees to it that the end of ctx ends the handler's context.
+// watchLocked ensures that the end of ctx ends the handler's context.
 func (p *Peer) watchLocked(in *Inbound) {
 	if p.ctx.Err() != nil {
 		in.ctx.cancel(context.Cause(p.ctx))

@@ -33,9 +33,9 @@ func PulsePeriod(interval, timeout time.Duration) time.Duration {
 	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
 }
 
-// Look sends what is due, an acknowledgement that is overdue included, and returns for how long nothing has been received. While the reader handles a frame, it
-// does not receive, and the time does not count as silence; nor does the time in which this process was suspended, since
-// what came meanwhile has not been read yet.
+// Look sends what is due, an acknowledgement that is overdue included, and returns for how long nothing has been
+// received. While the reader handles a frame, it does not receive, and the time does not count as silence; nor does the
+// time in which this process was suspended, since what came meanwhile has not been read yet.
 func (u *Pulse) Look(now time.Time) (silent time.Duration) {
 	u.allowForSuspension(now)
 	u.peer.sess.AckOverdue(now)

@@ -46,8 +46,8 @@ func (in *Inbound) Send(output []byte) error {
 	return in.send(b)
 }
 
-// refuseValue ends the call with the error of a value that cannot be sent, whatever its handler makes of that. Only the handler of a
-// stream whose value is merely deeper than this receiver takes decides itself, as with one that is too large.
+// refuseValue ends the call with the error of a value that cannot be sent, whatever its handler returns. Only the handler
+// of a stream decides itself if the value is merely deeper than this receiver accepts, as with one that is too large.
 func (in *Inbound) refuseValue(e *call.Error) error {
 	if !in.Request.Stream || !errors.Is(e, jsonscan.ErrTooDeep) {
 		in.fail(e)
@@ -74,7 +74,7 @@ func (in *Inbound) send(b *session.Buffer) error {
 	return err
 }
 
-// pass sends one response of a stream whose credit somebody else looks after.
+// pass sends one response of a forwarded stream. It takes no credit: the handler at the other peer has taken it.
 func (in *Inbound) pass(output []byte) error {
 	if e := in.checkOutput(output); e != nil {
 		return e

@@ -29,6 +29,6 @@ type Side interface {
 	MadeFor(id string) (in *Inbound, ok bool)
 	// Ends names this side and the other one for errors: "hub h1", "spoke w1".
 	Ends() (this, other string)
-	// Log is where an operator is told; its context names the connection.
+	// Log returns the log for the operator; its context names the connection.
 	Log() *zerolog.Logger
 }

@@ -71,7 +71,7 @@ func (a *acks) add(size int) bool {
 	return true
 }
 
-// AckOverdue writes an acknowledgement if the oldest frame without one has waited for too long. It is to be called about
+// AckOverdue writes an acknowledgement if the oldest frame without one has waited for too long. Its caller calls it about
 // once per second.
 func (s *Session) AckOverdue(now time.Time) {
 	if s.opts.Resumable && s.acks.overdue(now) {
@@ -110,7 +110,8 @@ func (a *acks) take() (n uint64, ok bool) {
 	return a.received, true
 }
 
-// acknowledged notes that the other side has been sent, or is about to be sent, the number of all that has arrived. mu is held.
+// acknowledged notes that the other side has been sent, or is about to be sent, the number of all that has arrived. mu is
+// held.
 func (a *acks) acknowledged() {
 	a.acked, a.bytes = a.received, 0
 	a.urgent.Store(false)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A frame costs nothing on its way through the queue, whoever writes it.
+// A frame costs nothing on its way through the queue, whether its sender or the flusher writes it.
 func TestSendAllocations(t *testing.T) {
 	s := New(Options{})
 	if err := s.Attach(nullConn{}); err != nil {

@@ -12,7 +12,7 @@ import (
 // Position names a frame in the queue.
 type Position uint64
 
-// ErrNoRoom is what Send fails with when its wait was over before there was room.
+// ErrNoRoom is returned by Append if there was no room within its timeout.
 var ErrNoRoom = errors.New("session: no room in the queue in time")
 
 // Kind is what a frame that may have to wait for room is.
@@ -26,14 +26,15 @@ const (
 	Response
 )
 
-// Appended is told that a frame has been appended.
+// Appended is notified when a frame is appended.
 type Appended interface {
-	// Appended is called at the moment of appending, before the frame can leave. It must not wait nor call the session.
+	// Appended is called when the frame is appended, before it can be written. It must not wait nor call the session.
 	Appended()
 }
 
-// Append appends a frame, and waits while the queue is full, wait is over (0: no bound), the context ends or the session
-// does. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause; then n, which may be nil, is not told.
+// Append appends a frame. While the queue is full, it waits until wait has expired (0: no bound), the context ends or the
+// session ends. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause; then n,
+// which may be nil, is not notified.
 func (s *Session) Append(ctx context.Context, k Kind, b *Buffer, wait time.Duration, n Appended) (Position, error) {
 	s.mu.Lock()
 	if s.cause != nil {
@@ -53,8 +54,8 @@ func (s *Session) Append(ctx context.Context, k Kind, b *Buffer, wait time.Durat
 	return s.await(ctx, w, wait)
 }
 
-// TryAppend is Append if that need not wait; then ok is true and it takes the buffer. Ready reports that no one else will write
-// it: call [Session.FlushReady] soon.
+// TryAppend is Append if that need not wait; then ok is true and it takes the buffer. If ready is true, no other goroutine
+// will write it: call [Session.FlushReady] soon.
 func (s *Session) TryAppend(k Kind, b *Buffer, n Appended) (p Position, ok, ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +106,7 @@ func (s *Session) post(b *Buffer, k kind) error {
 }
 
 // PostEvent appends an event of a topic. It never waits. Over the budget the
-// event is dropped and a gap told in its place, or the session ends.
+// event is dropped and a gap is reported in its place, or the session ends.
 func (s *Session) PostEvent(topic string, b *Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,8 +234,8 @@ func (s *Session) appendGapLocked(topic string) {
 	s.appendLocked(Shared(wire.AppendGap(nil, topic, n)), counted)
 }
 
-// appendGapsLocked tells of all gaps once the events that were before them are out,
-// so that a break is told also where no later event comes.
+// appendGapsLocked reports all gaps once the events before them have been written,
+// so that a gap is reported even if no later event comes.
 func (s *Session) appendGapsLocked() {
 	if len(s.gapTopics) == 0 || s.queue.eventBytes > s.opts.EventBytes/2 {
 		return

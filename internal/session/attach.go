@@ -6,12 +6,12 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// ErrCount says that the other side claims to have received more than was sent,
-// or, on resumption, less than it had said before: it is not the same session.
+// ErrCount reports that the other side claims to have received more than was sent,
+// or, on resumption, less than it had acknowledged before: it is not the same session.
 var ErrCount = errors.New("session: the counts of the two sides do not belong together")
 
-// Attach gives a new session its first connection. What is in the queue goes out,
-// in order. It fails with the session's cause when that has ended.
+// Attach attaches the first connection to a new session. The queue is written in order.
+// Attach fails with the session's cause when that has ended.
 func (s *Session) Attach(c transport.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +45,8 @@ func (s *Session) rewindLocked() {
 	s.account()
 }
 
-// Check reports why the other side cannot resume the session after it has received this many frames: [ErrCount] or [ErrStuck].
+// Check reports why the other side cannot resume the session after it has received this many frames: [ErrCount] or
+// [ErrStuck].
 func (s *Session) Check(received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,9 +63,9 @@ func (s *Session) checkLocked(received uint64) error {
 	return nil
 }
 
-// Resume goes on with another connection, from the first frame that the other
-// side has not received. The reader of the old one must have ended, and the old one be aborted: a
-// Write that is still in it is waited for. It fails with [ErrCount], or with the session's cause.
+// Resume continues on another connection, from the first frame that the other
+// side has not received. The reader of the old one must have ended, and the old one be aborted: Resume
+// waits for a Write that is still in it. It fails with [ErrCount], [ErrStuck], or the session's cause.
 func (s *Session) Resume(c transport.Conn, received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

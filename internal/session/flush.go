@@ -27,8 +27,8 @@ func freeBatch(batch *[][]byte) {
 	}
 }
 
-// claimFlushLocked makes the caller the one who writes what waits, if there is
-// something and nobody does.
+// claimFlushLocked makes the caller write what waits, and returns true, if there is
+// something and no other goroutine writes it.
 func (s *Session) claimFlushLocked() bool {
 	if s.flushing || !s.readyLocked() {
 		return false
@@ -66,8 +66,8 @@ func (s *Session) flush() {
 	freeBatch(batch)
 }
 
-// FlushReady writes what a Try method has left to its caller to write, who has gathered all there was to
-// gather. It does not wait: what is more than a little, or would have to wait, is left to the flusher.
+// FlushReady writes the frames for which TryAppend or [Owner.Ready] has left the write to its caller, once the caller has
+// appended all that it has. It does not wait: more than 8 KiB, or a write that would have to wait, is left to the flusher.
 func (s *Session) FlushReady() {
 	s.mu.Lock()
 	if s.queue.pending > tryBytes || !s.readyLocked() {

@@ -2,7 +2,7 @@ package session
 
 // entry is one frame of the queue.
 type entry struct {
-	buf    *Buffer // nil: withdrawn, or out and not to be sent again
+	buf    *Buffer // nil: withdrawn, or written and not to be sent again
 	number uint64  // its number among the counted frames; 0 until it is first written
 	before uint32  // how many positions before this one is the frame before that answers the same request; 0: none is known
 	kind   kind
@@ -10,7 +10,7 @@ type entry struct {
 	abandoned abandoned
 }
 
-// kind says how a frame is treated.
+// kind is how a frame is treated.
 type kind uint8
 
 const (
@@ -21,8 +21,8 @@ const (
 
 // queue is the outbound queue: a queue of frames with three cursors. Position p is
 // the p-th frame ever appended; first <= written <= end. What is below first is gone; what is
-// below written has been handed to the connection of the moment; what is below reached, to any. A
-// frame gets its number with that, so numbers rise with positions.
+// below written has been handed to the current connection; what is below reached, to any. A
+// frame gets its number then, so numbers rise with positions.
 type queue struct {
 	entries []entry
 	head    int    // entries[:head] are gone
@@ -30,7 +30,7 @@ type queue struct {
 	written uint64
 	reached uint64
 
-	numbered   uint64 // the last number that was given
+	numbered   uint64 // the last number that was assigned
 	acked      uint64 // the last number that the other side has
 	bytes      int
 	pending    int // bytes above written
@@ -38,7 +38,7 @@ type queue struct {
 	heldEvents int // of all events
 }
 
-// keepEntries is the capacity that an empty queue keeps; a larger one is given back.
+// keepEntries is the capacity that an empty queue keeps; a larger one is released.
 const keepEntries = 8
 
 func (q *queue) append(b *Buffer, k kind) uint64 {

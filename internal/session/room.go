@@ -20,7 +20,7 @@ type waiter struct {
 
 // admitsLocked reports whether a frame of that size may be appended now: when the queue is empty or when it fits, so that
 // the queue holds at most its limit or one larger frame. Requests need a connection, so that they can be taken back while
-// there is none; responses of a detached session need room in the budget of all of these.
+// there is none; responses of a detached session need room in the budget that all detached sessions share.
 func (s *Session) admitsLocked(size int, k Kind) bool {
 	return s.openLocked(k) && (s.queue.bytes == 0 || s.queue.bytes+size <= s.opts.LimitBytes)
 }

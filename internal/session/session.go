@@ -3,7 +3,7 @@
 // detach (protocol section 8).
 //
 // It knows frames, not calls. A session that is not resumable forgets what has been
-// written, and ends with its connection; its owner sees to that, as to the window of one that is.
+// written. Its owner ends it with its connection, and a resumable one after its window.
 //
 //	          Attach              Detach                 Resume
 //	(new) ──────────► attached ──────────► waiting ──────────────► attached
@@ -31,7 +31,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// What a session's Send can fail with, besides the context's error and the cause of its end.
+// Why a session has ended, besides the causes that are passed to End.
 var (
 	ErrEnded = errors.New("session: ended")
 	// ErrSlow is the cause of a session that ended since the other side does not read.
@@ -46,7 +46,7 @@ type Options struct {
 	EventBytes int
 	// EndOnSlowEvents ends the session where events would be dropped.
 	EndOnSlowEvents bool
-	// Owner is told what the session cannot decide; nil tells no one.
+	// Owner is notified of what the session cannot decide; nil is none.
 	Owner Owner
 	// Interval is the heartbeat interval of the connections; 0 is 25 s. See [ErrStuck].
 	Interval time.Duration
@@ -62,10 +62,10 @@ type Options struct {
 type Owner interface {
 	// Slow is called, once and on a goroutine of the session's own, when the session ends with ErrSlow.
 	Slow()
-	// Ready is called when events wait to be written and nobody writes. If it returns true, the owner ensures that
+	// Ready is called when events wait to be written and no goroutine writes. If it returns true, the owner ensures that
 	// [Session.FlushReady] is called soon. It must not call the session itself.
 	Ready(s *Session) bool
-	// Log is where a failed write is told.
+	// Log returns the log for failed writes.
 	Log() *zerolog.Logger
 }
 
@@ -116,7 +116,7 @@ type Session struct {
 	waiting   []*waiter     // frames that wait for room, in order
 	excess    int           // by how much the last frame that was admitted exceeds the limit
 	ack       []byte        // the acknowledgement in the current Write
-	empty     chan struct{} // closed when all is written; nil while nobody waits
+	empty     chan struct{} // closed when all is written; nil while none waits
 	gaps      map[string]int
 	gapTopics []string
 	cause     error
@@ -203,7 +203,7 @@ func (s *Session) Cause() error {
 // Wait returns when the session has ended and no goroutine of it is left.
 func (s *Session) Wait() {
 	<-s.done
-	_ = s.Cause() // under the lock: whoever ended the session may have been about to start OnSlow
+	_ = s.Cause() // under the lock: the goroutine that ended the session may be about to start Owner.Slow
 	s.wg.Wait()
 }
 

@@ -8,8 +8,8 @@ import (
 // stuckConnections is on how many connections one frame may be first in line.
 const stuckConnections = 3
 
-// ErrStuck reports that one frame was first in the queue on 3 connections that each lasted the heartbeat interval: it would never arrive, and
-// nothing behind it.
+// ErrStuck reports that one frame was first in the queue on 3 connections that each lasted the heartbeat interval: it
+// would never arrive, and nothing behind it.
 var ErrStuck = errors.New("session: the same frame was first in the queue on 3 connections that each lasted the heartbeat interval")
 
 // inLine counts the connections on which one frame was first in line.
@@ -30,7 +30,7 @@ func (k *inLine) connection(before, after bool) {
 	}
 }
 
-// next returns the state after a resumption by one who has received so many of the frames that were numbered.
+// next returns the state after a resumption where the other side has received this many of the frames that were numbered.
 func (k inLine) next(received, numbered uint64, interval time.Duration) inLine {
 	first := uint64(0)
 	if received < numbered {

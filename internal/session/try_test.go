@@ -45,8 +45,8 @@ func trying(t *testing.T, o Options, refuses func() bool) (*Session, *tryConn) {
 	return s, c
 }
 
-// What is appended with Try leaves with FlushReady and not before, all of it together; who comes meanwhile leaves it
-// to the same FlushReady.
+// What is appended with Try leaves with FlushReady and not before, all of it together; later
+// senders leave their frames to the same FlushReady.
 func TestTryWaitsForFlushReady(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := trying(t, Options{}, nil)

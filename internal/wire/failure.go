@@ -148,7 +148,7 @@ func AppendFailedTo(dst, quotedID []byte, f *Failure) []byte {
 	return append(AppendFailureMembers(dst, f), "}}"...)
 }
 
-// MayHaveRun reports what the protocol's table says of an error that leaves sent out: whether the
+// MayHaveRun returns the default of sent in the protocol's table, for an error without it: whether the
 // handler's own code can have run. It is true for codes that are not in the table, which only a handler
 // can have made.
 func MayHaveRun(code string) bool {

@@ -109,7 +109,7 @@ var null = []byte("null")
 func (m *Message) readType(c *jsonscan.Cursor) (err error) {
 	text, ok := c.Text()
 	if !ok {
-		if c.Kind() == 0 { // no JSON value at all: End says what it is
+		if c.Kind() == 0 { // no JSON value at all: End returns the error
 			return nil
 		}
 		return errors.New("type is not a string")

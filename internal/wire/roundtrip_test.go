@@ -226,7 +226,7 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
-// An error that does not fit is cut, and says so.
+// An error that does not fit is cut, and its message reports that.
 func TestFailedWithin(t *testing.T) {
 	f := &Failure{Code: "A", Message: strings.Repeat("語\n", 300), Details: []byte(`{"x":"` + strings.Repeat("y", 500) + `"}`)}
 	whole := int64(len(AppendFailed(nil, "1", f, 0)))

@@ -208,7 +208,7 @@ func (t *Target) Control(m *wire.Message) bool {
 }
 
 // Ended takes a __denied and reports whether it ends a subscription that was live: its topic is
-// forgotten, so that the next listener asks anew.
+// forgotten, so that the next listener subscribes again.
 func (t *Target) Ended(m *wire.Message) (topic string, ended bool) {
 	d := denialOf(m)
 	if d.Action != ActionSubscribe {

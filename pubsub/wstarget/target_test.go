@@ -147,7 +147,7 @@ func TestLeaveBeforeTheAnswer(t *testing.T) {
 		cancel()
 		<-left
 		out.want(t, subA)
-		target.Control(control(wire.Subscribed, topicA)) // nobody wants it any more
+		target.Control(control(wire.Subscribed, topicA)) // no listener wants it any more
 		out.want(t, unsubA)
 		target.Control(control(wire.Subscribed, topicA)) // what was not asked is ignored
 		out.want(t)
