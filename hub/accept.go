@@ -68,40 +68,46 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // identity that is not valid ([call.Identity.Validate]). If the identity is nil, it closes the connection with 4500.
 func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 	a, busy := h.enterConnection()
-	if busy == nil && id == nil {
-		h.refused.Add(1)
-		t.Close(transport.CloseNotAuthenticated, transport.RefusedUnauthenticated+": no identity")
-		readOut(t)
-		a.leave()
-		return false
-	}
-	if busy == nil {
-		if err := id.Validate(); err != nil {
-			h.refused.Add(1)
-			h.log.Error().Err(err).Str("remote", t.RemoteAddr()).Msg("connection refused")
-			t.Close(transport.CloseTryAgainLater, "the hub cannot check credentials now")
-			readOut(t)
-			a.leave()
-			return false
-		}
-		if busy = a.seat(id, t.RemoteAddr()); busy != nil {
-			defer a.leave()
-		}
-	}
 	if busy != nil {
 		t.Close(transport.CloseTryAgainLater, busy.reason)
 		readOut(t)
 		return false
 	}
-	if !h.accept(t, id, a) {
+	if !h.acceptAs(t, id, a) {
 		a.leave()
 		return false
 	}
 	return true
 }
 
-// accept registers the spoke and starts its reader. If it returns true the
-// reader's end will release the admission.
+// acceptAs checks the identity that the caller of Accept names, then accepts as ServeHTTP does.
+func (h *Hub) acceptAs(t transport.Conn, id *call.Identity, a *admission) bool {
+	if id == nil {
+		h.refused.Add(1)
+		t.Close(transport.CloseNotAuthenticated, transport.RefusedUnauthenticated+": no identity")
+		readOut(t)
+		return false
+	}
+	if err := id.Validate(); err != nil {
+		h.refused.Add(1)
+		h.log.Error().Err(err).Str("remote", t.RemoteAddr()).Msg("connection refused")
+		t.Close(transport.CloseTryAgainLater, reasonUnchecked)
+		readOut(t)
+		return false
+	}
+	if busy := a.seat(id, t.RemoteAddr()); busy != nil {
+		t.Close(transport.CloseTryAgainLater, busy.reason)
+		readOut(t)
+		return false
+	}
+	return h.accept(t, id, a)
+}
+
+// reasonUnchecked is the reason of a client whose credentials could not be checked.
+const reasonUnchecked = "the hub cannot check credentials now"
+
+// accept registers the spoke and starts its reader. If it returns true, the end of the reader releases the
+// admission; otherwise the caller does.
 func (h *Hub) accept(t transport.Conn, id *call.Identity, a *admission) bool {
 	h.guard(t)
 	from := &origin{identity: id, connection: uuid.New(), remote: t.RemoteAddr()}
@@ -168,11 +174,11 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			Refuse(w, status)
 			return
 		}
-		h.comeBack(w, status, "the hub cannot check credentials now")
+		h.comeBack(w, status, reasonUnchecked)
 	case word != "":
 		h.refuseByClose(w, r, transport.CloseNotAuthenticated, word)
 	default:
-		h.refuseByClose(w, r, transport.CloseTryAgainLater, "the hub cannot check credentials now")
+		h.refuseByClose(w, r, transport.CloseTryAgainLater, reasonUnchecked)
 	}
 }
 

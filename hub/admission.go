@@ -40,7 +40,7 @@ func (h *Hub) enterConnection() (*admission, *rejection) {
 	return a, nil
 }
 
-// seat counts the connection for its identity. If the identity has too many, it releases the admission.
+// seat counts the connection for its identity, unless the identity has too many.
 func (a *admission) seat(id *call.Identity, remote string) *rejection {
 	h := a.hub
 	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
@@ -86,11 +86,7 @@ func (s *seats) take(identity string, limit int) bool {
 func (s *seats) leave(identity string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch s.taken[identity] {
-	case 0: // it had none
-	case 1:
+	if s.taken[identity]--; s.taken[identity] == 0 {
 		delete(s.taken, identity)
-	default:
-		s.taken[identity]--
 	}
 }

@@ -38,10 +38,7 @@ type gate struct {
 	full chan struct{} // made when it is needed, for few sessions are ever resumed
 }
 
-func (g *gate) enter() {
-	g.once.Do(func() { g.full = make(chan struct{}, 1) })
-	g.full <- struct{}{}
-}
+func (g *gate) enter() { _ = g.enterWithin(context.Background()) }
 
 // enterWithin enters unless ctx ends first.
 func (g *gate) enterWithin(ctx context.Context) error {
@@ -74,7 +71,7 @@ func (c *conn) run(a *attachment, place *admission) {
 // detach leaves the session waiting for the next connection, where it may: it is
 // false when the session ends with this one.
 func (c *conn) detach(a *attachment, err error) bool {
-	if c.sessionID == "" || !keepsSession(err) || c.peer.Session().Cause() != nil || c.hub.draining.Load() && !c.busy() {
+	if c.sessionID == "" || !keepsSession(err) || c.peer.Session().Cause() != nil || c.hub.draining.Load() && !c.peer.Busy() {
 		return false
 	}
 	limit := c.hub.opts.MaxWaiting
@@ -109,9 +106,6 @@ func (c *conn) startWindow(a *attachment) {
 		old.Stop()
 	}
 }
-
-// busy reports whether a session has calls in flight.
-func (c *conn) busy() bool { return c.peer.Busy() }
 
 // keepsSession reports after which ends of a connection the hub keeps its session (protocol section 7).
 // Of all that can come from the side of the spoke, a proxy between included, only 4008 is the spoke's own

@@ -215,6 +215,22 @@ func (c *gatedCore) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	}
 }
 
+// A hub.publish whose time passes while the core has the event may have published it, and reports that.
+func TestPublishOperationThatEndsWhileItPublishes(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{Backplane: &hub.Backplane{Events: &gatedCore{}}})
+		caller := net.Spoke("caller", nil, nil)
+		for range 20 { // the handler and its caller see the deadline at the same moment
+			for name, c := range map[string]call.Caller{"program": net.Hub, "spoke": caller} {
+				_, err := call.Invoke[any](t.Context(), c, "hub.publish", map[string]any{"topic": "t"}, call.Timeout(time.Second))
+				if e, _ := errors.AsType[*call.Error](err); e == nil || e.Code != call.CodeTimeout || !e.Sent {
+					t.Fatalf("%s: %+v", name, err)
+				}
+			}
+		}
+	})
+}
+
 // A core that waits is published to in order, and holds 8 MiB of events: what is beyond is refused.
 func TestCoreIsSlow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

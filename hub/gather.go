@@ -97,7 +97,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 			run.wg.Go(func() { run.spoke(ctx, c) })
 		case leaving:
 			run.wg.Go(func() {
-				run.failed(c.id, &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "spoke " + c.id + " is draining and accepts no new calls"})
+				run.failed(c.id, leaving.of(&call.Request{To: c.id}))
 			})
 		}
 	}

@@ -77,11 +77,11 @@ const listsAtOnce = 4
 
 // listKind is what differs between the lists.
 type listKind struct {
-	operation string              // of the hub
-	key       string              // the member that orders the items
-	always    []string            // the members that Fields does not remove; the last is what items are merged by
-	short     []string            // the members that an item keeps which is too large for any page
-	members   map[string]struct{} // all members
+	operation string   // of the hub
+	key       string   // the member that orders the items
+	always    []string // the members that Fields does not remove; the last is what items are merged by
+	short     []string // the members that an item keeps which is too large for any page
+	members   []string // all members
 	// here adds what this hub has; own includes its own operations.
 	here  func(ctx context.Context, k *listKind, h *Hub, id *call.Identity, q *ListQuery, own bool, b *pageBuilder) error
 	merge func([]listItem) []listItem // of items sorted by key, those that stay
@@ -124,7 +124,7 @@ func (k *listKind) check(q *ListQuery) error {
 		q.Limit = DefaultListLimit
 	}
 	for _, f := range q.Fields {
-		if _, ok := k.members[f]; !ok {
+		if !slices.Contains(k.members, f) {
 			return k.invalid("fields: an item has no member %q", f)
 		}
 	}

@@ -28,31 +28,15 @@ var operationList = listKind{
 	operation: linkOperations, key: "name",
 	always:  []string{"name", "spokes"},
 	short:   []string{"name", "type", "spokes"},
-	members: members("name", "type", "description", "inputSchema", "outputSchema", "errorCodes", "accessControl", "variants", "spokes"),
+	members: []string{"name", "type", "description", "inputSchema", "outputSchema", "errorCodes", "accessControl", "variants", "spokes"},
 	here:    operationsHere, merge: addUpOperations,
 }
 
-func members(names ...string) map[string]struct{} {
-	m := make(map[string]struct{}, len(names))
-	for _, n := range names {
-		m[n] = struct{}{}
-	}
-	return m
-}
-
 func operationsHere(ctx context.Context, k *listKind, h *Hub, id *call.Identity, q *ListQuery, own bool, b *pageBuilder) error {
-	served := h.table.operationNames()
-	names := served
+	names := h.table.operationNames()
 	var mine map[string]call.Operation
 	if own && len(q.Selector) == 0 {
-		mine = make(map[string]call.Operation)
-		names = slices.Clone(served)
-		for _, op := range h.operations.Operations() {
-			mine[op.Name] = op
-			names = append(names, op.Name)
-		}
-		slices.Sort(names)
-		names = slices.Compact(names)
+		names, mine = h.withOwn(names)
 	}
 	sees := h.sight(id, q)
 	for _, name := range within(names, q) {
@@ -68,6 +52,17 @@ func operationsHere(ctx context.Context, k *listKind, h *Hub, id *call.Identity,
 		}
 	}
 	return nil
+}
+
+// withOwn returns the names of what spokes serve and of the hub's own operations, sorted, and the latter by name.
+func (h *Hub) withOwn(served []string) (names []string, own map[string]call.Operation) {
+	names, own = slices.Clone(served), make(map[string]call.Operation)
+	for _, op := range h.operations.Operations() {
+		own[op.Name] = op
+		names = append(names, op.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), own
 }
 
 // within returns those of the sorted names that the query selects.
@@ -171,45 +166,16 @@ func (h *Hub) AllOperations(ctx context.Context, id *call.Identity) ([]Operation
 	return everything[OperationInfo](ctx, h, &operationList, id, &ListQuery{})
 }
 
-// ListOperations lists what can be called on this hub, its own operations
-// included, sorted by name, as far as the identity may call it; nil sees all.
+// ListOperations lists what the identity may call on this hub, its own operations included, sorted by name; a nil
+// identity sees all.
 func (h *Hub) ListOperations(id *call.Identity) []OperationInfo {
-	var out []OperationInfo
-	for _, op := range h.operations.Operations() {
-		if h.mayCall(id, op) == nil {
-			out = append(out, OperationInfo{Operation: op})
+	list := []OperationInfo{}
+	names, own := h.withOwn(h.table.operationNames())
+	sees := h.sight(id, &ListQuery{})
+	for _, name := range names {
+		if info, ok := h.operationInfo(id, name, own, sees); ok {
+			list = append(list, info)
 		}
 	}
-	return mergeOperations(append(out, h.spokeOperations(id)...))
-}
-
-// spokeOperations lists what the spokes of this hub serve.
-func (h *Hub) spokeOperations(id *call.Identity) []OperationInfo {
-	out := []OperationInfo{}
-	for _, c := range h.table.all() {
-		if h.allow(id, List, c.id) != nil {
-			continue
-		}
-		for _, op := range h.table.profileOf(c).operations {
-			if h.mayCall(id, op) == nil {
-				out = append(out, OperationInfo{Operation: op, Spokes: 1})
-			}
-		}
-	}
-	return mergeOperations(out)
-}
-
-// mergeOperations sorts by name and adds up who serves the same.
-func mergeOperations(list []OperationInfo) []OperationInfo {
-	slices.SortStableFunc(list, func(a, b OperationInfo) int { return strings.Compare(a.Name, b.Name) })
-	out := list[:0]
-	for _, o := range list {
-		if n := len(out); n > 0 && out[n-1].Name == o.Name {
-			out[n-1].Spokes += o.Spokes
-			out[n-1].addVariant(o.Operation)
-			continue
-		}
-		out = append(out, o)
-	}
-	return out
+	return list
 }

@@ -46,7 +46,7 @@ var spokeList = listKind{
 	operation: linkSpokes, key: "spokeId",
 	always:  []string{"spokeId", "hubId", "generation"},
 	short:   []string{"spokeId", "hubId", "generation", "identityId", "state", "detachedAt"},
-	members: members("spokeId", "hubId", "connectionId", "generation", "name", "version", "labels", "operations", "identityId", "inFlight", "connectedAt", "state", "detachedAt"),
+	members: []string{"spokeId", "hubId", "connectionId", "generation", "name", "version", "labels", "operations", "identityId", "inFlight", "connectedAt", "state", "detachedAt"},
 	here:    spokesHere, merge: newestSpokes,
 }
 

@@ -75,16 +75,9 @@ func (h *Hub) publishOperation(ctx context.Context, in json.RawMessage) (json.Ra
 	if err := jsonscan.Decode(in, jsonscan.StringField("topic", &topic), jsonscan.RawField("payload", &payload)); err != nil {
 		return nil, call.Refuse(&call.Error{Code: call.CodeValidation, Message: fmt.Sprintf("hub.publish: %v", err)})
 	}
-	if err := h.Publish(ctx, call.IdentityFrom(ctx), topic, payload); err != nil {
-		return nil, refused(err)
-	}
-	return nil, nil
-}
-
-// refused keeps what the hub's own operations refuse from counting as run.
-func refused(err error) error {
+	err := h.Publish(ctx, call.IdentityFrom(ctx), topic, payload)
 	if e := asError(err); e != nil && !e.Sent {
-		return call.Refuse(e)
+		return nil, call.Refuse(e) // nothing was published, so the call has not run
 	}
-	return err
+	return nil, err
 }

@@ -272,9 +272,7 @@ func (h *Hub) provide(ops []string) {
 			h.log.Warn().Err(err).Str("operation", op).Msg("cannot add an operation to the directory")
 		}
 	}
-	if gone := h.table.unserved(ops); len(gone) > 0 { // meanwhile; whoever took them out may have been first
-		h.withdraw(gone)
-	}
+	h.withdraw(h.table.unserved(ops)) // a withdrawal that began later may have ended before
 }
 
 func (h *Hub) withdraw(ops []string) {
@@ -290,7 +288,5 @@ func (h *Hub) withdraw(ops []string) {
 		}
 	}
 	gone := h.table.unserved(ops)
-	if back := slices.DeleteFunc(ops, func(op string) bool { return slices.Contains(gone, op) }); len(back) > 0 {
-		h.provide(back)
-	}
+	h.provide(slices.DeleteFunc(ops, func(op string) bool { return slices.Contains(gone, op) }))
 }

@@ -94,13 +94,7 @@ func (h *Hub) taken(newer Record) {
 		h.reclaim(c, attempt)
 		return
 	}
-	code, reason := c.replacedBy(newer)
-	got, ok := h.table.giveUp(c, reason)
-	if !ok {
-		return
-	}
-	got.code, got.reason = code, reason
-	h.clear(got)
+	h.clear(h.table.giveUp(c, newer))
 	h.withdraw(c.offered())
 }
 

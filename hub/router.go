@@ -115,9 +115,8 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *
 // there, or whoever is there is leaving.
 func nobodyThere(e *call.Error) bool {
 	switch e.Code {
-	case call.CodeSpokeNotFound, call.CodeOperationNotFound, call.CodeUnavailable:
-		return !e.Sent
-	case call.CodeDisconnected: // its session ended before the request left
+	case call.CodeSpokeNotFound, call.CodeOperationNotFound, call.CodeUnavailable,
+		call.CodeDisconnected: // its session ended before the request left
 		return !e.Sent
 	default:
 		return false

@@ -152,7 +152,7 @@ func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 	c.draining.Store(true)
 	c.sayDrain()
-	if c.peer.Session().Attached() || c.busy() { // a detached spoke may resume and finish its calls
+	if c.peer.Session().Attached() || c.peer.Busy() { // a detached spoke may resume and finish its calls
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
 		<-last
 		_ = c.peer.Idle(ctx)

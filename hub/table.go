@@ -214,19 +214,21 @@ func (t *table) updateLocked(c *conn, p profile) (first, last []string) {
 	return first, last
 }
 
-// giveUp takes the id from c for a newer registration elsewhere; it is false when c has lost it already.
-func (t *table) giveUp(c *conn, reason string) (got claim, ok bool) {
+// giveUp takes the id from c for a newer registration elsewhere, unless c has lost it already.
+func (t *table) giveUp(c *conn, newer Record) (got claim) {
+	code, reason := c.replacedBy(newer)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case c.retired != "" || t.spokes[c.id] != c:
-		return claim{}, false
+	case t.spokes[c.id] != c:
 	case c.leaving.Load():
-		return claim{displaced: c, oldest: t.displaceLocked(c)}, true
+		got = claim{displaced: c, oldest: t.displaceLocked(c)}
+	default:
+		t.removeLocked(c)
+		c.retired = reason
+		got = claim{older: c, code: code, reason: reason}
 	}
-	t.removeLocked(c)
-	c.retired = reason
-	return claim{older: c}, true
+	return got
 }
 
 // remove takes c out and gives why it had been taken out before, "" if it had not.

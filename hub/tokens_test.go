@@ -149,3 +149,29 @@ func TestReauthenticate(t *testing.T) {
 		}
 	})
 }
+
+// A token that was replaced by an equal one remains the same: the connections that were made with it end when it is removed.
+func TestTokenRemovedAfterAnEqualOne(t *testing.T) {
+	token := hub.Token{Secret: "s", Identity: call.Identity{ID: "a"}}
+	set, err := hub.NewTokenSet(token)
+	must(t, err)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer s")
+	before, err := set.Authenticate(r)
+	must(t, err)
+	must(t, set.Replace(token))
+	after, err := set.Authenticate(r)
+	must(t, err)
+	for _, id := range []*call.Identity{before, after} {
+		if id.Ended(time.Now()) {
+			t.Error("an unchanged token has ended")
+		}
+	}
+	must(t, set.Replace())
+	for _, id := range []*call.Identity{before, after} {
+		if !id.Ended(time.Now()) {
+			t.Error("a removed token has not ended")
+		}
+	}
+}
