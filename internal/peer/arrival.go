@@ -7,14 +7,14 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// SlowestLink is the rate, in bytes per second, of the slowest link that timeouts of whole messages allow for (protocol
+// slowestLink is the rate, in bytes per second, of the slowest link that timeouts of whole messages allow for (protocol
 // section 7).
-const SlowestLink = 16 << 10
+const slowestLink = 16 << 10
 
 // CrossingTime returns how long a message of that many bytes, at most 8 GiB, takes on the slowest link that timeouts allow
 // for.
 func CrossingTime(bytes int64) time.Duration {
-	return time.Duration(min(bytes, 8<<30)) * time.Second / SlowestLink
+	return time.Duration(min(bytes, 8<<30)) * time.Second / slowestLink
 }
 
 // arrival is the time that a registration has to arrive. A connection on which no message is on its way has the timeout,

@@ -23,13 +23,13 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 	if req.Stream {
 		in.passCredit(o)
 	}
-	for begun := false; ; begun = true {
+	for {
 		output, err := o.Next(&in.ctx)
 		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 			return nil
 		}
 		if err != nil {
-			return Begun(to.asError(err), begun)
+			return to.asError(err)
 		}
 		if !in.Request.Stream {
 			_ = in.Send(output) // a response that is too large has been answered with the error
@@ -41,17 +41,6 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 			return e
 		}
 	}
-}
-
-// Begun makes the error of a call say Sent when a response has been passed on,
-// whatever its handler says: what has begun must not begin again elsewhere.
-func Begun(e *call.Error, begun bool) *call.Error {
-	if !begun || e.Sent {
-		return e
-	}
-	out := *e
-	out.Sent = true
-	return &out
 }
 
 // ceiling is how many responses the caller takes so far.

@@ -137,7 +137,7 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	l.Counters.Served.Add(1)
 	err := h(&c.in.ctx, &c.in.Request, c.send)
 	if e := call.HandlerError(&c.in.ctx, err); e != nil {
-		c.err = CheckError(c.in.Request.Operation, e, c.depth)
+		c.err = checkError(c.in.Request.Operation, e, c.depth)
 	}
 	if c.bad != nil {
 		c.err = c.bad

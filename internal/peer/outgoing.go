@@ -160,22 +160,21 @@ func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
 	if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 		return nil, io.EOF
 	}
-	if e, ok := err.(*call.Error); ok { //nolint:errorlint // what the other side said, not something in a chain
-		if o.ran && !e.Sent {
-			told := *e
-			told.Sent = true
-			return nil, &told
-		}
-		return nil, e
+	e, ok := err.(*call.Error) //nolint:errorlint // what the other side sent, not something in a chain
+	if !ok {
+		e = o.failed(ctx, err)
 	}
-	return nil, o.failed(ctx, err)
+	if o.ran && !e.Sent { // what has begun must not begin again elsewhere
+		out := *e
+		out.Sent = true
+		e = &out
+	}
+	return nil, e
 }
 
 func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 	if u, ok := errors.AsType[*unusable](err); ok {
-		e := u.of(o.operation)
-		e.Sent = e.Sent || o.ran
-		return e
+		return u.of(o.operation)
 	}
 	switch {
 	case isEnded(err):

@@ -44,13 +44,13 @@ func (r *Reading) At(p *Peer, req *call.Request) *call.Error {
 	if err := p.open(r.Ctx, o, req, flow); err != nil {
 		return p.asError(err)
 	}
-	for begun := false; ; begun = true {
+	for {
 		output, err := o.Next(r.Ctx)
 		if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
 			return nil
 		}
 		if err != nil {
-			return Begun(p.asError(err), begun)
+			return p.asError(err)
 		}
 		if err := r.take(o, output); err != nil {
 			o.Abort(err.Error())

@@ -60,9 +60,9 @@ func checkEnvelope(operation string, e call.Envelope, maxDepth int) *call.Error 
 
 var errNoSource = errors.New("has no source")
 
-// CheckError returns e, or the error to be sent instead where its details are no JSON object or
+// checkError returns e, or the error to be sent instead where its details are no JSON object or
 // nested deeper than the receiver takes.
-func CheckError(operation string, e *call.Error, maxDepth int) *call.Error {
+func checkError(operation string, e *call.Error, maxDepth int) *call.Error {
 	if len(e.Details) == 0 {
 		return e
 	}
@@ -128,6 +128,6 @@ const refusalBytes = 32 << 10
 // errorFrame makes the frame of an error that ends a request of the other side.
 func (p *Peer) errorFrame(id, operation string, e *call.Error) *session.Buffer {
 	b := session.NewBuffer()
-	b.B = wire.AppendFailed(b.B, id, failureOf(CheckError(operation, e, p.MaxDepth())), p.maxMessage.Load())
+	b.B = wire.AppendFailed(b.B, id, failureOf(checkError(operation, e, p.MaxDepth())), p.maxMessage.Load())
 	return b
 }
