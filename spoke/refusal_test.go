@@ -78,7 +78,7 @@ func (d *tokenDoor) all() []string {
 	return slices.Clone(d.offered)
 }
 
-// byStatus and byClose are the two ways in which a hub refuses credentials.
+// byBoth has the two ways in which a hub refuses credentials.
 var byBoth = map[string]answered{
 	"status": {status: 401, refused: transport.RefusedUnauthenticated},
 	"close":  {code: transport.CloseNotAuthenticated, reason: "unauthenticated: the credentials are missing or wrong"},

@@ -24,9 +24,8 @@ type Outgoing struct {
 	withdrawn bool // it never left
 }
 
-// Open sends a request and gives what waits for its answers. Credit, for a
-// stream, is how many responses may be on their way before [Outgoing.Next] or Raise gives more.
-// The context bounds the wait for room. The error is an *call.Error.
+// Open sends a request and returns what waits for its answers. F is the credit of a stream; the zero value is none.
+// The context bounds the wait for room. The error is a *call.Error.
 func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, error) {
 	o := new(Outgoing)
 	if err := p.open(ctx, o, req, f); err != nil {

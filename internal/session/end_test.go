@@ -196,8 +196,8 @@ func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
 	})
 }
 
-// Wait returns after OnSlow, whoever ends the session at the same time.
-func TestWaitJoinsOnSlow(t *testing.T) {
+// Wait returns after Owner.Slow, also if another goroutine ends the session at the same time.
+func TestWaitJoinsSlow(t *testing.T) {
 	for range 50 {
 		done := false
 		s := New(Options{LimitBytes: 1, Owner: &owner{slow: func() { done = true }}})
@@ -208,7 +208,7 @@ func TestWaitJoinsOnSlow(t *testing.T) {
 		}()
 		s.Wait()
 		if !done {
-			t.Fatal("Wait returned before OnSlow did")
+			t.Fatal("Wait returned before Owner.Slow did")
 		}
 	}
 }

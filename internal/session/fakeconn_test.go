@@ -193,7 +193,7 @@ func textOf(f []byte) string {
 	return string(f)
 }
 
-func quoted(id string) []byte { return wire.QuotedID([]byte(id)) }
+func quoted(id string) []byte { return wire.QuotedID(id) }
 
 // attached gives a session on a fake connection, inside a bubble.
 func attached(t *testing.T, o Options) (*Session, *fakeConn) {

@@ -142,4 +142,4 @@ func Answered(frame []byte) (quotedID []byte, t Type) {
 }
 
 // QuotedID returns an id as Answered does.
-func QuotedID(id []byte) []byte { return jsonscan.AppendString(nil, string(id)) }
+func QuotedID(id string) []byte { return jsonscan.AppendString(nil, id) }

@@ -208,7 +208,7 @@ func TestAnswered(t *testing.T) {
 			string(AppendFailed(nil, id, &Failure{Code: "A"}, 0)): Failed,
 		} {
 			got, typ := Answered([]byte(frame))
-			if !bytes.Equal(got, QuotedID([]byte(id))) || typ != want {
+			if !bytes.Equal(got, QuotedID(id)) || typ != want {
 				t.Errorf("%s: %s %v", frame, got, typ)
 			}
 			if again, _ := Answered(AppendFailedTo(nil, got, &Failure{})); !bytes.Equal(again, got) {

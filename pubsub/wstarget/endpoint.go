@@ -137,16 +137,14 @@ func (e *Endpoint) Published(topic string, payload []byte) {
 		return
 	}
 	if d := e.opts.Publish(ev); d != nil {
-		e.deny(d)
+		e.Deny(d)
 		return
 	}
 	_ = e.local.Deliver(ev) // fails only when closed
 }
 
-// Deny tells the spoke of a refusal that became known later.
-func (e *Endpoint) Deny(d *Denial) { e.deny(d) }
-
-func (e *Endpoint) deny(d *Denial) { e.opts.Outlet.Control(d.frame()) }
+// Deny sends the spoke a refusal.
+func (e *Endpoint) Deny(d *Denial) { e.opts.Outlet.Control(d.frame()) }
 
 // Control takes a well-formed control frame of the spoke, on the reader. It reports whether it was one of events.
 func (e *Endpoint) Control(m *wire.Message) bool {
@@ -163,12 +161,12 @@ func (e *Endpoint) Control(m *wire.Message) bool {
 
 func (e *Endpoint) subscribe(topic string) {
 	if err := pubsub.ValidTopic(topic); err != nil {
-		e.deny(&Denial{ActionSubscribe, topic, "VALIDATION_ERROR", err.Error()})
+		e.Deny(&Denial{ActionSubscribe, topic, "VALIDATION_ERROR", err.Error()})
 		return
 	}
 	if e.opts.Allow != nil {
 		if d := e.opts.Allow(topic); d != nil {
-			e.deny(d)
+			e.Deny(d)
 			return
 		}
 	}
@@ -184,7 +182,7 @@ func (e *Endpoint) subscribe(topic string) {
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.opts.MaxTopics:
-		e.deny(&Denial{ActionSubscribe, topic, "OVERLOADED", fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.opts.MaxTopics)})
+		e.Deny(&Denial{ActionSubscribe, topic, "OVERLOADED", fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.opts.MaxTopics)})
 	default:
 		e.startJoinLocked(topic)
 	}
@@ -219,7 +217,7 @@ func (e *Endpoint) joined(topic string, m *membership, err error) {
 	case err != nil:
 		delete(e.topics, topic)
 		if m.wanted {
-			e.deny(&Denial{ActionSubscribe, topic, "UNAVAILABLE", err.Error()})
+			e.Deny(&Denial{ActionSubscribe, topic, "UNAVAILABLE", err.Error()})
 		}
 	default:
 		m.live = true
@@ -256,7 +254,7 @@ func (e *Endpoint) Recheck() {
 	for _, topic := range topics {
 		if d := e.opts.Allow(topic); d != nil {
 			e.unsubscribe(topic)
-			e.deny(d)
+			e.Deny(d)
 		}
 	}
 }
@@ -280,7 +278,7 @@ func (e *Endpoint) EndSubscriptions(reason string) {
 }
 
 func (e *Endpoint) denySubscriptionLocked(topic string) {
-	e.deny(&Denial{ActionSubscribe, topic, "UNAVAILABLE", e.ended})
+	e.Deny(&Denial{ActionSubscribe, topic, "UNAVAILABLE", e.ended})
 }
 
 // Topics is how many topics the spoke is subscribed to.
