@@ -49,23 +49,24 @@ func (o *AcceptOptions) Validate() error {
 	if o == nil {
 		return nil
 	}
-	if _, err := newLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger); err != nil {
-		return fmt.Errorf("transport: %w", err)
-	}
-	if err := validSubprotocols(o.Subprotocols); err != nil {
-		return err
-	}
-	if _, err := origin.New(o.OriginPatterns); err != nil {
-		return fmt.Errorf("transport: option OriginPatterns: %w", err)
-	}
-	return nil
+	_, _, err := o.parse()
+	return err
 }
 
-func (o *AcceptOptions) origins() (origin.Policy, error) {
-	if o.AnyOrigin {
-		return origin.Anything, nil
+// parse returns what the options stand for, or the first thing that is wrong with them.
+func (o *AcceptOptions) parse() (limits, origin.Policy, error) {
+	lim, err := parseLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger, o.Subprotocols)
+	if err != nil {
+		return limits{}, origin.Policy{}, err
 	}
-	return origin.New(o.OriginPatterns)
+	allowed, err := origin.New(o.OriginPatterns)
+	if err != nil {
+		return limits{}, origin.Policy{}, fmt.Errorf("transport: option OriginPatterns: %w", err)
+	}
+	if o.AnyOrigin {
+		allowed = origin.Anything
+	}
+	return lim, allowed, nil
 }
 
 // Accept upgrades an HTTP request to a WebSocket (RFC 6455 section 4.2). If it
@@ -78,20 +79,13 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	if o == nil {
 		o = &AcceptOptions{}
 	}
-	if err := o.Validate(); err != nil {
+	lim, allowed, err := o.parse()
+	if err != nil {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return nil, err
 	}
-	lim, err := newLimits(o.MaxMessageBytes, o.WriteTimeout, o.Linger)
-	if err != nil {
-		return nil, err // not reached: Validate has reported it
-	}
 	if IsHandshake(r) { // the library answers everything else
-		allowed, err := o.origins()
-		if err == nil {
-			_, err = allowed.Check(r)
-		}
-		if err != nil {
+		if _, err := allowed.Check(r); err != nil {
 			http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 			return nil, fmt.Errorf("transport: %w", err)
 		}

@@ -27,7 +27,8 @@ func (c *halfConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// When a write has failed, nothing can be written any more, and the reader still gets what the other side said before, for the linger time.
+// When a write has failed, nothing can be written any more, and the reader still gets what the other side has
+// sent, for the linger time.
 func TestBrokenWrite(t *testing.T) {
 	const linger = 2 * time.Second
 	for name, c := range map[string]struct {
@@ -36,8 +37,8 @@ func TestBrokenWrite(t *testing.T) {
 		code   transport.CloseCode // 0: lost
 		remote bool
 	}{
-		"the other side says nothing": {func(transport.Conn, transport.Conn) {}, 0, 0, false},
-		"the other side sends":        {func(_, far transport.Conn) { _ = far.Write([][]byte{[]byte("1"), []byte("2")}) }, 2, 0, false},
+		"the other side sends nothing": {func(transport.Conn, transport.Conn) {}, 0, 0, false},
+		"the other side sends":         {func(_, far transport.Conn) { _ = far.Write([][]byte{[]byte("1"), []byte("2")}) }, 2, 0, false},
 		"the other side closes": {func(_, far transport.Conn) {
 			_ = far.Write([][]byte{[]byte("1")})
 			far.Close(4001, "why")
@@ -83,7 +84,7 @@ func TestBrokenWrite(t *testing.T) {
 			if c.code == 0 && !errors.Is(err, transport.ErrLost) || c.code != 0 && (!ok || ce.Code != c.code || ce.Remote != c.remote) {
 				t.Errorf("Read: %v", err)
 			}
-			if waits := name == "the other side says nothing" || name == "the other side sends"; waits && took < linger {
+			if waits := name == "the other side sends nothing" || name == "the other side sends"; waits && took < linger {
 				t.Errorf("the reader waited only %v", took)
 			}
 			if err := near.Write([][]byte{[]byte("x")}); err == nil {

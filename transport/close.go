@@ -145,8 +145,8 @@ func (s *webSocket) finish() {
 	}
 	s.mu.Unlock()
 	s.writeLast()
-	s.drop(r.result)
 	s.mu.Lock()
+	s.endLocked(r.result)
 	if !s.own {
 		s.end = r.result
 	}

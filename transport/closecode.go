@@ -23,7 +23,7 @@ const (
 	CloseProtocolError CloseCode = 1002
 	// CloseUnsupportedData answers a binary message.
 	CloseUnsupportedData CloseCode = 1003
-	// CloseNoStatus is never sent: it stands for a close frame without a code.
+	// CloseNoStatus is never sent: it means a close frame without a code.
 	CloseNoStatus CloseCode = 1005
 	// CloseInvalidFrame answers a message that is not a frame.
 	CloseInvalidFrame CloseCode = 1007
@@ -100,7 +100,7 @@ var closeNames = map[CloseCode]string{
 	CloseKicked:              "disconnected by the operator",
 }
 
-// sendable reports whether RFC 6455 lets the code stand in a close frame.
+// sendable reports whether RFC 6455 allows the code in a close frame.
 func (c CloseCode) sendable() bool {
 	switch c {
 	case 1004, CloseNoStatus, 1006, 1015:
@@ -111,7 +111,7 @@ func (c CloseCode) sendable() bool {
 
 // CloseError is the end of a connection by a close frame.
 type CloseError struct {
-	// Code is CloseNoStatus if the other side gave none.
+	// Code is CloseNoStatus if the other side sent none.
 	Code CloseCode
 	// Reason is for logs; valid UTF-8 of at most 123 bytes.
 	Reason string
@@ -131,7 +131,7 @@ func (e *CloseError) Error() string {
 	return text
 }
 
-// newClose is this side's close as it goes out.
+// newClose returns this side's close as it is sent.
 func newClose(code CloseCode, reason string) *CloseError {
 	if !code.sendable() {
 		return &CloseError{Code: CloseNoStatus}
@@ -139,7 +139,7 @@ func newClose(code CloseCode, reason string) *CloseError {
 	return &CloseError{Code: code, Reason: cutReason(reason)}
 }
 
-// ErrLost says that the connection ended without a close frame: cut, aborted,
+// ErrLost means that the connection ended without a close frame: cut, aborted,
 // timed out. It wraps the cause, and there is no code.
 var ErrLost = errors.New("connection lost")
 

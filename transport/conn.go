@@ -12,9 +12,9 @@ import (
 //
 // A connection ends once, for both directions. After Read has returned an error
 // it is finished: every later Read returns the same error, Write an error.
-// Everything the Conn holds (socket, buffers, timers, goroutines) is given back
+// Everything the Conn holds (socket, buffers, timers, goroutines) is released
 // before Read returns its error; without a Read in progress or to come, Abort
-// gives it back, and so does the end of the linger time after Close.
+// releases it, and so does the end of the linger time after Close.
 type Conn interface {
 	// Read returns the next text message, blocking until there is one. The
 	// slice belongs to the Conn and is valid until the next Read or TryRead. A binary

@@ -16,15 +16,12 @@ import (
 // Dial connects; see Dialer. Besides *HandshakeError it returns the errors of
 // the HTTP client, of ctx and of Validate. Their texts show no user info and no query of a URL.
 func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Header) (Conn, error) {
-	if err := d.Validate(); err != nil {
+	lim, err := d.parse()
+	if err != nil {
 		return nil, err
 	}
 	if err := ValidURL(url); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
-	}
-	lim, err := newLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger)
-	if err != nil {
-		return nil, err // not reached: Validate has reported it
 	}
 	var client http.Client
 	if d.Client != nil {

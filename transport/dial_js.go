@@ -21,7 +21,8 @@ import (
 // other header is an error. The platform does not reveal why a handshake failed: there is no
 // *HandshakeError.
 func (d *WebSocketDialer) Dial(ctx context.Context, rawURL string, header http.Header) (Conn, error) {
-	if err := d.Validate(); err != nil {
+	lim, err := d.parse()
+	if err != nil {
 		return nil, err
 	}
 	if err := ValidURL(rawURL); err != nil {
@@ -29,10 +30,6 @@ func (d *WebSocketDialer) Dial(ctx context.Context, rawURL string, header http.H
 	}
 	if d.Client != nil {
 		return nil, errors.New("transport: a platform WebSocket uses no http.Client: leave out WebSocketDialer.Client")
-	}
-	lim, err := newLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger)
-	if err != nil {
-		return nil, err // not reached: Validate has reported it
 	}
 	protocols, err := platformProtocols(d.Subprotocols, header)
 	if err != nil {

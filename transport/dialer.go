@@ -38,10 +38,21 @@ var _ Dialer = (*WebSocketDialer)(nil)
 // Validate reports the first thing that is wrong with the options: a negative
 // size or time, a subprotocol that is no HTTP token.
 func (d *WebSocketDialer) Validate() error {
-	if _, err := newLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger); err != nil {
-		return fmt.Errorf("transport: %w", err)
+	_, err := d.parse()
+	return err
+}
+
+func (d *WebSocketDialer) parse() (limits, error) {
+	return parseLimits(d.MaxMessageBytes, d.WriteTimeout, d.Linger, d.Subprotocols)
+}
+
+// parseLimits checks the options that both ends have.
+func parseLimits(maxMessage int64, writeTimeout, linger time.Duration, subprotocols []string) (limits, error) {
+	lim, err := newLimits(maxMessage, writeTimeout, linger)
+	if err != nil {
+		return limits{}, fmt.Errorf("transport: %w", err)
 	}
-	return validSubprotocols(d.Subprotocols)
+	return lim, validSubprotocols(subprotocols)
 }
 
 // ValidURL returns an error if a WebSocket [Dialer] would not accept the URL: it does not parse, names no

@@ -1,9 +1,11 @@
 package transport_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -134,7 +136,17 @@ func TestNotAWebSocket(t *testing.T) {
 	if _, err := transport.Accept(w, r, nil); err == nil || w.Code != http.StatusNotImplemented {
 		t.Errorf("%v, %d", err, w.Code)
 	}
+	if _, err := transport.Accept(noHijack{w}, r, nil); !errors.Is(err, errNoHijack) {
+		t.Error(err)
+	}
 }
+
+// noHijack has the method of a Hijacker, which fails.
+type noHijack struct{ http.ResponseWriter }
+
+var errNoHijack = errors.New("the connection cannot be taken over")
+
+func (noHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errNoHijack }
 
 func TestRefusedHandshake(t *testing.T) {
 	answer := func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,7 @@ type PipeOptions struct {
 	// waits at most 30 s. 0 means 1 s.
 	Linger time.Duration
 	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end,
-	// control frames included. The bytes cross in steps of a fiftieth of a second, at most BufferBytes
+	// control frames included. The bytes cross in steps of a twentieth of a second, at most BufferBytes
 	// ahead of a reader. 0 means no limit.
 	BytesPerSecondToA, BytesPerSecondToB int
 }
@@ -166,7 +166,7 @@ func (e *pipeEnd) take() *[]byte {
 	return nil
 }
 
-// count reports an item to the meter, until that says that it is too much.
+// count reports an item to the meter, and closes if that returns false.
 func (e *pipeEnd) count(item pipeItem) {
 	n := 0
 	if item.kind == opText {

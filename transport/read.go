@@ -205,7 +205,7 @@ func (s *webSocket) wait() error {
 	if r.readErr != nil { // met by TryRead
 		return r.readErr
 	}
-	if s.plain == nil || s.plain.socket == nil || !r.empty() {
+	if s.plain == nil || !r.empty() {
 		space := r.space()
 		n, err := s.stream.Read(space)
 		return s.arrived(n, len(space), err)
@@ -269,7 +269,7 @@ func (r *reader) fill(p []byte) {
 
 func (r *reader) empty() bool { return r.first == r.last && r.next == r.end }
 
-// release gives the buffer of an empty reader back.
+// release returns the buffer of an empty reader to its pool.
 func (r *reader) release() {
 	putBuffer(r.buffer)
 	r.buffer, r.data = nil, nil

@@ -59,7 +59,8 @@ func singleUse(t *http.Transport) *http.Transport {
 	return t
 }
 
-// dial connects to the host, with TLS if the URL says so. Writes to the connection have the timeout.
+// dial connects to the host, with TLS if the URL is https. Writes to the connection have the timeout, unless
+// the user's own DialTLSContext made it.
 func (r *route) dial(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	if r.proxy != nil {
 		return r.dialThroughProxy(ctx, timeout)

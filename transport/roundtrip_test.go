@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,12 +66,17 @@ func TestDialBoundsTheAnswer(t *testing.T) {
 			},
 			want: "too long"},
 		"no answer in time": {base: &http.Transport{ResponseHeaderTimeout: 20 * time.Millisecond}, answer: silence, want: "timeout"},
-		"answer in time":    {base: &http.Transport{ResponseHeaderTimeout: time.Minute}, answer: switching},
+		"answer in time":    {base: &http.Transport{ResponseHeaderTimeout: 500 * time.Millisecond}, answer: switching},
 		"not HTTP":          {answer: func(string) string { return "hello\r\n\r\n" }, want: "malformed"},
 		"wrong key":         {answer: func(string) string { return switching("wrong") }, want: "Sec-WebSocket-Accept"},
 		"body without end": {answer: func(string) string {
 			return "HTTP/1.1 503 Full\r\nRetry-After: 7\r\n\r\n" + strings.Repeat("full\n", 500)
 		}, want: "retry after 7s"},
+		"body longer than a header may be": {base: &http.Transport{MaxResponseHeaderBytes: 100},
+			answer: func(string) string {
+				return "HTTP/1.1 503 Full\r\n\r\n" + strings.Repeat("\n", 500) + "full\n" + strings.Repeat("\n", 2000)
+			},
+			want: `"full"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, gone := answering(t, c.answer)
@@ -80,7 +86,10 @@ func TestDialBoundsTheAnswer(t *testing.T) {
 			}
 			conn, err := d.Dial(t.Context(), url, nil)
 			if c.want == "" && err == nil {
-				conn.Abort()
+				time.AfterFunc(600*time.Millisecond, conn.Abort)
+				if _, err := conn.Read(); errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the timeout of the answer ends the connection: %v", err)
+				}
 			} else if !errorHas(err, c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}

@@ -159,7 +159,7 @@ func TestTryReadOfTheClient(t *testing.T) {
 	}
 }
 
-// held is a connection of a TLS client that sends when it is told to.
+// held is a connection of a TLS client that sends when the test lets it.
 type held struct {
 	net.Conn
 	hold bool

@@ -135,14 +135,26 @@ func TestDialThroughProxy(t *testing.T) {
 	}
 }
 
-// A proxy that refuses or breaks off is named, without its password, and is not the hub refusing.
+// A proxy that refuses or breaks off is named, without its password, and is not the hub refusing. Its connection is closed.
 func TestProxyFails(t *testing.T) {
-	for name, answer := range map[string]string{
-		"407":     "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 9999\r\n\r\n",
-		"403":     "HTTP/1.1 403 Forbidden\r\n\r\n",
-		"CONNECT": "no HTTP at all\r\n\r\n",
-		"more":    "HTTP/1.1 200 OK\r\n\r\nsurprise",
-		"EOF":     "",
+	const ok = "HTTP/1.1 200 OK\r\n\r\n"
+	for name, c := range map[string]struct {
+		answer string
+		https  bool
+		base   *http.Transport
+	}{
+		"407":           {answer: "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 9999\r\n\r\n"},
+		"403":           {answer: "HTTP/1.1 403 Forbidden\r\n\r\n"},
+		"CONNECT":       {answer: "no HTTP at all\r\n\r\n"},
+		"more":          {answer: ok + "surprise"},
+		"EOF":           {},
+		"TLS handshake": {answer: ok, https: true},
+		"bad header": {answer: ok, base: &http.Transport{GetProxyConnectHeader: func(context.Context, *url.URL, string) (http.Header, error) {
+			return nil, errors.New("bad header")
+		}}},
+		"bad answer": {answer: ok, base: &http.Transport{OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error {
+			return errors.New("bad answer")
+		}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,16 +162,30 @@ func TestProxyFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
+			gone := make(chan struct{})
 			go func() {
+				defer close(gone)
 				conn, err := l.Accept()
 				if err != nil {
 					return
 				}
 				_, _ = http.ReadRequest(bufio.NewReader(conn))
-				_, _ = io.WriteString(conn, answer)
+				_, _ = io.WriteString(conn, c.answer)
+				if c.answer == "" {
+					_ = conn.(*net.TCPConn).CloseWrite()
+				}
+				_, _ = io.Copy(io.Discard, conn) // until the client closes
 				_ = conn.Close()
 			}()
-			base := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String(), User: url.UserPassword("anna", "secret")})}
+			proxy := &url.URL{Scheme: "http", Host: l.Addr().String(), User: url.UserPassword("anna", "secret")}
+			if c.https {
+				proxy.Scheme = "https"
+			}
+			base := c.base
+			if base == nil {
+				base = &http.Transport{}
+			}
+			base.Proxy = http.ProxyURL(proxy)
 			_, err = (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(t.Context(), "ws://hub.test/", nil)
 			if !errorHas(err, l.Addr().String()) || !errorHas(err, name) || errorHas(err, "secret") {
 				t.Error(err)
@@ -167,23 +193,69 @@ func TestProxyFails(t *testing.T) {
 			if _, ok := errors.AsType[*transport.HandshakeError](err); ok {
 				t.Errorf("taken for an answer of the hub: %v", err)
 			}
+			<-gone
 		})
 	}
 }
 
-// The context ends also a wait for the proxy's answer.
-func TestProxyNeverAnswers(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// The hooks of an http.Transport for its proxy are called; the header that one of them returns replaces the fixed one.
+func TestProxyHooks(t *testing.T) {
+	asked := make(chan *http.Request, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Clone(context.Background())
+		tunnel(w, r)
+	}))
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	base := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})}
+	at.User = url.UserPassword("anna", "secret")
+	s := newServer(t, false, nil)
+	fixed := http.Header{"X-Trace": {"fixed"}}
+	own := http.Header{"X-Trace": {"own"}, "Proxy-Authorization": {"Bearer x"}}
+	for want, base := range map[string]*http.Transport{
+		"fixed Basic YW5uYTpzZWNyZXQ=": {ProxyConnectHeader: fixed},
+		"own Bearer x": {ProxyConnectHeader: fixed, GetProxyConnectHeader: func(_ context.Context, u *url.URL, target string) (http.Header, error) {
+			if u != at || target != s.Listener.Addr().String() {
+				t.Errorf("header for %v, target %s", u, target)
+			}
+			return own, nil
+		}},
+	} {
+		answered := 0
+		base.Proxy = http.ProxyURL(at)
+		base.OnProxyConnectResponse = func(_ context.Context, u *url.URL, req *http.Request, res *http.Response) error {
+			if answered++; u != at || req.Method != http.MethodConnect || res.StatusCode != http.StatusOK {
+				t.Errorf("%v, %s, %s", u, req.Method, res.Status)
+			}
+			return nil
+		}
+		client, err := (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(t.Context(), s.URL, nil)
+		if err != nil || answered != 1 {
+			t.Fatal(err, answered)
+		}
+		r := <-asked
+		if got := r.Header.Get("X-Trace") + " " + r.Header.Get("Proxy-Authorization"); got != want {
+			t.Errorf("the proxy got %q, want %q", got, want)
+		}
+		echo(t, client, <-s.accepted)
+	}
+	if len(fixed) != 1 {
+		t.Errorf("the header of the transport became %v", fixed)
+	}
+}
+
+// The context ends also a wait for the proxy's answer, and its connection.
+func TestProxyNeverAnswers(t *testing.T) {
+	at, gone := answering(t, func(string) string { return "" })
+	base := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: strings.TrimPrefix(at, "ws://")})}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := (&transport.WebSocketDialer{Client: &http.Client{Transport: base}}).Dial(ctx, "ws://hub.test/", nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+	<-gone
 }
 
 func TestDialKeepsUsersDialer(t *testing.T) {

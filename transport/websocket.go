@@ -19,7 +19,7 @@ type webSocket struct {
 	// Fixed at construction.
 	stream      io.ReadWriteCloser // where frames are read and written; its writes keep the write timeout
 	conn        net.Conn           // stream without its timeout; nil for an HTTP body
-	plain       *pacedConn         // stream, if neither TLS nor anything else lies between it and the network
+	plain       *pacedConn         // stream, if it is a socket of the system: neither TLS nor anything else lies between
 	peeks       bool               // stream is TLS on a socket, so that peek works
 	client      bool               // frames are masked
 	limits      limits
@@ -52,7 +52,7 @@ func newWebSocket(conn net.Conn, remote string, client bool, lim limits, ahead [
 	switch p, paced := bottom.(*pacedConn); {
 	case paced:
 		p.seen, p.pace.taken = &s.seen, &s.taken
-		if p == conn {
+		if p == conn && p.socket != nil {
 			s.plain = p
 		}
 	default:

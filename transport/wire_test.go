@@ -14,7 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// raw is a WebSocket client that says exactly what it is told to.
+// raw is a WebSocket client that sends exactly the bytes of the test.
 type raw struct {
 	t *testing.T
 	net.Conn
@@ -147,8 +147,12 @@ func TestProtocolViolations(t *testing.T) {
 				end <- err
 			}()
 			r.send(c.send)
-			// Half a megabyte that nobody wants must not cost us the close frame.
-			go func() { _, _ = r.Write(make([]byte, 1<<19)) }()
+			// The server discards more than the sockets hold, or the close frame would be lost.
+			sent := make(chan error, 1)
+			go func() {
+				_, err := r.Write(make([]byte, 32<<20))
+				sent <- err
+			}()
 			if c.code == transport.CloseUnsupportedData {
 				first, payload := r.next()
 				if first != 0x88 || payload[:2] != "\x03\xeb" {
@@ -156,6 +160,9 @@ func TestProtocolViolations(t *testing.T) {
 				}
 			} else {
 				r.wantEnd(c.code)
+				if err := <-sent; err != nil {
+					t.Errorf("the server did not read what came behind it: %v", err)
+				}
 			}
 			_ = r.Close()
 			wantClosed(t, <-end, c.code, false)

@@ -24,7 +24,7 @@ func (s *webSocket) TryWrite(messages [][]byte) bool {
 	for _, m := range messages {
 		total += len(m) + maxHeaderBytes
 	}
-	if s.plain == nil || s.plain.socket == nil || total > tryBytes || !s.tryBegin() {
+	if s.plain == nil || total > tryBytes || !s.tryBegin() {
 		return false
 	}
 	buffer := getBuffer(total)
