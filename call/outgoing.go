@@ -23,7 +23,7 @@ func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 	if parent := FromContext(ctx); parent != nil {
 		r.ParentID = parent.ID
 	}
-	if !ValidName(r.Operation) || !utf8.ValidString(r.Operation) {
+	if !ValidName(r.Operation) {
 		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
 	}
 	if len(r.Input) > 0 {
