@@ -137,7 +137,7 @@ func (m *membership) ask(ctx context.Context, e rueidis.LuaExec) (outcome, error
 }
 
 func (m *membership) read(asked time.Time, e rueidis.LuaExec, r rueidis.RedisResult) (outcome, error) {
-	o, err := parseOutcome("", r)
+	o, err := parseOutcome(r)
 	if err != nil {
 		return o, fmt.Errorf("the claim of a spoke: %w", err)
 	}

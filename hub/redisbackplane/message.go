@@ -191,16 +191,13 @@ func (s *scan) skip(prefix string) (ok bool) {
 
 // between reads a string without escapes behind the prefix.
 func (s *scan) between(prefix string) string {
-	if !s.skip(prefix) {
+	text, ok := strings.CutPrefix(s.rest, prefix)
+	text, rest, found := strings.Cut(text, `"`)
+	if !ok || !found || strings.Contains(text, `\`) {
 		return ""
 	}
-	end := strings.IndexByte(s.rest, '"')
-	if end < 0 || strings.IndexByte(s.rest[:end], '\\') >= 0 {
-		return ""
-	}
-	out := s.rest[:end]
-	s.rest = s.rest[end+1:]
-	return out
+	s.rest = rest
+	return text
 }
 
 func (s *scan) number(prefix string) (uint64, bool) {

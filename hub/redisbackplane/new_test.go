@@ -13,6 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/redisbackplane"
 	"github.com/alkdev/hubspoke/internal/redistest"
+	"github.com/alkdev/hubspoke/pubsub/redistarget"
 )
 
 func TestConnectNamesTheSetting(t *testing.T) {
@@ -34,9 +35,16 @@ func TestConnectNamesTheSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for _, o := range []*redisbackplane.Options{{Lease: 1}, {Timeout: -1}, {LinkBytes: -1}, {EventPrefix: "alk:hubspoke:x"}, {EventPrefix: "alk:"}, {EventPrefix: "alk:probe:"}, {Prefix: "{x}"}} {
-		if _, err := redisbackplane.New(client, o); !errors.Is(err, redisbackplane.ErrOptions) {
-			t.Errorf("%+v: %v", o, err)
+	for option, values := range map[string][]*redisbackplane.Options{
+		"Lease": {{Lease: 1}}, "Timeout and LinkBytes": {{Timeout: -1}, {LinkBytes: -1}}, "Prefix": {{Prefix: "{x}"}},
+		"EventMode":   {{EventMode: redistarget.Auto - 1}, {EventMode: redistarget.Sharded + 1}},
+		"EventPrefix": {{EventPrefix: "alk:"}, {EventPrefix: "alk:hub"}, {EventPrefix: "alk:hubspoke:x"}, {EventPrefix: "alk:prob"}, {EventPrefix: "alk:probe:x"}},
+	} {
+		for _, o := range values {
+			_, err := redisbackplane.New(client, o)
+			if !errors.Is(err, redisbackplane.ErrOptions) || !strings.HasPrefix(err.Error(), "redisbackplane: options: "+option) {
+				t.Errorf("%+v: %v", o, err)
+			}
 		}
 	}
 }

@@ -79,6 +79,8 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, fmt.Errorf("%w: Lease is %v, at least 300 ms", ErrOptions, c.Lease)
 	case c.Timeout < 0 || c.LinkBytes < 0:
 		return c, fmt.Errorf("%w: Timeout and LinkBytes must not be negative", ErrOptions)
+	case c.EventMode < redistarget.Auto || c.EventMode > redistarget.Sharded:
+		return c, fmt.Errorf("%w: EventMode %d is none of redistarget's Auto, Plain and Sharded", ErrOptions, c.EventMode)
 	case strings.ContainsAny(c.Prefix, "{}"):
 		return c, fmt.Errorf("%w: Prefix %q has a brace, which is for hash tags: choose one without", ErrOptions, c.Prefix)
 	case strings.HasPrefix(c.directoryPrefix(), c.EventPrefix) || strings.HasPrefix(c.EventPrefix, c.directoryPrefix()):

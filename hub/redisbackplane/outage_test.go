@@ -3,6 +3,7 @@ package redisbackplane_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,11 @@ func TestRedisStopped(t *testing.T) {
 		return errors.Is(fails(t, o.a, call.To("on-b")), call.CodeUnavailable)
 	})
 	within(t, time.Second, "health tells", func() bool { return !healthy(o.a) && !healthy(o.b) })
+	within(t, time.Second, "the reasons begin with what has failed", func() bool {
+		return slices.ContainsFunc(o.a.bp.Health().Reasons, func(reason string) bool {
+			return strings.HasPrefix(reason, "redisbackplane: Redis cannot be reached: ")
+		})
+	})
 	for range 20 {
 		if err := fails(t, o.a, call.To("on-b")); !errors.Is(err, call.CodeUnavailable) {
 			t.Errorf("%v", err)

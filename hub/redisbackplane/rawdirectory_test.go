@@ -59,7 +59,7 @@ func farRecord(server *redistest.Server, key, gen string) {
 func TestRecords(t *testing.T) {
 	const key = "alk:hubspoke:spoke:{x}"
 	server := redistest.Start(t)
-	dir, lost, _ := rawDirectory(t, server.URL(), server)
+	dir, lost, n := rawDirectory(t, server.URL(), server)
 	now := func() int64 { return time.Now().UnixMilli() }
 	farRecord(server, key, strconv.FormatInt(now()-1000, 10))
 	rec, ok, err := dir.Spoke(t.Context(), "x")
@@ -117,6 +117,15 @@ func TestRecords(t *testing.T) {
 	farRecord(server, "alk:hubspoke:spoke:{y}", "5")
 	if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "y", HubID: "near", IdentityID: "another"}); err != nil {
 		t.Error(err)
+	}
+	// A key with another kind of value is counted and replaced.
+	server.Do("SET", "alk:hubspoke:spoke:{z}", "x")
+	garbage := n.bp.Stats().GarbageKeys
+	if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "z", HubID: "near", IdentityID: "someone"}); err != nil || n.bp.Stats().GarbageKeys != garbage+1 {
+		t.Errorf("over another kind of value: %v, %d keys with garbage", err, n.bp.Stats().GarbageKeys-garbage)
+	}
+	if f := fieldsOf(server, "alk:hubspoke:spoke:{z}"); f["hub"] != "near" {
+		t.Errorf("record %v", f)
 	}
 	if n := len(lost); n != 0 {
 		t.Errorf("%d spokes were lost: %+v", n, <-lost)

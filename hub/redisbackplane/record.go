@@ -65,12 +65,12 @@ const (
 type outcome struct {
 	status     int64
 	generation int64  // of the record that is there now
-	other      stored // who stands against it, or was replaced; HubID "" for nobody
+	other      stored // the record that conflicts with it, or was replaced, without its SpokeID; HubID "" for none
 	garbage    bool
 	clock      int64 // Redis', in milliseconds
 }
 
-func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) {
+func parseOutcome(r rueidis.RedisResult) (o outcome, err error) {
 	list, err := r.ToArray()
 	if err != nil {
 		return o, err
@@ -95,7 +95,7 @@ func parseOutcome(spokeID string, r rueidis.RedisResult) (o outcome, err error) 
 		return o, errNoRecord
 	}
 	attempt, _ := strconv.ParseInt(text[3], 10, 64)
-	o.other = stored{hub.Record{SpokeID: spokeID, HubID: text[4], Generation: o.generation, IdentityID: text[1],
+	o.other = stored{hub.Record{HubID: text[4], Generation: o.generation, IdentityID: text[1],
 		InstanceID: text[2], Attempt: attempt}, text[5]}
 	garbage, err := list[7].AsInt64()
 	if err != nil {

@@ -135,3 +135,22 @@ func TestLostRecordReturns(t *testing.T) {
 		t.Errorf("the record was\n%s\nand is\n%s", before, after)
 	}
 }
+
+// A renewal looks at 32 records at most, however many the hub has.
+func TestRenewalChecksSomeRecords(t *testing.T) {
+	server := redistest.Start(t)
+	n := startNode(t, server.URL(), "hub-a", &redisOptions{Lease: 300 * time.Millisecond})
+	dir := n.bp.Backplane().Directory
+	for i := range 100 {
+		if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: strconv.Itoa(i), HubID: "hub-a", IdentityID: "someone"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checked := func() int { return n.sent.sent("hgetall spoke") }
+	renewals, before := n.sent.renewals(), checked()
+	redistest.Poll(t, "ten renewals", func() bool { return n.sent.renewals() >= renewals+10 })
+	got := checked() - before
+	if most := 32 * (n.sent.renewals() - renewals + 1); got < 64 || got > most {
+		t.Errorf("%d records were checked, want 64 to %d", got, most)
+	}
+}
