@@ -126,6 +126,13 @@ func TestOrigin(t *testing.T) {
 		if (header.Get("Access-Control-Allow-Origin") == origin) != (other || origin == "") {
 			t.Errorf("%q: Access-Control-Allow-Origin %q", origin, header.Get("Access-Control-Allow-Origin"))
 		}
+		exposed := ""
+		if other {
+			exposed = "Retry-After, Link, Hubspoke-Incomplete" // what the page can read besides the body
+		}
+		if got := header.Get("Access-Control-Expose-Headers"); got != exposed {
+			t.Errorf("%q: Access-Control-Expose-Headers %q", origin, got)
+		}
 	}
 	ask := request{method: http.MethodOptions, path: "/call/a.b"}.
 		with("Origin", "https://app.example.com").with("Access-Control-Request-Method", "POST")

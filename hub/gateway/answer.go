@@ -99,3 +99,7 @@ func invalid(message string) *call.Error {
 func denied(message string) *call.Error {
 	return &call.Error{Code: call.CodeAccessDenied, Message: message}
 }
+
+func unavailable(message string) *call.Error {
+	return &call.Error{Code: call.CodeUnavailable, Message: message, Retryable: true}
+}

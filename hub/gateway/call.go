@@ -49,7 +49,7 @@ func (g *Handler) call(w http.ResponseWriter, r *http.Request, id *call.Identity
 
 // timeoutOf reads the parameters of a call, of which there is one; 0 is the default.
 func timeoutOf(rawQuery string) (time.Duration, *call.Error) {
-	query, e := parameters(rawQuery, "a call", "timeout")
+	query, e := parameters(rawQuery, "a call", []string{"timeout"}, nil)
 	if e != nil || len(query["timeout"]) == 0 {
 		return 0, e
 	}

@@ -31,7 +31,7 @@ type pager func(context.Context, *call.Identity, hub.ListQuery) (hub.Page[json.R
 
 // list answers with the items of a page as an array; a Link header names the next page.
 func (g *Handler) list(w http.ResponseWriter, r *http.Request, id *call.Identity, page pager) {
-	query, e := parametersWith(r.URL.RawQuery, "a list", []string{"selector", "fields"}, "limit", "after", "prefix", "operation")
+	query, e := parameters(r.URL.RawQuery, "a list", []string{"limit", "after", "prefix", "operation"}, []string{"selector", "fields"})
 	if e != nil {
 		fail(w, e)
 		return

@@ -12,7 +12,7 @@ func (g *Handler) admitOrigin(w http.ResponseWriter, r *http.Request) error {
 	}
 	if cross {
 		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-		w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+		w.Header().Set("Access-Control-Expose-Headers", "Retry-After, Link, "+incompleteHeader)
 	}
 	return nil
 }

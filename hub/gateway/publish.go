@@ -6,9 +6,9 @@ import (
 	"github.com/alkdev/hubspoke/call"
 )
 
-// publish answers when the event is published, not when somebody has it.
+// publish answers when the event is published, not when subscribers have received it.
 func (g *Handler) publish(w http.ResponseWriter, r *http.Request, id *call.Identity, topic string) {
-	if _, e := parameters(r.URL.RawQuery, "publishing"); e != nil {
+	if _, e := parameters(r.URL.RawQuery, "publishing", nil, nil); e != nil {
 		fail(w, e)
 		return
 	}

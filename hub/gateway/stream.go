@@ -98,3 +98,22 @@ func (s *stream) write(text []byte) {
 		s.cancel()
 	}
 }
+
+// untilEnded ends a stream with the credentials of its reader. cancel releases its resources.
+func untilEnded(parent context.Context, id *call.Identity) (ctx context.Context, cancel context.CancelFunc) {
+	if id.Expires.IsZero() {
+		ctx, cancel = context.WithCancel(parent)
+	} else {
+		ctx, cancel = context.WithDeadline(parent, id.Expires)
+	}
+	if id.Revoked != nil {
+		go func() { // ends with the stream
+			select {
+			case <-id.Revoked:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
+}
