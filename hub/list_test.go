@@ -22,8 +22,8 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// rawSpoke registers a connection with the members of a registration, and returns it with the answer read.
-func rawSpoke(t *testing.T, h *hub.Hub, identity *call.Identity, registration string) transport.Conn {
+// sendRegistration sends a registration on a new connection to the hub.
+func sendRegistration(t *testing.T, h *hub.Hub, identity *call.Identity, registration string) transport.Conn {
 	t.Helper()
 	near, far := transport.Pipe(nil)
 	go h.Accept(far, identity)
@@ -31,6 +31,13 @@ func rawSpoke(t *testing.T, h *hub.Hub, identity *call.Identity, registration st
 	if err := near.Write([][]byte{[]byte(frame)}); err != nil {
 		t.Fatal(err)
 	}
+	return near
+}
+
+// rawSpoke registers a connection, and returns it with the answer read.
+func rawSpoke(t *testing.T, h *hub.Hub, identity *call.Identity, registration string) transport.Conn {
+	t.Helper()
+	near := sendRegistration(t, h, identity, registration)
 	if answer, err := near.Read(); err != nil || !strings.Contains(string(answer), "call.responded") {
 		t.Fatalf("%s, %v", answer, err)
 	}

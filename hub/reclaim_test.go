@@ -86,12 +86,7 @@ type answer struct {
 // rawSession is rawSpoke for a registration with a session.
 func rawSession(t *testing.T, h *hub.Hub, identity *call.Identity, registration string) (transport.Conn, answer) {
 	t.Helper()
-	near, far := transport.Pipe(nil)
-	go h.Accept(far, identity)
-	frame := `{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":` + registration + `}}`
-	if err := near.Write([][]byte{[]byte(frame)}); err != nil {
-		t.Fatal(err)
-	}
+	near := sendRegistration(t, h, identity, registration)
 	text, err := near.Read()
 	var f struct {
 		Payload struct {

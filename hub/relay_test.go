@@ -19,7 +19,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// claimer is a spoke in the hands of a test, which says of itself what it likes.
+// claimer is a spoke whose frames the test writes.
 type claimer struct {
 	conn transport.Conn
 	got  chan string
@@ -27,9 +27,8 @@ type claimer struct {
 
 func claims(t *testing.T, h *hub.Hub, id *call.Identity) *claimer {
 	t.Helper()
-	near, far := transport.Pipe(nil)
+	near := sendRegistration(t, h, id, "{}")
 	c := &claimer{near, make(chan string, 100)}
-	go h.Accept(far, id)
 	go func() {
 		defer close(c.got)
 		for {
@@ -41,7 +40,6 @@ func claims(t *testing.T, h *hub.Hub, id *call.Identity) *claimer {
 		}
 	}()
 	t.Cleanup(near.Abort)
-	c.say(`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":{}}}`)
 	<-c.got
 	return c
 }

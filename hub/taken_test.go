@@ -251,13 +251,8 @@ func TestAnotherHubTakesADrainingSpoke(t *testing.T) {
 // registerRaw sends a registration and returns the answer, if there is one, and how the connection ends.
 func registerRaw(t *testing.T, h *hub.Hub, identity, registration string) (answer, end string) {
 	t.Helper()
-	near, far := transport.Pipe(nil)
+	near := sendRegistration(t, h, &call.Identity{ID: identity}, registration)
 	defer near.Abort()
-	go h.Accept(far, &call.Identity{ID: identity})
-	frame := `{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":` + registration + `}}`
-	if err := near.Write([][]byte{[]byte(frame)}); err != nil {
-		t.Fatal(err)
-	}
 	first, err := near.Read()
 	if ce, ok := errors.AsType[*transport.CloseError](err); ok {
 		return "", fmt.Sprintf("%d %s", ce.Code, ce.Reason)

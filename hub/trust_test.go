@@ -47,11 +47,9 @@ func TestDrainDoesNotBelieveInParents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("w", nil, serveWho("w"))
-		near, far := transport.Pipe(nil)
-		go net.Hub.Accept(far, &call.Identity{ID: call.Anonymous})
+		near := sendRegistration(t, net.Hub, &call.Identity{ID: call.Anonymous}, "{}")
 		t.Cleanup(near.Abort)
 		say := func(format string, args ...any) { _ = near.Write([][]byte{fmt.Appendf(nil, format, args...)}) }
-		say(`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":{}}}`)
 		go func() {
 			for {
 				if _, err := near.Read(); err != nil {

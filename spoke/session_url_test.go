@@ -83,7 +83,7 @@ func (n namedHub) Dial(ctx context.Context, url string, header http.Header) (tra
 	return n.middle.Dial(ctx, url, header)
 }
 
-// refusing answers a registration with an error, and closes.
+// refusing answers a registration with an error, and closes unless code is 0.
 func refusing(details string, code transport.CloseCode) (transport.Conn, error) {
 	near, far := transport.Pipe(nil)
 	go func() {
@@ -91,7 +91,9 @@ func refusing(details string, code transport.CloseCode) (transport.Conn, error) 
 			return
 		}
 		_ = far.Write([][]byte{fmt.Appendf(nil, `{"type":"call.error","payload":{"requestId":"register","code":"UNAVAILABLE","message":"no","retryable":true,"details":%s}}`, details)})
-		far.Close(code, "no")
+		if code != 0 {
+			far.Close(code, "no")
+		}
 		for {
 			if _, err := far.Read(); err != nil {
 				return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,55 +14,36 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// silentHub is a hub that answers the registration and reads only what the test reads.
-type silentHub struct{ transport.Conn }
-
-// Dial implements [transport.Dialer]. Only the first dial succeeds.
-func (h *silentHub) Dial(context.Context, string, http.Header) (transport.Conn, error) {
-	if h.Conn != nil {
-		return nil, errors.New("one connection is enough")
-	}
-	near, far := transport.Pipe(&transport.PipeOptions{BufferBytes: 4 << 10})
-	h.Conn = far
-	go func() {
-		if _, err := far.Read(); err == nil {
-			_ = far.Write([][]byte{[]byte(`{"type":"call.responded","payload":{"requestId":"register","output":{"data":{"spokeId":"w","hubId":"h"},"meta":{"source":"local"}}}}`)})
-		}
-	}()
-	return near, nil
-}
-
-// run starts a spoke at the hub and returns when it is registered.
-func (h *silentHub) run(t *testing.T, o spoke.Options) *spoke.Spoke {
+// runAtSilent runs a spoke and returns it with the hub's end of its connection, which nothing reads but the test.
+func runAtSilent(t *testing.T, o spoke.Options) (*spoke.Spoke, transport.Conn) {
 	t.Helper()
-	o.Dialer = h
+	h := make(rawHub, 1)
+	o.ID, o.Dialer = "a", h
 	s, err := spoke.New("ws://h.test/", &o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan struct{})
 	go func() {
 		defer close(ran)
 		_ = s.Run(ctx) // ends with ctx
 	}()
+	conn := h.answer(t, `"session":null`)
 	t.Cleanup(func() {
 		cancel()
-		h.Abort()
+		conn.Abort()
 		<-ran
 	})
 	synctest.Wait()
 	if s.State() != spoke.Registered {
 		t.Fatalf("the spoke is %v", s.State())
 	}
-	return s
+	return s, conn
 }
 
-// A hub that does not read what it is sent is left with 1001, and holds no more of the spoke's memory than twice the bound.
+// A hub that does not read what it is sent is left with 1001, and occupies no more of the spoke's memory than twice the bound.
 func TestHubThatDoesNotRead(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		hub := &silentHub{}
-		s := hub.run(t, spoke.Options{LogBytes: 16 << 10, MaxMessageBytes: 8 << 10})
+		s, hub := runAtSilent(t, spoke.Options{LogBytes: 16 << 10, MaxMessageBytes: 8 << 10})
 		for i := range 2000 {
 			if hub.Write([][]byte{fmt.Appendf(nil, `{"type":"call.requested","payload":{"requestId":"%d"}}`, i)}) != nil {
 				break
@@ -85,8 +65,7 @@ func TestHubThatDoesNotRead(t *testing.T) {
 // A spoke answers a request for an operation that it does not serve with an error that names both and is retryable.
 func TestSpokeDoesNotServeTheOperation(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		hub := &silentHub{}
-		hub.run(t, spoke.Options{})
+		_, hub := runAtSilent(t, spoke.Options{})
 		if err := hub.Write([][]byte{[]byte(`{"type":"call.requested","payload":{"requestId":"1","operationId":"test.unknown"}}`)}); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +79,7 @@ func TestSpokeDoesNotServeTheOperation(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantError(t, e, call.CodeOperationNotFound, false)
-		if !e.Retryable || !strings.Contains(e.Message, `"test.unknown"`) || !strings.Contains(e.Message, "spoke w") {
+		if !e.Retryable || !strings.Contains(e.Message, `"test.unknown"`) || !strings.Contains(e.Message, "spoke a") {
 			t.Errorf("%+v", e)
 		}
 	})

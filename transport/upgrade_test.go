@@ -22,7 +22,7 @@ type wrapped struct{ http.ResponseWriter }
 
 func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// late writes its header when told to, as gin does.
+// late writes its header in WriteHeaderNow, as gin does.
 type late struct {
 	http.ResponseWriter
 	status int

@@ -30,6 +30,21 @@ type failing struct {
 
 func (c *failing) when(fail func(words []string) bool) { c.fail.Store(&fail) }
 
+// hold makes the next message between hubs that contains part wait until answered is closed, and fail then if fails
+// is set. It closes waits when it waits.
+func (c *failing) hold(part string, fails bool) (waits, answered chan struct{}) {
+	waits, answered = make(chan struct{}), make(chan struct{})
+	c.when(func(words []string) bool {
+		if words[0] != "PUBLISH" || !strings.Contains(words[2], part) {
+			return false
+		}
+		close(waits)
+		<-answered
+		return fails
+	})
+	return waits, answered
+}
+
 func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
 	if fail := c.fail.Load(); fail != nil && (*fail)(slices.Clone(cmd.Commands())) {
 		canceled, cancel := context.WithCancel(ctx)
@@ -215,15 +230,7 @@ func TestLeaveWhileCloseIsAnswered(t *testing.T) {
 	bp, client := joinFailing(t, server.URL(), nil)
 	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
 	l := r.open("life.1")
-	waits, answered := make(chan struct{}), make(chan struct{})
-	client.when(func(words []string) bool {
-		if words[0] == "PUBLISH" && strings.Contains(words[2], `"frames"`) {
-			close(waits)
-			<-answered
-			return true
-		}
-		return false
-	})
+	waits, answered := client.hold(`"frames"`, true)
 	written := make(chan error, 1)
 	go func() { written <- l.conn.Write([][]byte{[]byte("1")}) }()
 	<-waits
@@ -249,14 +256,7 @@ func TestJoinWhileLeaving(t *testing.T) {
 	bp, client := joinFailing(t, server.URL(), nil)
 	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
 	l := r.open("life.1")
-	waits, answered := make(chan struct{}), make(chan struct{})
-	client.when(func(words []string) bool {
-		if words[0] == "PUBLISH" && strings.Contains(words[2], `"close"`) {
-			close(waits)
-			<-answered
-		}
-		return false
-	})
+	waits, answered := client.hold(`"close"`, false)
 	l.conn.Close(transport.CloseNormal, "")
 	<-waits
 	left := make(chan struct{})

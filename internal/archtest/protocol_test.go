@@ -15,7 +15,7 @@ import (
 func TestProtocolPageAgreesWithTheCode(t *testing.T) {
 	page := readText(t, "docs/architecture/protocol.md")
 	if words := regexp.MustCompile(`(?i)not (yet )?(built|implemented|done)( yet)?|to be (built|done)|coming soon`).FindAllString(page, -1); words != nil {
-		t.Errorf("the page says %q: it describes what there is", words)
+		t.Errorf("the page contains %q: it describes only what exists", words)
 	}
 	section := func(from, to string) string {
 		_, rest, _ := strings.Cut(page, from)

@@ -20,7 +20,7 @@ type Cluster struct {
 	ids   []string
 }
 
-// StartCluster starts n nodes with the options, gives each its share of the slots, and returns
+// StartCluster starts n nodes with the options, assigns each its share of the slots, and returns
 // when all of them say that the cluster is well. It ends with the test.
 func StartCluster(t testing.TB, n int, opts ...Option) *Cluster {
 	t.Helper()

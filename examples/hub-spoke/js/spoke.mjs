@@ -18,7 +18,7 @@ const STREAM_CREDIT = 16;
 const LEFT = 4008; // the close code of a spoke that leaves permanently: no proxy sends it
 const DIAL_TIMEOUT = 10_000; // for the connection and the registration together
 const CLOSE_TIMEOUT = 3_000;
-const STEADY = 10_000; // registered this long, the next loss starts its backoff anew
+const STEADY = 10_000; // registered this long, the next loss restarts its backoff
 const HEARTBEAT = { interval: 25_000, timeout: 10_000 };
 const LOOK = 1_000; // how often to look whether the platform writes
 const SLOWEST = 16; // bytes per ms of the slowest link that timeouts of whole messages allow for
@@ -68,7 +68,7 @@ export class CallError extends Error {
   }
 }
 
-/** Why run() ended although nobody called stop(): the hub has refused this spoke. */
+/** Why run() ended without a call of stop(): the hub has refused this spoke. */
 export class StoppedError extends Error {
   constructor(code, reason, cause) {
     super(`the hub says stop: ${code} ${reason}`.trim(), cause === undefined ? undefined : { cause });
