@@ -37,8 +37,9 @@ type AcceptOptions struct {
 	// TLS: there it is the time within which the system must accept 16 KiB, or 4 KiB once that has taken
 	// a second. 0 means 30 s.
 	WriteTimeout time.Duration
-	// Linger is for how long no byte may flow, in either direction, while Close waits for the other side's answer. Data that
-	// was written before delays the close frame; in all Close waits at most WriteTimeout. 0 means 1 s.
+	// Linger is for how long no byte may flow, in either direction, while Close waits for the other
+	// side's answer. Data that was written before delays the close frame; in all Close waits at most
+	// WriteTimeout. 0 means 1 s.
 	Linger time.Duration
 }
 
@@ -134,8 +135,8 @@ func canHijack(w http.ResponseWriter) bool {
 	}
 }
 
-// hijackWriter keeps the network connection. The library writes the answer of the handshake, and gets a connection
-// that its finalizer may close.
+// hijackWriter keeps the network connection. The library writes the answer of the handshake, and gets
+// a connection that its finalizer may close.
 type hijackWriter struct {
 	http.ResponseWriter
 	conn  net.Conn // set by Hijack

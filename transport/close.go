@@ -55,7 +55,8 @@ func closePayload(ce *CloseError) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(ce.Code)), ce.Reason...)
 }
 
-// parseClose reads the payload of the other side's close frame. It returns false for one that RFC 6455 does not allow.
+// parseClose reads the payload of the other side's close frame. It returns false for one that RFC 6455
+// does not allow.
 func parseClose(payload []byte) (*CloseError, bool) {
 	if len(payload) == 0 {
 		return &CloseError{Code: CloseNoStatus, Remote: true}, true

@@ -276,7 +276,8 @@ func (c *platformConn) finishNow(cause error) {
 	c.ws.Call("close")
 }
 
-// LastReceived is when the last whole message came, or when the platform was last seen to send: it shows neither parts of messages nor pings.
+// LastReceived is when the last whole message came, or when the platform was last seen to send: it
+// shows neither parts of messages nor pings.
 func (c *platformConn) LastReceived() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -28,8 +28,9 @@ type WebSocketDialer struct {
 	// WriteTimeout is for how long the system may accept no byte of a write before the connection is dropped;
 	// the whole write may take longer. 0 means 30 s.
 	WriteTimeout time.Duration
-	// Linger is for how long no byte may flow, in either direction, while Close waits for the other side's answer. Data that
-	// was written before delays the close frame; in all Close waits at most WriteTimeout. 0 means 1 s.
+	// Linger is for how long no byte may flow, in either direction, while Close waits for the other
+	// side's answer. Data that was written before delays the close frame; in all Close waits at most
+	// WriteTimeout. 0 means 1 s.
 	Linger time.Duration
 }
 

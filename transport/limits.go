@@ -30,8 +30,8 @@ type limits struct {
 	linger       time.Duration
 }
 
-// untilQuiet returns how long a close that began at a time still has: no byte may flow for quiet, and it takes at most
-// the write timeout, or the linger time if that is more.
+// untilQuiet returns how long a close that began at a time still has: no byte may flow for quiet, and
+// it takes at most the write timeout, or the linger time if that is more.
 func (l *limits) untilQuiet(quiet time.Duration, began time.Time, flowed ...time.Time) time.Duration {
 	last := began
 	for _, t := range flowed {

@@ -16,8 +16,8 @@ type PipeOptions struct {
 	// MaxMessageBytes is the largest message that either end announces to
 	// take; the limit in force is 64 KiB higher. 0 means 1 MiB.
 	MaxMessageBytes int64
-	// Linger is for how long no byte may cross, in either direction, while Close waits for the other end's answer; in all it
-	// waits at most 30 s. 0 means 1 s.
+	// Linger is for how long no byte may cross, in either direction, while Close waits for the other
+	// end's answer; in all it waits at most 30 s. 0 means 1 s.
 	Linger time.Duration
 	// BytesPerSecondToA and BytesPerSecondToB limit the bytes per second that cross to either end,
 	// control frames included. The bytes cross in steps of a twentieth of a second, at most BufferBytes

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// dialThroughProxy connects to the host through an HTTP proxy. It asks for a tunnel with CONNECT for ws URLs too, as
-// RFC 6455 section 4.1 requires: most proxies drop the upgrade from a request that asks for a page.
+// dialThroughProxy connects to the host through an HTTP proxy. It asks for a tunnel with CONNECT for
+// ws URLs too, as RFC 6455 section 4.1 requires: most proxies drop the upgrade from a request that
+// asks for a page.
 func (r *route) dialThroughProxy(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	conn, err := r.dialNetwork(ctx, hostPort(r.proxy), timeout)
 	if err == nil && r.proxy.Scheme == "https" {

@@ -17,8 +17,9 @@ const (
 	smallReadBytes = 64
 )
 
-// reader is the state of the goroutine that reads a webSocket. Its buffer holds, in this order: the message that is
-// being assembled, or that was returned last; a gap where headers were; bytes that have not been parsed.
+// reader is the state of the goroutine that reads a webSocket. Its buffer holds, in this order: the
+// message that is being assembled, or that was returned last; a gap where headers were; bytes that
+// have not been parsed.
 type reader struct {
 	buffer      *[]byte // pooled; nil: none
 	data        []byte  // where the bytes are: the whole capacity of buffer, or idle
@@ -156,7 +157,8 @@ func (s *webSocket) controlFrame(h *header, n int) bool {
 	return true
 }
 
-// takePayload adds the bytes of a data frame that have arrived to the message. If the connection closes, it discards both.
+// takePayload adds the bytes of a data frame that have arrived to the message. If the connection is
+// closing, it discards both.
 func (s *webSocket) takePayload() {
 	r := &s.reader
 	p := r.data[r.next:r.end]
@@ -276,8 +278,8 @@ func (r *reader) release() {
 	r.first, r.last, r.next, r.end = 0, 0, 0, 0
 }
 
-// space returns the free part of the buffer. It moves the other bytes to the front, and to a larger buffer if less
-// than half of this one is free and the frame needs more.
+// space returns the free part of the buffer. It moves the other bytes to the front, and to a larger
+// buffer if less than half of this one is free and the frame needs more.
 func (r *reader) space() []byte {
 	if r.empty() {
 		r.release()

@@ -45,7 +45,8 @@ type webSocket struct {
 	end     error     // why the connection has ended
 }
 
-// newWebSocket makes a Conn of a connection after its handshake. ahead are bytes that were read behind the handshake.
+// newWebSocket makes a Conn of a connection after its handshake. ahead are bytes that were read behind
+// the handshake.
 func newWebSocket(conn net.Conn, remote string, client bool, lim limits, ahead []byte) *webSocket {
 	s := &webSocket{stream: conn, conn: conn, client: client, limits: lim, remote: remote}
 	bottom := lowest(conn)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,7 +153,7 @@ func Calls(t *testing.T, from, to *hubtest.Network) {
 			for i, c := range cases {
 				opts := []call.Option{call.Metadata(c.metadata)}
 				err := answer(ctx, caller, prefix+"."+c.operation, c.input, opts)
-				if !ended(err, c.code, append(c.words, "")) {
+				if !ended(err, c.code, c.words) {
 					t.Errorf("%s makes call %d of the table to %s.%s: %v", who, i, prefix, c.operation, err)
 				}
 				for _, b := range bystanders {
@@ -166,7 +165,7 @@ func Calls(t *testing.T, from, to *hubtest.Network) {
 	}
 	close(release)
 	for _, b := range bystanders {
-		if err := b.end(); err != nil {
+		if err := <-b.done; err != nil {
 			t.Errorf("the call in flight: %v", err)
 		}
 	}
@@ -225,18 +224,19 @@ func gather(ctx context.Context, t *testing.T, who string, caller call.Caller) {
 
 // bystander is a stream and a call of another spoke.
 type bystander struct {
-	failed atomic.Pointer[error]
-	turn   chan struct{}
-	done   chan error
+	turn   chan struct{} // receives for each value; closed when the stream has ended
+	failed error         // why it ended; set before turn is closed
+	done   chan error    // receives how the call ended
 }
 
 func startBystander(ctx context.Context, caller call.Caller) *bystander {
 	b := &bystander{turn: make(chan struct{}), done: make(chan error, 1)}
 	go func() {
+		defer close(b.turn)
 		for _, err := range call.Stream[int](ctx, caller, "good.ticks", nil) {
 			if err != nil {
-				b.failed.Store(&err)
-				break
+				b.failed = err
+				return
 			}
 			select {
 			case b.turn <- struct{}{}:
@@ -244,7 +244,6 @@ func startBystander(ctx context.Context, caller call.Caller) *bystander {
 				return
 			}
 		}
-		close(b.turn)
 	}()
 	go func() {
 		_, err := call.Invoke[string](ctx, caller, "good.wait", nil, call.Timeout(-1))
@@ -257,11 +256,6 @@ func startBystander(ctx context.Context, caller call.Caller) *bystander {
 func (b *bystander) lives(t *testing.T, after string) {
 	t.Helper()
 	if _, ok := <-b.turn; !ok {
-		if err := b.failed.Load(); err != nil {
-			t.Fatalf("after %s another caller's stream ended: %v", after, *err)
-		}
-		t.Fatalf("after %s another caller's stream ended", after)
+		t.Fatalf("after %s another caller's stream ended: %v", after, b.failed)
 	}
 }
-
-func (b *bystander) end() error { return <-b.done }

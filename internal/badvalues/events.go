@@ -3,6 +3,7 @@ package badvalues
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func next(ctx context.Context, events chan pubsub.Event) string {
 	select {
 	case ev := <-events:
 		if ev.Gap {
-			return "gap " + string(rune('0'+ev.Dropped))
+			return fmt.Sprintf("gap %d", ev.Dropped)
 		}
 		return string(ev.Payload)
 	case <-ctx.Done():
