@@ -68,8 +68,8 @@ func (c *conn) run(a *attachment, place *admission) {
 	a.conn.Abort()
 }
 
-// detach leaves the session waiting for the next connection, where it may: it is
-// false when the session ends with this one.
+// detach keeps the session for the next connection if that is possible. It returns false if the session ends
+// with this one.
 func (c *conn) detach(a *attachment, err error) bool {
 	if c.sessionID == "" || !keepsSession(err) || c.peer.Session().Cause() != nil || c.hub.draining.Load() && !c.peer.Busy() {
 		return false
@@ -92,8 +92,8 @@ func (c *conn) detach(a *attachment, err error) bool {
 	return true
 }
 
-// startWindow gives the spoke time to come back. Whoever resumes meanwhile, or is
-// about to, has changed or holds what it looks at.
+// startWindow ends the session after its window. A registration that has resumed it by then, or is about to, has
+// replaced c.now or holds c.resuming.
 func (c *conn) startWindow(a *attachment) {
 	timer := time.AfterFunc(time.Duration(c.keepFor.Load()), func() {
 		c.resuming.enter()
@@ -125,7 +125,7 @@ func keepsSession(err error) bool {
 	return false
 }
 
-// hangUp closes the connection of the moment, if there is one.
+// hangUp closes the current connection, if there is one.
 func (c *conn) hangUp(code transport.CloseCode, reason string) {
 	if a := c.now.Load(); a != nil {
 		a.conn.Close(code, reason)

@@ -72,7 +72,7 @@ var (
 type Directory interface {
 	// Join enters a hub. lost is called, on a goroutine of the directory's own, when another hub has
 	// taken over a spoke that this one claimed; newer is its record. It may block. Leave takes the hub
-	// and all that it said out, and returns when lost is not called any more. The error is
+	// and everything that it registered out, and returns when lost is not called any more. The error is
 	// [ErrHubIDInUse], or the directory's own.
 	Join(ctx context.Context, hubID string, lost func(newer Record)) (leave func(context.Context), err error)
 	// Claim records that the hub rec.HubID holds the spoke from now on and gives

@@ -55,10 +55,9 @@ type conn struct {
 	detachedAt time.Time // when that happened; zero while it has one
 	newer      *Record   // on another hub, known before this one had its generation; nil for none
 
-	draining atomic.Bool                // nothing new is routed to it
-	leaving  atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
-	drained  atomic.Bool                // Shutdown waits for its calls no longer: it closes with 1012
-	expired  atomic.Pointer[attachment] // closed since its credentials were over
+	leaving atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
+	drained atomic.Bool                // Shutdown waits for its calls no longer: it closes with 1012
+	expired atomic.Pointer[attachment] // closed since its credentials have expired
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them
 	here     bool       // connected has been published
@@ -295,7 +294,6 @@ func (c *conn) Event(topic string, payload []byte, err error) {
 // Control implements [peer.Side].
 func (c *conn) Control(m *wire.Message) bool {
 	if m.Type == wire.Drain {
-		c.draining.Store(true)
 		c.leaving.Store(true)
 		c.hub.table.changed()
 		return true

@@ -129,7 +129,7 @@ func (h *Hub) describe(c *conn, operations bool) SpokeInfo {
 	switch {
 	case detached:
 		info.State, info.DetachedAt = SpokeDetached, h.table.detachedSince(c)
-	case c.draining.Load():
+	case c.leaving.Load() || h.draining.Load():
 		info.State = SpokeDraining
 	}
 	return info

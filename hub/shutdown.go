@@ -150,7 +150,6 @@ func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 
 // drain asks the spoke to go, waits until nothing is in flight, and closes.
 func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
-	c.draining.Store(true)
 	c.sayDrain()
 	if c.peer.Session().Attached() || c.peer.Busy() { // a detached spoke may resume and finish its calls
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off

@@ -115,7 +115,7 @@ func (c *conn) LastReceived() time.Time {
 
 // Ping goes through the gates of both directions, like its answer.
 func (c *conn) Ping() error {
-	if err := c.Conn.Ping(); err != nil { // says only whether it could be sent
+	if err := c.Conn.Ping(); err != nil { // reports only whether it could be sent
 		return err
 	}
 	c.mu.Lock()

@@ -174,7 +174,7 @@ func (m *membership) granted(c *claim, generation int64, life string) {
 }
 
 // saidLocked notes that a claim is in Redis under a generation. If another hub's
-// newer one came meanwhile the hub is told now; if Redis has forgotten this life of the hub, the claim is
+// newer one came meanwhile, the loss is reported to the hub now; if Redis has forgotten this life of the hub, the claim is
 // written again; if the hub has released the spoke meanwhile, the record is removed again.
 func (m *membership) saidLocked(c *claim, generation int64, life string) {
 	c.rec.Generation = generation

@@ -503,7 +503,7 @@ func TestLinkDial(t *testing.T) {
 		}
 		r.want(wire{From: "near", Incarnation: open.Incarnation, To: to, Seq: seq, Sizes: []int{1, 2}, Frames: framesOf("1", "22")})
 	}
-	write(1, "") // far has said nothing yet
+	write(1, "") // far has sent nothing yet
 	l := &rawLink{r, conn, "life.1", open.Incarnation, 0}
 	before := conn.LastReceived()
 	w := l.head()

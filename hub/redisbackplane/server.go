@@ -21,7 +21,7 @@ func (b *Backplane) checkServer(ctx context.Context) error {
 		return fmt.Errorf("%w: the Redis of the Redis URL is version %s, %d or later is needed", ErrOptions, version, neededVersion)
 	}
 	if b.opts.Prefix == DefaultPrefix || b.opts.EventPrefix == redistarget.DefaultPrefix {
-		n, _, err := redisserver.Database(ctx, b.client)
+		n, err := redisserver.Database(ctx, b.client)
 		if err != nil {
 			return explain("the Redis of the client", err)
 		}

@@ -37,23 +37,23 @@ func parseVersion(info string) (version string, major int) {
 	return version, major
 }
 
-// Database returns the number of the database that the client uses, and false if Redis does not report it. A
+// Database returns the number of the database that the client uses, or 0 if Redis does not report it. A
 // Cluster has no other than 0.
-func Database(ctx context.Context, client rueidis.Client) (n int, known bool, err error) {
+func Database(ctx context.Context, client rueidis.Client) (int, error) {
 	if client.Mode() == rueidis.ClientModeCluster {
-		return 0, true, nil
+		return 0, nil
 	}
 	info, err := client.Do(ctx, client.B().ClientInfo().Build()).ToString()
 	if err != nil {
-		return 0, false, unlessRefused(err)
+		return 0, unlessRefused(err)
 	}
 	for field := range strings.FieldsSeq(info) {
 		if text, ok := strings.CutPrefix(field, "db="); ok {
-			n, err := strconv.Atoi(text)
-			return n, err == nil, nil
+			n, _ := strconv.Atoi(text) // 0 for what is no number
+			return n, nil
 		}
 	}
-	return 0, false, nil
+	return 0, nil
 }
 
 // DatabaseError is the error for a database other than 0 whose channels would be those of database 0.

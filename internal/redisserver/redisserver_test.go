@@ -41,14 +41,14 @@ func TestAsk(t *testing.T) {
 	if _, major, err := Version(ctx, free); major < 7 || err != nil {
 		t.Errorf("version %d, %v", major, err)
 	}
-	if n, known, err := Database(ctx, free); n != 3 || !known || err != nil {
-		t.Errorf("database %d, %v, %v", n, known, err)
+	if n, err := Database(ctx, free); n != 3 || err != nil {
+		t.Errorf("database %d, %v", n, err)
 	}
 	if version, _, err := Version(ctx, limited); version != "" || err != nil {
 		t.Errorf("without the right to INFO: version %q, %v", version, err)
 	}
-	if _, known, err := Database(ctx, limited); known || err != nil {
-		t.Errorf("without the right to CLIENT INFO: %v, %v", known, err)
+	if n, err := Database(ctx, limited); n != 0 || err != nil {
+		t.Errorf("without the right to CLIENT INFO: database %d, %v", n, err)
 	}
 	commands := [][]string{{"GET", "a"}, {"GET", "b"}, {"SET", "a", "1"}, {"PUBLISH", "b", "x"}, {"PUBLISH", "a", "x"}, {"NO.SUCH"}}
 	denied, err := Denied(ctx, limited, commands)
@@ -56,7 +56,7 @@ func TestAsk(t *testing.T) {
 		t.Errorf("denied: %q, %v, want %q", denied, err, want)
 	}
 	server.Kill()
-	if _, _, err := Database(ctx, limited); err == nil {
+	if _, err := Database(ctx, limited); err == nil {
 		t.Error("an error of the connection was taken for a refusal")
 	}
 }

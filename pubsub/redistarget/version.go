@@ -32,7 +32,7 @@ func (t *Target) checkServer() error {
 	if t.opts.Prefix != DefaultPrefix && t.opts.ProbePrefix != DefaultProbePrefix {
 		return nil
 	}
-	n, _, err := redisserver.Database(ctx, t.client)
+	n, err := redisserver.Database(ctx, t.client)
 	switch {
 	case err != nil:
 		return explain("ask for its database", err)
