@@ -3,7 +3,6 @@ package hub
 import (
 	"fmt"
 	"net/http"
-	"sync"
 
 	"github.com/alkdev/hubspoke/call"
 )
@@ -43,7 +42,7 @@ func (h *Hub) enterConnection() (*admission, *rejection) {
 // seat counts the connection for its identity, unless the identity has too many.
 func (a *admission) seat(id *call.Identity, remote string) *rejection {
 	h := a.hub
-	if !h.seats.take(id.ID, h.opts.MaxIdentityConnections) {
+	if !h.seats.Acquire(id.ID, h.opts.MaxIdentityConnections) {
 		h.refused.Add(1)
 		h.log.Warn().Str("identity", id.ID).Str("remote", remote).Int("limit", h.opts.MaxIdentityConnections).
 			Msg("too many connections of an identity (hub.Options.MaxIdentityConnections)")
@@ -57,36 +56,7 @@ func (a *admission) seat(id *call.Identity, remote string) *rejection {
 // leave releases the admission.
 func (a *admission) leave() {
 	if a.seated {
-		a.hub.seats.leave(a.id)
+		a.hub.seats.Release(a.id)
 	}
 	a.hub.exit()
-}
-
-// seats counts the connections of each identity.
-type seats struct {
-	mu    sync.Mutex
-	taken map[string]int // guarded by mu; no zeros
-}
-
-// take counts one more connection of the identity, unless it has reached the limit;
-// a negative limit is none.
-func (s *seats) take(identity string, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if limit >= 0 && s.taken[identity] >= limit {
-		return false
-	}
-	if s.taken == nil {
-		s.taken = make(map[string]int)
-	}
-	s.taken[identity]++
-	return true
-}
-
-func (s *seats) leave(identity string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken[identity]--; s.taken[identity] == 0 {
-		delete(s.taken, identity)
-	}
 }

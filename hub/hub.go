@@ -13,6 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/quota"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/transport"
@@ -56,7 +57,7 @@ type Hub struct {
 	connections    atomic.Int64
 	resumed        atomic.Uint64
 	waitingBytes   session.Budget // what the sessions without a connection hold
-	seats          seats
+	seats          quota.Counts   // connections by identity
 	operationSets  peer.OperationSets
 	leftovers      leftovers
 	rateLimited    atomic.Uint64

@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"internal/jsonscan":       {},
 	"internal/mutants":        {},
 	"internal/origin":         {},
+	"internal/quota":          {},
 	"internal/redact":         {},
 	"internal/session":        {"transport", "internal/wire", zerologModule},
 	"internal/wire":           {"internal/jsonscan"},
@@ -48,13 +49,13 @@ var allowed = map[string][]string{
 	},
 	"hub": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
-		"internal/origin", uuidModule, zerologModule, syncModule,
+		"internal/origin", "internal/quota", uuidModule, zerologModule, syncModule,
 	},
 	"spoke": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
 		"internal/redact", uuidModule, zerologModule,
 	},
-	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin"},
+	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin", "internal/quota"},
 	"hub/redisbackplane": {
 		"hub", "pubsub/redistarget", "transport", "internal/redisserver", rueidisModule, zerologModule,
 	},
