@@ -262,7 +262,7 @@ func (h *Hub) claimRecord(c *conn, attempt int64) (int64, error) {
 // provide and withdraw tell the directory of first and last providers. What it
 // is told is checked against the table, since others may have come or gone meanwhile.
 func (h *Hub) provide(ops []string) {
-	if len(ops) == 0 {
+	if len(ops) == 0 { // the end of what withdraw repeats
 		return
 	}
 	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
@@ -276,9 +276,6 @@ func (h *Hub) provide(ops []string) {
 }
 
 func (h *Hub) withdraw(ops []string) {
-	if len(ops) == 0 {
-		return
-	}
 	ctx, cancel := h.asking(context.WithoutCancel(h.ctx))
 	defer cancel()
 	ops = h.table.unserved(ops)
