@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type front struct {
 	certificate string // a file
 	client      *http.Client
 	nginx       *process
+	path        string     // of its configuration
 	hubs        []*hub.Hub // in this process, if they are
 }
 
@@ -83,14 +85,14 @@ func startNginx(t *testing.T, addrs []string, oldnew ...string) *front {
 		"hub-1.internal:8080", addrs[0], "hub-2.internal:8080", addrs[1],
 		"listen 443 ssl", "listen " + f.addr + " ssl",
 		"/etc/ssl/hub.example.com.crt", f.certificate, "/etc/ssl/hub.example.com.key", filepath.Join(dir, "key"),
-		"worker_rlimit_nofile 65536;", fmt.Sprintf("worker_rlimit_nofile %d;\ndaemon off;\npid %s/pid;\nerror_log stderr;", files(t), dir),
+		"worker_rlimit_nofile 65536;", fmt.Sprintf("worker_rlimit_nofile %d;\ndaemon off;\npid %s/pid;\nerror_log stderr notice;", files(t), dir),
 		"http {\n", "http {\n    access_log off;\n" + temporary(dir),
 	}, oldnew...)...)
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	f.path = filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(f.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.nginx = start(t, "nginx", nil, "nginx", "-p", dir, "-e", "stderr", "-c", path)
+	f.nginx = start(t, "nginx", nil, "nginx", "-p", dir, "-e", "stderr", "-c", f.path)
 	redistest.Poll(t, "nginx", func() bool {
 		conn, err := net.Dial("tcp", f.addr)
 		if err == nil {
@@ -99,6 +101,25 @@ func startNginx(t *testing.T, addrs []string, oldnew ...string) *front {
 		return err == nil
 	})
 	return f
+}
+
+// reload replaces parts of the configuration, and returns when no request is accepted under the former one. Connections go on.
+func (f *front) reload(t *testing.T, oldnew ...string) {
+	t.Helper()
+	text, err := os.ReadFile(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.path, []byte(changed(t, string(text), oldnew...)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := strings.Count(f.nginx.output.String(), "gracefully shutting down")
+	if err := f.nginx.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Poll(t, "the former workers of nginx to accept nothing more", func() bool {
+		return strings.Count(f.nginx.output.String(), "gracefully shutting down") > before
+	})
 }
 
 // temporary are the directories that nginx would have elsewhere.

@@ -48,6 +48,7 @@ func TestUpdateLosesNoCall(t *testing.T) {
 	addrs := []string{freeAddr(t), freeAddr(t)}
 	running := []*process{h.startAt(addrs[0]), h.startAt(addrs[1])}
 	f := startNginx(t, addrs)
+	f.client.Transport.(*http.Transport).DisableKeepAlives = true // nginx ends connections without a request when it reloads
 	worker := func(id string) *process {
 		p := startWorker(t, id, "wss://"+f.addr+"/spoke", "SSL_CERT_FILE="+f.certificate)
 		redistest.Poll(t, id, func() bool { return strings.Contains(p.output.String(), `"registered"`) })
@@ -85,8 +86,12 @@ func TestUpdateLosesNoCall(t *testing.T) {
 	worker("worker-3")
 	first.terminate()
 	for i := range running {
+		in := "server " + addrs[i] + " max_fails=0"
+		out := in + " down"
+		f.reload(t, in, out)
 		running[i].terminate()
 		running[i] = h.startAt(addrs[i])
+		f.reload(t, out, in)
 	}
 	for _, addr := range addrs {
 		renders(t, addr, "rendered by worker-2", "rendered by worker-3")
