@@ -115,7 +115,7 @@ func (r *reading) tried() (*peer.Peer, *call.Error) { return nil, nil }
 
 func (r *reading) allowed() bool { return false }
 
-func (r *reading) chain() *peer.Inbound { return peer.InboundFrom(r.Ctx) }
+func (r *reading) chain() *peer.Incoming { return peer.IncomingFrom(r.Ctx) }
 
 func (r *reading) try(p *peer.Peer, leg *call.Request) *call.Error { return r.At(p, leg) }
 

@@ -31,7 +31,7 @@ func isDetached(e *call.Error) bool { return e != nil && errors.Is(e.Cause, errD
 
 // refusal makes the error of a request for which no spoke here was found. It is not called for calls that
 // succeed, and so may be slow.
-func (h *Hub) refusal(v verdict, req *call.Request, chain *peer.Inbound) *call.Error {
+func (h *Hub) refusal(v verdict, req *call.Request, chain *peer.Incoming) *call.Error {
 	switch v {
 	case lost:
 		return h.detached(req, chain)
@@ -43,7 +43,7 @@ func (h *Hub) refusal(v verdict, req *call.Request, chain *peer.Inbound) *call.E
 
 // detached makes the error that names the spoke which could answer the request if it were not detached; of
 // several, the one that was lost last.
-func (h *Hub) detached(req *call.Request, chain *peer.Inbound) *call.Error {
+func (h *Hub) detached(req *call.Request, chain *peer.Incoming) *call.Error {
 	candidates := h.table.serving(req.Operation)
 	if c, ok := h.table.spoke(req.To); ok {
 		candidates = []*conn{c}
@@ -75,7 +75,7 @@ func detachedMessage(spokeID string, since time.Time) string {
 }
 
 // overloaded makes the error of a request for which all spokes here have too many calls in flight.
-func (h *Hub) overloaded(req *call.Request, chain *peer.Inbound) *call.Error {
+func (h *Hub) overloaded(req *call.Request, chain *peer.Incoming) *call.Error {
 	if c, ok := h.table.spoke(req.To); ok {
 		return c.peer.Full()
 	}
@@ -131,7 +131,7 @@ func (v verdict) of(req *call.Request) *call.Error {
 // pick gives the candidate with the fewest calls in flight that is not full, or
 // why there is none. The search begins at another one each time, and ends at the first
 // that is idle.
-func (h *Hub) pick(candidates []*conn, req *call.Request, chain *peer.Inbound, tried []*conn) (*conn, verdict) {
+func (h *Hub) pick(candidates []*conn, req *call.Request, chain *peer.Incoming, tried []*conn) (*conn, verdict) {
 	var best *conn
 	least := 0
 	why := lacking
@@ -165,7 +165,7 @@ func (h *Hub) pick(candidates []*conn, req *call.Request, chain *peer.Inbound, t
 
 // suits reports whether c can answer the request, regardless of its load. A draining spoke answers only calls
 // that are part of one that it waits for itself.
-func (h *Hub) suits(c *conn, req *call.Request, chain *peer.Inbound) verdict {
+func (h *Hub) suits(c *conn, req *call.Request, chain *peer.Incoming) verdict {
 	p, waiting := h.table.view(c)
 	op, serves := p.operations[req.Operation]
 	switch {

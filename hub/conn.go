@@ -233,7 +233,7 @@ func (c *conn) Ready(s *session.Session) bool {
 func (c *conn) Streams(operation string) bool { return c.hub.streams(operation) }
 
 // MadeFor implements [peer.Side].
-func (c *conn) MadeFor(id string) (*peer.Inbound, bool) { return c.peer.MadeFor(id) }
+func (c *conn) MadeFor(id string) (*peer.Incoming, bool) { return c.peer.MadeFor(id) }
 
 // outlet is the way of events to the spoke.
 type outlet conn
@@ -307,7 +307,7 @@ func (c *conn) offered() []string {
 }
 
 // Serve implements [peer.Side].
-func (c *conn) Serve(ctx context.Context, in *peer.Inbound) *call.Error {
+func (c *conn) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
 	if in.Request.Operation == wire.OperationRegister {
 		return c.registerAgain(in)
 	}

@@ -8,7 +8,7 @@ import (
 
 // forwarding is the attempt whose answers are for a spoke, or for another hub.
 type forwarding struct {
-	in   *peer.Inbound
+	in   *peer.Incoming
 	leg  call.Request // what is asked of the spoke
 	told bool         // of what has been tried
 }
@@ -25,10 +25,10 @@ func (f *forwarding) tried() (*peer.Peer, *call.Error) {
 
 func (f *forwarding) allowed() bool { return f.in.Allowed }
 
-func (f *forwarding) chain() *peer.Inbound { return f.in }
+func (f *forwarding) chain() *peer.Incoming { return f.in }
 
 // Route implements [peer.Side]: it sends a request of the spoke on, if that can be done without waiting.
-func (c *conn) Route(in *peer.Inbound) bool {
+func (c *conn) Route(in *peer.Incoming) bool {
 	h, req := c.hub, &in.Request
 	if req.Operation == wire.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
 		return false
@@ -47,7 +47,7 @@ func (c *conn) Route(in *peer.Inbound) bool {
 }
 
 // Route implements [peer.Side]: it does the same for a request of another hub.
-func (l *link) Route(in *peer.Inbound) bool {
+func (l *link) Route(in *peer.Incoming) bool {
 	h, req := l.hub, &in.Request
 	if h.draining.Load() || req.To == "" && h.linkOperations.Has(req.Operation) {
 		return false
@@ -55,7 +55,7 @@ func (l *link) Route(in *peer.Inbound) bool {
 	return h.relay(in, req.OriginID)
 }
 
-func (h *Hub) relay(in *peer.Inbound, originID string) bool {
+func (h *Hub) relay(in *peer.Incoming, originID string) bool {
 	c := h.candidate(&in.Request, in)
 	if c == nil {
 		return false
@@ -67,7 +67,7 @@ func (h *Hub) relay(in *peer.Inbound, originID string) bool {
 }
 
 // candidate gives who is to answer the request, nil where that is not clear at once.
-func (h *Hub) candidate(req *call.Request, chain *peer.Inbound) *conn {
+func (h *Hub) candidate(req *call.Request, chain *peer.Incoming) *conn {
 	if req.To == "" {
 		c, _ := h.pick(h.table.serving(req.Operation), req, chain, nil)
 		return c

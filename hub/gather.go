@@ -90,7 +90,7 @@ func (h *Hub) gatherAll(ctx context.Context, in json.RawMessage, send func(json.
 	ctx, stop := context.WithTimeout(ctx, g.timeout)
 	defer stop()
 	run := &gathering{hub: h, req: req, results: make(chan json.RawMessage)}
-	made := peer.InboundFrom(ctx)
+	made := peer.IncomingFrom(ctx)
 	for _, c := range h.table.serving(g.operation) {
 		switch h.suits(c, req, made) {
 		case suitable, lost: // a lost one may resume in time
@@ -246,7 +246,7 @@ func (h *Hub) gatherCall(ctx context.Context, c *conn, req *call.Request) ([]byt
 	}
 	var leg call.Request
 	h.makeLeg(&leg, req, req.OriginID)
-	leg.ParentID = peer.InboundFrom(ctx).IDAt(c.peer)
+	leg.ParentID = peer.IncomingFrom(ctx).IDAt(c.peer)
 	output, err := c.peer.Call(ctx, &leg)
 	if since := h.table.detachedSince(c); err != nil && !since.IsZero() {
 		e := *asError(err)

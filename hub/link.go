@@ -150,7 +150,7 @@ func (ls *links) start(hubID string, conn transport.Conn) *link {
 }
 
 // madeFor looks a request up that was sent to the hub over any of the links to it.
-func (ls *links) madeFor(hubID, id string) (in *peer.Inbound, ok bool) {
+func (ls *links) madeFor(hubID, id string) (in *peer.Incoming, ok bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for l := range ls.all {
@@ -228,7 +228,7 @@ func (l *link) Ends() (this, other string) { return "hub " + l.hub.opts.ID, "hub
 func (l *link) Streams(operation string) bool { return l.hub.streams(operation) }
 
 // MadeFor implements [peer.Side].
-func (l *link) MadeFor(id string) (*peer.Inbound, bool) { return l.hub.links.madeFor(l.hubID, id) }
+func (l *link) MadeFor(id string) (*peer.Incoming, bool) { return l.hub.links.madeFor(l.hubID, id) }
 
 // Event implements [peer.Side]: hubs share events by the backplane, not by links.
 func (l *link) Event(string, []byte, error) {}
@@ -237,7 +237,7 @@ func (l *link) Event(string, []byte, error) {}
 func (l *link) Control(*wire.Message) bool { return false }
 
 // Serve implements [peer.Side]: a request that came from another hub is answered here, or not at all.
-func (l *link) Serve(ctx context.Context, in *peer.Inbound) *call.Error {
+func (l *link) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
 	h, req := l.hub, &in.Request
 	if h.draining.Load() && req.ParentID == "" {
 		return draining()

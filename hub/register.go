@@ -198,7 +198,7 @@ func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error
 
 // registerAgain replaces operations and labels of a live registration. An older
 // one that comes later than a newer one is answered and changes nothing.
-func (c *conn) registerAgain(in *peer.Inbound) *call.Error {
+func (c *conn) registerAgain(in *peer.Incoming) *call.Error {
 	reg, err := c.hub.registrationLimits().Parse(in.Request.Input)
 	switch {
 	case errors.Is(err, peer.ErrRegistrationTooLarge):

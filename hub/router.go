@@ -18,7 +18,7 @@ type attempt interface {
 	allowed() bool
 	// chain begins with the request that is forwarded, or whose handler makes the call, and continues with its
 	// parents; nil if the call depends on no request.
-	chain() *peer.Inbound
+	chain() *peer.Incoming
 }
 
 // route finds who answers the request and makes the attempt there (protocol

@@ -103,7 +103,7 @@ func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
 		if left > 0 {
 			leg.Timeout = max(time.Until(until), time.Millisecond)
 		}
-		leg.ParentID = peer.InboundFrom(ctx).IDAt(l.peer)
+		leg.ParentID = peer.IncomingFrom(ctx).IDAt(l.peer)
 		e := rd.At(l.peer, &leg)
 		switch {
 		case e == nil:

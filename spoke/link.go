@@ -133,10 +133,10 @@ func (l *link) Log() *zerolog.Logger { return &l.log }
 func (l *link) Ends() (this, other string) { return "spoke " + l.spokeID, "hub " + l.hubID }
 
 // Route implements [peer.Side]: a spoke forwards nothing.
-func (l *link) Route(*peer.Inbound) bool { return false }
+func (l *link) Route(*peer.Incoming) bool { return false }
 
 // MadeFor implements [peer.Side].
-func (l *link) MadeFor(id string) (*peer.Inbound, bool) { return l.peer.MadeFor(id) }
+func (l *link) MadeFor(id string) (*peer.Incoming, bool) { return l.peer.MadeFor(id) }
 
 // sender is the way of events to the hub.
 type sender link
@@ -189,7 +189,7 @@ func (l *link) Control(m *wire.Message) bool {
 }
 
 // Serve implements [peer.Side].
-func (l *link) Serve(_ context.Context, in *peer.Inbound) *call.Error {
+func (l *link) Serve(_ context.Context, in *peer.Incoming) *call.Error {
 	if l.spoke.State() == Draining && in.Request.ParentID == "" {
 		return draining()
 	}

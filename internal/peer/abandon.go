@@ -13,7 +13,7 @@ func (p *Peer) abandon(id string, open bool) bool {
 
 // abandonIfLeft is for a response that was sent: its caller may have left just before, and what was queued then has been
 // dropped without it.
-func (in *Inbound) abandonIfLeft() {
+func (in *Incoming) abandonIfLeft() {
 	if in.left.Load() {
 		in.peer.abandon(in.Request.ID, in.Request.Stream)
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 // handlerContext is the context of a handler: it carries the request, and ends with the call's time, its
-// abort, and the session. It is part of the Inbound and makes its channel and its timer when they are
+// abort, and the session. It is part of the Incoming and makes its channel and its timer when they are
 // asked for: most handlers end without having looked.
 type handlerContext struct {
 	// Fixed at construction.
 	parent   context.Context // for values; its end is not looked at, or context.Cause would give its cause
-	in       *Inbound
+	in       *Incoming
 	deadline time.Time // zero: none
 
 	mu    sync.Mutex // guards the fields below
@@ -68,7 +68,7 @@ func (c *handlerContext) Value(key any) any {
 	if call.IsContextKey(key) {
 		return &c.in.Request
 	}
-	if _, ok := key.(inboundKey); ok {
+	if _, ok := key.(incomingKey); ok {
 		return c.in
 	}
 	c.mu.Lock()

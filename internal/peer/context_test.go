@@ -28,7 +28,7 @@ type twins struct {
 }
 
 func newTwins(parent context.Context, timeout time.Duration) twins {
-	own := &handlerContext{parent: context.WithoutCancel(parent), in: &Inbound{Request: call.Request{ID: "r"}}}
+	own := &handlerContext{parent: context.WithoutCancel(parent), in: &Incoming{Request: call.Request{ID: "r"}}}
 	like, cancel := context.WithCancelCause(parent)
 	if timeout > 0 {
 		own.deadline = time.Now().Add(timeout)
@@ -150,7 +150,7 @@ func TestContextExpiresWhenAsked(t *testing.T) {
 // The end of the peer's own context reaches handlers by way of the peer. Until then they do not tell of it.
 func TestContextHasNoCauseBeforeItsEnd(t *testing.T) {
 	root, stop := context.WithCancelCause(context.WithValue(t.Context(), valueKey{}, 1))
-	in := &Inbound{peer: newPeer(root, config{})}
+	in := &Incoming{peer: newPeer(root, config{})}
 	in.start(time.Now())
 	c := &in.ctx
 	stop(errCause)
@@ -177,7 +177,7 @@ func goroutinesIn(text string) (n int) {
 // Contexts that are made of it cost no goroutine, and are forgotten when they are canceled.
 func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := &handlerContext{parent: t.Context(), in: &Inbound{}, deadline: time.Now().Add(time.Minute)}
+		c := &handlerContext{parent: t.Context(), in: &Incoming{}, deadline: time.Now().Add(time.Minute)}
 		var all []context.Context
 		var cancels []context.CancelFunc
 		before := runtime.NumGoroutine()
@@ -221,7 +221,7 @@ func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 // Everything about it may be asked and changed at once.
 func TestContextUnderRaces(t *testing.T) {
 	for range 50 {
-		c := &handlerContext{parent: context.Background(), in: &Inbound{}, deadline: time.Now().Add(time.Millisecond)}
+		c := &handlerContext{parent: context.Background(), in: &Incoming{}, deadline: time.Now().Add(time.Millisecond)}
 		ctx, stop := context.WithCancelCause(c) // as an errgroup makes it
 		var group sync.WaitGroup
 		for i := range 8 {

@@ -161,7 +161,7 @@ func (p *Peer) requested(m *wire.Message) {
 		return
 	}
 	now := time.Now()
-	in := &Inbound{peer: p}
+	in := &Incoming{peer: p}
 	req := &in.Request
 	if p.cache == nil {
 		p.cache = &decodeCache{}
@@ -192,7 +192,7 @@ func (p *Peer) requested(m *wire.Message) {
 
 // admit gives the request a slot, and counts it in the peer's goroutines. The error is for its caller;
 // a request under an id in flight is ignored.
-func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) {
+func (p *Peer) admit(in *Incoming, now time.Time, bad error) (bool, *call.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.inbound[in.Request.ID]; ok {
@@ -216,7 +216,7 @@ func (p *Peer) admit(in *Inbound, now time.Time, bad error) (bool, *call.Error) 
 	}
 	p.cfg.Counters.Served.Add(1)
 	if p.inbound == nil {
-		p.inbound = make(map[string]*Inbound)
+		p.inbound = make(map[string]*Incoming)
 	}
 	p.order++
 	in.Order = p.order

@@ -31,7 +31,7 @@ func (p *Peer) CancelStreams(cause *call.Error) {
 	}
 }
 
-func (in *Inbound) endsWithGrace() bool { return in.Request.Stream && in.Request.ParentID == "" }
+func (in *Incoming) endsWithGrace() bool { return in.Request.Stream && in.Request.ParentID == "" }
 
 // abortReason returns the reason that is sent to the other side for a call that ended with e.
 func abortReason(e *call.Error) string {

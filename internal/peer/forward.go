@@ -11,7 +11,7 @@ import (
 // Forward passes the request on as req to another peer and its answers back,
 // with credit, time and cancellation. It returns how it ended; nil when the
 // answers have all been passed on.
-func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
+func (in *Incoming) Forward(to *Peer, req *call.Request) *call.Error {
 	var f Flow
 	if req.Stream {
 		f = newFlow(0, in.ceiling())
@@ -44,7 +44,7 @@ func (in *Inbound) Forward(to *Peer, req *call.Request) *call.Error {
 }
 
 // ceiling is how many responses the caller takes so far.
-func (in *Inbound) ceiling() int {
+func (in *Incoming) ceiling() int {
 	in.peer.mu.Lock()
 	defer in.peer.mu.Unlock()
 	if !in.metered {
@@ -54,7 +54,7 @@ func (in *Inbound) ceiling() int {
 }
 
 // passCredit hands on what the caller has given since, and all that it will give.
-func (in *Inbound) passCredit(o *Outgoing) {
+func (in *Incoming) passCredit(o *Outgoing) {
 	in.peer.mu.Lock()
 	more := 0
 	if in.metered {

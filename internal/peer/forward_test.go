@@ -28,7 +28,7 @@ func newChain(t *testing.T, h call.Handler) *chain {
 	c.far, c.handler = join(t, config{}, serving(h))
 	x, y := transport.Pipe(nil)
 	c.caller = newSide(t, x, config{IDPrefix: "c-"}, session.Options{})
-	c.near = newSide(t, y, config{Serve: func(_ context.Context, in *Inbound) *call.Error {
+	c.near = newSide(t, y, config{Serve: func(_ context.Context, in *Incoming) *call.Error {
 		leg := in.Request
 		leg.Timeout = -1 // what is left is in the context
 		if in.Request.Timeout == 0 {
@@ -95,7 +95,7 @@ func TestForwardOfALaterCredit(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		far, _ := join(t, config{}, serving(produce(&sent, 5)))
-		_, w := wired(t, config{Serve: func(_ context.Context, in *Inbound) *call.Error {
+		_, w := wired(t, config{Serve: func(_ context.Context, in *Incoming) *call.Error {
 			leg := in.Request
 			return in.Forward(far.Peer, &leg)
 		}})

@@ -112,10 +112,10 @@ func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
 		toTarget := newSide(t, y, config{IDPrefix: "t-"}, session.Options{})
 		release := make(chan struct{})
 		cfg := config{Running: &running,
-			Relay: func(in *Inbound) bool {
+			Relay: func(in *Incoming) bool {
 				return in.Request.Operation == "x.relayed" && in.Relay(toTarget.Peer, &in.Request, func(*call.Error) bool { return false })
 			},
-			Serve: func(_ context.Context, in *Inbound) *call.Error {
+			Serve: func(_ context.Context, in *Incoming) *call.Error {
 				if in.Request.Operation == "x.own" {
 					return in.Handle(func(context.Context, *call.Request, func(call.Envelope) error) error {
 						<-release

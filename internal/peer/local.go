@@ -31,7 +31,7 @@ type Local struct {
 
 // localCall is one call. Its handler runs on one goroutine and its caller waits on another.
 type localCall struct {
-	in      Inbound     // without a peer
+	in      Incoming    // without a peer
 	depth   int         // the nesting that its caller takes in a value
 	bad     *call.Error // for a value that cannot be sent; the handler's goroutine's
 	answers chan call.Envelope
@@ -52,7 +52,7 @@ func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, sen
 		c.in.Request.OriginID = c.in.Request.ID
 	}
 	c.in.ctx.parent, c.in.ctx.in = ctx, &c.in
-	c.in.setParent(InboundFrom(ctx))
+	c.in.setParent(IncomingFrom(ctx))
 	if left > 0 {
 		c.in.ctx.deadline = time.Now().Add(left)
 	}
@@ -151,7 +151,7 @@ func (c *localCall) send(e call.Envelope) error {
 		return errOver
 	}
 	if bad := checkEnvelope(c.in.Request.Operation, e, c.depth); bad != nil {
-		if !c.in.Request.Stream || !errors.Is(bad, jsonscan.ErrTooDeep) { // see Inbound.refuseValue
+		if !c.in.Request.Stream || !errors.Is(bad, jsonscan.ErrTooDeep) { // see Incoming.refuseValue
 			c.bad = bad
 			c.in.ctx.cancel(bad)
 		}
@@ -218,12 +218,12 @@ func (l *Local) Idle(ctx context.Context) error {
 }
 
 // CancelStreams does what [Peer.CancelStreams] does.
-func (l *Local) CancelStreams(cause *call.Error) { l.cancel(cause, (*Inbound).endsWithGrace) }
+func (l *Local) CancelStreams(cause *call.Error) { l.cancel(cause, (*Incoming).endsWithGrace) }
 
 // CancelAll ends the contexts of all handlers, and with them their calls.
-func (l *Local) CancelAll(cause error) { l.cancel(cause, func(*Inbound) bool { return true }) }
+func (l *Local) CancelAll(cause error) { l.cancel(cause, func(*Incoming) bool { return true }) }
 
-func (l *Local) cancel(cause error, which func(*Inbound) bool) {
+func (l *Local) cancel(cause error, which func(*Incoming) bool) {
 	l.mu.Lock()
 	var all []*localCall
 	for c := range l.calls {

@@ -46,7 +46,7 @@ func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request, f Flow)
 	id := p.newID()
 	o.peer, o.flow, o.operation = p, f, req.Operation
 	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
-		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(InboundFrom(ctx))}); err != nil {
+		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(IncomingFrom(ctx))}); err != nil {
 		return p.refused(err)
 	}
 	b := session.NewBuffer()

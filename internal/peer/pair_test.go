@@ -30,8 +30,8 @@ type config struct {
 	Remote      string
 	Counters    *Counters
 
-	Serve   func(ctx context.Context, in *Inbound) *call.Error
-	Relay   func(in *Inbound) bool
+	Serve   func(ctx context.Context, in *Incoming) *call.Error
+	Relay   func(in *Incoming) bool
 	Event   func(topic string, payload []byte)
 	Control func(m *wire.Message) bool
 	Streams func(operation string) bool
@@ -54,14 +54,14 @@ type testSide struct {
 
 var nop = zerolog.Nop()
 
-func (f *testSide) Serve(ctx context.Context, in *Inbound) *call.Error {
+func (f *testSide) Serve(ctx context.Context, in *Incoming) *call.Error {
 	if f.funcs.Serve == nil {
 		return &call.Error{Code: call.CodeOperationNotFound}
 	}
 	return f.funcs.Serve(ctx, in)
 }
 
-func (f *testSide) Route(in *Inbound) bool { return f.funcs.Relay != nil && f.funcs.Relay(in) }
+func (f *testSide) Route(in *Incoming) bool { return f.funcs.Relay != nil && f.funcs.Relay(in) }
 
 func (f *testSide) Event(topic string, payload []byte, err error) {
 	if f.funcs.Event != nil && err == nil {
@@ -75,7 +75,7 @@ func (f *testSide) Streams(operation string) bool {
 	return f.funcs.Streams != nil && f.funcs.Streams(operation)
 }
 
-func (f *testSide) MadeFor(id string) (*Inbound, bool) { return f.peer.MadeFor(id) }
+func (f *testSide) MadeFor(id string) (*Incoming, bool) { return f.peer.MadeFor(id) }
 
 func (f *testSide) Ends() (this, other string) {
 	if f.funcs.Ends == nil {
@@ -100,7 +100,7 @@ type side struct {
 
 // serving makes a Config that answers with one handler.
 func serving(h call.Handler) config {
-	return config{Serve: func(_ context.Context, in *Inbound) *call.Error { return in.Handle(h) }}
+	return config{Serve: func(_ context.Context, in *Incoming) *call.Error { return in.Handle(h) }}
 }
 
 func newSide(t *testing.T, conn transport.Conn, cfg config, o session.Options) *side {

@@ -2,16 +2,16 @@ package peer
 
 import "context"
 
-type inboundKey struct{}
+type incomingKey struct{}
 
-// InboundFrom returns the request that the handler with this context serves, and nil outside a handler.
-func InboundFrom(ctx context.Context) *Inbound {
-	in, _ := ctx.Value(inboundKey{}).(*Inbound)
+// IncomingFrom returns the request that the handler with this context serves, and nil outside a handler.
+func IncomingFrom(ctx context.Context) *Incoming {
+	in, _ := ctx.Value(incomingKey{}).(*Incoming)
 	return in
 }
 
 // setParent must run before in is visible to other goroutines.
-func (in *Inbound) setParent(parent *Inbound) {
+func (in *Incoming) setParent(parent *Incoming) {
 	if parent == nil {
 		return
 	}
@@ -26,7 +26,7 @@ func (in *Inbound) setParent(parent *Inbound) {
 
 // IDAt returns the id under which the other side of p knows the nearest request in the chain that begins with in and
 // continues with its parents, and "" if none of them came from there or all that did have ended. in may be nil.
-func (in *Inbound) IDAt(p *Peer) string {
+func (in *Incoming) IDAt(p *Peer) string {
 	for ; in != nil; in = in.parent.Load() {
 		if in.peer != nil && in.peer.sameRemote(p) && !in.ended.Load() {
 			return in.Request.ID
@@ -42,14 +42,14 @@ func (p *Peer) sameRemote(q *Peer) bool {
 
 // MadeFor looks a request up that was sent from here and has not been answered: ok is false if there is none. in is the
 // request whose handler made it, or that it forwards; nil if the program made it by itself.
-func (p *Peer) MadeFor(id string) (in *Inbound, ok bool) {
+func (p *Peer) MadeFor(id string) (in *Incoming, ok bool) {
 	owner, ok := p.pending.Owner(id)
-	in, _ = owner.(*Inbound)
+	in, _ = owner.(*Incoming)
 	return in, ok
 }
 
 // owner returns in for [pending.Options].
-func owner(in *Inbound) any {
+func owner(in *Incoming) any {
 	if in == nil {
 		return nil
 	}
@@ -57,7 +57,7 @@ func owner(in *Inbound) any {
 }
 
 // findParent resolves the parent that the request names, or clears it if there is none.
-func (p *Peer) findParent(in *Inbound) {
+func (p *Peer) findParent(in *Incoming) {
 	if in.Request.ParentID == "" {
 		return
 	}

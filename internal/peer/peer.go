@@ -30,7 +30,7 @@ type Config struct {
 	// Limit names the option that sets MaxInFlight, for errors; empty if there is none.
 	Limit string
 	// Running, if not nil, counts handlers of ended sessions that have not returned; sessions that share it count
-	// them within MaxInFlight. Only handlers that [Inbound.Handle] runs are counted.
+	// them within MaxInFlight. Only handlers that [Incoming.Handle] runs are counted.
 	Running *atomic.Int64
 	// MaxDepth bounds the nesting of values that arrive; 0 is wire.MaxDepth.
 	MaxDepth int
@@ -78,8 +78,8 @@ type Peer struct {
 	outbox     outbox       // the reader's
 
 	mu      sync.Mutex // guards the fields below
-	inbound map[string]*Inbound
-	late    []*Inbound    // answered, but their handlers have not returned
+	inbound map[string]*Incoming
+	late    []*Incoming   // answered, but their handlers have not returned
 	order   uint64        // of the last request that arrived
 	quiet   chan struct{} // closed when nothing is served; nil while nobody waits
 	ended   bool
@@ -205,8 +205,8 @@ func (p *Peer) End(cause error) {
 }
 
 // handlersLocked yields the requests whose handlers have not returned.
-func (p *Peer) handlersLocked() iter.Seq[*Inbound] {
-	return func(yield func(*Inbound) bool) {
+func (p *Peer) handlersLocked() iter.Seq[*Incoming] {
+	return func(yield func(*Incoming) bool) {
 		for _, in := range p.late {
 			if !yield(in) {
 				return
@@ -231,7 +231,7 @@ func (p *Peer) cancelAll(cause error) {
 }
 
 // watchLocked ensures that the end of ctx ends the handler's context.
-func (p *Peer) watchLocked(in *Inbound) {
+func (p *Peer) watchLocked(in *Incoming) {
 	if p.ctx.Err() != nil {
 		in.ctx.cancel(context.Cause(p.ctx))
 		return

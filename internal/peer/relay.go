@@ -18,9 +18,9 @@ import (
 //	          answer, final error, abort, time up
 //	relayed ──────────────────────────────────────► answered
 //	   │ error after which another may help
-//	   └──────────────────────────────────────────► served (Inbound.run)
+//	   └──────────────────────────────────────────► served (Incoming.run)
 type relay struct {
-	in    *Inbound
+	in    *Incoming
 	out   Outgoing
 	again func(*call.Error) bool
 	setup sync.Mutex // held until out is complete
@@ -29,8 +29,8 @@ type relay struct {
 
 // Relay passes a unary request on as req, from [Side.Route]. It is false, and nothing has happened, where that cannot be
 // done without waiting. After an error for which again is true, and which says that the handler has not
-// run, the request is served after all, and [Inbound.Tried] tells.
-func (in *Inbound) Relay(to *Peer, req *call.Request, again func(*call.Error) bool) bool {
+// run, the request is served after all, and [Incoming.Tried] tells.
+func (in *Incoming) Relay(to *Peer, req *call.Request, again func(*call.Error) bool) bool {
 	timeout := Remaining(&in.ctx, req)
 	if timeout < 0 || CheckRequest(req, to.MaxDepth()) != nil {
 		return false
@@ -122,11 +122,11 @@ func (r *relay) abort() {
 }
 
 // Tried is the peer at which Relay has failed, and how; nil if it has not.
-func (in *Inbound) Tried() (*Peer, *call.Error) { return in.tried, in.why }
+func (in *Incoming) Tried() (*Peer, *call.Error) { return in.tried, in.why }
 
 // answer ends a relayed request with the output that the reader of from delivers, and which runs it. It does
 // not wait.
-func (in *Inbound) answer(output []byte, from *Peer) {
+func (in *Incoming) answer(output []byte, from *Peer) {
 	if err := jsonscan.TooDeep(from.depth, in.peer.MaxDepth()); err != nil {
 		in.refuse(in.outputTooDeep(err))
 		return
@@ -143,17 +143,17 @@ func (in *Inbound) answer(output []byte, from *Peer) {
 }
 
 // Refuse ends the request with an error, from [Side.Route], which then returns true.
-func (in *Inbound) Refuse(e *call.Error) { in.refuse(e) }
+func (in *Incoming) Refuse(e *call.Error) { in.refuse(e) }
 
 // refuse ends a relayed request with an error, without waiting.
-func (in *Inbound) refuse(e *call.Error) {
+func (in *Incoming) refuse(e *call.Error) {
 	LogFailed(in.peer.side.Log(), &in.Request, e)
 	in.finishSoon(in.errorFrame(e), nil)
 }
 
 // finishSoon is finish without waiting: where there is no room a goroutine does that. It ends what admit
 // has counted.
-func (in *Inbound) finishSoon(b *session.Buffer, o *outbox) {
+func (in *Incoming) finishSoon(b *session.Buffer, o *outbox) {
 	p := in.peer
 	if in.ended.Swap(true) { // cannot be: a relayed request has no other end
 		b.Free()

@@ -80,7 +80,7 @@ func newRelaying(t *testing.T, rnd func(int) int, fate func() int) *relaying {
 	return r
 }
 
-func relayLeg(in *Inbound) call.Request {
+func relayLeg(in *Incoming) call.Request {
 	leg := call.Request{Operation: in.Request.Operation, OriginID: in.Request.ID}
 	if in.Request.Timeout != 0 {
 		leg.Timeout = -1 // what is left is in the context
@@ -92,13 +92,13 @@ func anotherMayHelp(e *call.Error) bool {
 	return slices.Contains([]call.Code{call.CodeOverloaded, call.CodeUnavailable, call.CodeOperationNotFound, call.CodeDisconnected}, e.Code)
 }
 
-func (r *relaying) relay(in *Inbound) bool {
+func (r *relaying) relay(in *Incoming) bool {
 	leg := relayLeg(in)
 	return in.Relay(r.callees[r.rnd(len(r.callees))].far.Peer, &leg, anotherMayHelp)
 }
 
 // serve tries the candidates one after the other, as a hub does.
-func (r *relaying) serve(_ context.Context, in *Inbound) *call.Error {
+func (r *relaying) serve(_ context.Context, in *Incoming) *call.Error {
 	before, last := in.Tried()
 	for _, c := range r.callees {
 		if c.far.Peer == before {

@@ -159,7 +159,7 @@ func newCallee(t *testing.T, i int, limit int, rnd func(int) int, fate func() in
 		conn = gather(x)
 	}
 	c.far = sideUnder(context.Background(), t, conn, config{IDPrefix: fmt.Sprint("h", i, "-"),
-		Serve: func(context.Context, *Inbound) *call.Error { return nil }}, session.Options{LimitBytes: limit})
+		Serve: func(context.Context, *Incoming) *call.Error { return nil }}, session.Options{LimitBytes: limit})
 	go c.run()
 	return c
 }

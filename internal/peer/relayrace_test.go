@@ -17,18 +17,18 @@ import (
 // whichever, and its slot and its goroutine are counted once.
 func TestTwoEndsAtOnce(t *testing.T) {
 	refusal := &call.Error{Code: call.CodeOverloaded}
-	ends := []func(far *Peer, in *Inbound, r *relay){
-		func(far *Peer, _ *Inbound, _ *relay) { // as its reader does
+	ends := []func(far *Peer, in *Incoming, r *relay){
+		func(far *Peer, _ *Incoming, _ *relay) { // as its reader does
 			far.pending.Respond([]byte("f-1"), []byte("1"))
 			far.outbox.flush()
 		},
-		func(far *Peer, _ *Inbound, _ *relay) {
+		func(far *Peer, _ *Incoming, _ *relay) {
 			far.pending.Fail([]byte("f-1"), &call.Error{Code: "OWN", Sent: true})
 		},
-		func(far *Peer, _ *Inbound, _ *relay) { far.pending.Fail([]byte("f-1"), refusal) },
-		func(_ *Peer, in *Inbound, _ *relay) { in.cancel(errOver) },
-		func(far *Peer, _ *Inbound, _ *relay) { far.End(errOver) },
-		func(_ *Peer, _ *Inbound, r *relay) { r.done(nil, pending.ErrTimeout) },
+		func(far *Peer, _ *Incoming, _ *relay) { far.pending.Fail([]byte("f-1"), refusal) },
+		func(_ *Peer, in *Incoming, _ *relay) { in.cancel(errOver) },
+		func(far *Peer, _ *Incoming, _ *relay) { far.End(errOver) },
+		func(_ *Peer, _ *Incoming, r *relay) { r.done(nil, pending.ErrTimeout) },
 	}
 	for i, one := range ends {
 		for _, other := range ends[i+1:] {
@@ -127,7 +127,7 @@ func TestNotRelayed(t *testing.T) {
 type hop struct {
 	t         *testing.T
 	near, far *Peer
-	in        *Inbound
+	in        *Incoming
 	told      *counting
 }
 
@@ -136,13 +136,13 @@ func newHop(t *testing.T) *hop {
 	h := &hop{t: t, told: &counting{}}
 	h.far = newPeer(context.Background(), config{Session: session.New(session.Options{}), IDPrefix: "f-"})
 	h.near = newPeer(context.Background(), config{Session: session.New(session.Options{}),
-		Serve: func(context.Context, *Inbound) *call.Error { return &call.Error{Code: call.CodeUnavailable} }})
+		Serve: func(context.Context, *Incoming) *call.Error { return &call.Error{Code: call.CodeUnavailable} }})
 	for p, conn := range map[*Peer]*counting{h.far: {}, h.near: h.told} {
 		if err := p.sess.Attach(conn); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.in = &Inbound{peer: h.near, Request: call.Request{ID: "q", Operation: "x.y"}}
+	h.in = &Incoming{peer: h.near, Request: call.Request{ID: "q", Operation: "x.y"}}
 	if ok, e := h.near.admit(h.in, time.Now(), nil); !ok || e != nil {
 		t.Fatal("not admitted")
 	}
@@ -154,7 +154,7 @@ func (h *hop) relay() bool {
 }
 
 // bothEnd relays a call and ends it in two ways at once.
-func bothEnd(t *testing.T, one, other func(*Peer, *Inbound, *relay)) {
+func bothEnd(t *testing.T, one, other func(*Peer, *Incoming, *relay)) {
 	t.Helper()
 	h := newHop(t)
 	if !h.relay() {

@@ -12,7 +12,7 @@ import (
 )
 
 // Handle serves the request with a handler of this program. It does not call the handler if the session has ended.
-func (in *Inbound) Handle(h call.Handler) *call.Error {
+func (in *Incoming) Handle(h call.Handler) *call.Error {
 	if !in.begin() {
 		return &call.Error{Code: call.CodeAborted, Message: "the session ended before the handler began"}
 	}
@@ -28,7 +28,7 @@ func (in *Inbound) Handle(h call.Handler) *call.Error {
 }
 
 // begin notes that a handler runs. It returns false if the session has ended.
-func (in *Inbound) begin() bool {
+func (in *Incoming) begin() bool {
 	in.peer.mu.Lock()
 	defer in.peer.mu.Unlock()
 	in.handler = !in.peer.ended
@@ -37,7 +37,7 @@ func (in *Inbound) begin() bool {
 
 // Send answers with an output as it stands on the wire. It ends a unary request;
 // for a stream it waits while the reader has given no credit, and while the log has no room.
-func (in *Inbound) Send(output []byte) error {
+func (in *Incoming) Send(output []byte) error {
 	if e := in.checkOutput(output); e != nil {
 		return in.refuseValue(e)
 	}
@@ -48,14 +48,14 @@ func (in *Inbound) Send(output []byte) error {
 
 // refuseValue ends the call with the error of a value that cannot be sent, whatever its handler returns. Only the handler
 // of a stream decides itself if the value is merely deeper than this receiver accepts, as with one that is too large.
-func (in *Inbound) refuseValue(e *call.Error) error {
+func (in *Incoming) refuseValue(e *call.Error) error {
 	if !in.Request.Stream || !errors.Is(e, jsonscan.ErrTooDeep) {
 		in.fail(e)
 	}
 	return e
 }
 
-func (in *Inbound) send(b *session.Buffer) error {
+func (in *Incoming) send(b *session.Buffer) error {
 	if in.ended.Load() {
 		b.Free()
 		return errOver
@@ -75,7 +75,7 @@ func (in *Inbound) send(b *session.Buffer) error {
 }
 
 // pass sends one response of a forwarded stream. It takes no credit: the handler at the other peer has taken it.
-func (in *Inbound) pass(output []byte) error {
+func (in *Incoming) pass(output []byte) error {
 	if e := in.checkOutput(output); e != nil {
 		return e
 	}
@@ -84,7 +84,7 @@ func (in *Inbound) pass(output []byte) error {
 	return in.push(b)
 }
 
-func (in *Inbound) push(b *session.Buffer) error {
+func (in *Incoming) push(b *session.Buffer) error {
 	if in.ctx.Err() != nil { // a log with room would never say so
 		b.Free()
 		return context.Cause(&in.ctx)
@@ -103,7 +103,7 @@ func (in *Inbound) push(b *session.Buffer) error {
 	return err
 }
 
-func (in *Inbound) respond(b *session.Buffer) error {
+func (in *Incoming) respond(b *session.Buffer) error {
 	if in.left.Load() { // a response would hold up what is behind it
 		b.Free()
 		in.fail(errLeft)
@@ -118,16 +118,16 @@ func (in *Inbound) respond(b *session.Buffer) error {
 	return nil
 }
 
-func (in *Inbound) fail(e *call.Error) { in.finish(in.errorFrame(e)) }
+func (in *Incoming) fail(e *call.Error) { in.finish(in.errorFrame(e)) }
 
-func (in *Inbound) errorFrame(e *call.Error) *session.Buffer {
+func (in *Incoming) errorFrame(e *call.Error) *session.Buffer {
 	return in.peer.errorFrame(in.Request.ID, in.Request.Operation, e)
 }
 
 // finish sends the terminal frame, once. It waits for room with the slot held, so
 // that one who sends and never reads is held at maxInFlight; the slot is free before the
 // frame can be read on the other side.
-func (in *Inbound) finish(b *session.Buffer) {
+func (in *Incoming) finish(b *session.Buffer) {
 	if in.ended.Swap(true) {
 		b.Free()
 		return
@@ -136,7 +136,7 @@ func (in *Inbound) finish(b *session.Buffer) {
 }
 
 // sendLast sends the terminal frame; it may wait for room.
-func (in *Inbound) sendLast(b *session.Buffer) {
+func (in *Incoming) sendLast(b *session.Buffer) {
 	if _, err := in.peer.sess.Append(context.Background(), session.Response, b, 0, in); err != nil {
 		in.release() // the session has ended, and nothing can be sent
 		return

@@ -13,10 +13,10 @@ import (
 // methods but Serve run on the reader and must not wait.
 type Side interface {
 	// Serve answers a request, on a goroutine of its own. What it returns ends the request, nil for success.
-	Serve(ctx context.Context, in *Inbound) *call.Error
-	// Route may take a unary request on the reader, before Serve gets it: see [Inbound.Relay]. If it returns false,
+	Serve(ctx context.Context, in *Incoming) *call.Error
+	// Route may take a unary request on the reader, before Serve gets it: see [Incoming.Relay]. If it returns false,
 	// Serve gets the request.
-	Route(in *Inbound) bool
+	Route(in *Incoming) bool
 	// Event takes an event. The payload is valid during the call only. If err is not nil, the payload is nested deeper
 	// than Config.MaxDepth, and is not to be used; the event has been counted.
 	Event(topic string, payload []byte, err error)
@@ -26,7 +26,7 @@ type Side interface {
 	// Streams reports whether an operation answers with a stream if the request does not say.
 	Streams(operation string) bool
 	// MadeFor looks up the request that a parentRequestId names; see [Peer.MadeFor].
-	MadeFor(id string) (in *Inbound, ok bool)
+	MadeFor(id string) (in *Incoming, ok bool)
 	// Ends names this side and the other one for errors: "hub h1", "spoke w1".
 	Ends() (this, other string)
 	// Log returns the log for the operator; its context names the connection.

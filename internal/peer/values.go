@@ -81,7 +81,7 @@ var errNotObject = errors.New("is not an object")
 
 // checkOutput checks the depth of an output for the other side, as it is on the wire: that of the data in its
 // envelope, or of the whole where it is bare.
-func (in *Inbound) checkOutput(output []byte) *call.Error {
+func (in *Incoming) checkOutput(output []byte) *call.Error {
 	limit := in.peer.MaxDepth()
 	if len(output)/2 <= limit { // each level has two brackets
 		return nil
@@ -98,7 +98,7 @@ func (in *Inbound) checkOutput(output []byte) *call.Error {
 }
 
 // outputTooDeep is the error of an output that is nested deeper than the other side takes.
-func (in *Inbound) outputTooDeep(err error) *call.Error {
+func (in *Incoming) outputTooDeep(err error) *call.Error {
 	return &call.Error{Code: call.CodeExecution, Sent: true, Cause: err,
 		Message: "the output of " + in.Request.Operation + " " + err.Error()}
 }

@@ -19,9 +19,9 @@ var (
 	errOver = errors.New("the call is over")
 )
 
-// Inbound is a request that is served here. Its methods are for the goroutine
+// Incoming is a request that is served here. Its methods are for the goroutine
 // that serves it.
-type Inbound struct {
+type Incoming struct {
 	// Request is what was asked; it must not be changed.
 	Request call.Request
 	// Order rises with each request of the connection, in the order of arrival.
@@ -34,7 +34,7 @@ type Inbound struct {
 	left    atomic.Bool // its caller has left
 	runs    bool        // run has begun
 	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
-	parent atomic.Pointer[Inbound]
+	parent atomic.Pointer[Incoming]
 	tried  *Peer       // where Relay has failed, before run
 	why    *call.Error // how it failed
 
@@ -50,7 +50,7 @@ type Inbound struct {
 }
 
 // start makes the context.
-func (in *Inbound) start(now time.Time) {
+func (in *Incoming) start(now time.Time) {
 	in.ctx.parent, in.ctx.in = in.peer.ctx, in
 	if t := in.Request.Timeout; t > 0 {
 		in.ctx.deadline = now.Add(t)
@@ -61,7 +61,7 @@ var timeoutError = &call.Error{Code: call.CodeTimeout, Message: "the call's time
 	Cause: context.DeadlineExceeded}
 
 // cancel ends the context, and the call where it is relayed.
-func (in *Inbound) cancel(cause error) {
+func (in *Incoming) cancel(cause error) {
 	in.ctx.cancel(cause)
 	in.peer.mu.Lock()
 	r := in.relay
@@ -72,7 +72,7 @@ func (in *Inbound) cancel(cause error) {
 }
 
 // run serves the request to its end. A panic, and a Goexit, answer EXECUTION_ERROR.
-func (in *Inbound) run() {
+func (in *Incoming) run() {
 	defer in.peer.wg.Done()
 	in.runs = true
 	returned := false
@@ -106,11 +106,11 @@ func (in *Inbound) run() {
 }
 
 // Appended implements [session.Appended]: the terminal frame is in the queue.
-func (in *Inbound) Appended() { in.release() }
+func (in *Incoming) Appended() { in.release() }
 
 // release frees the slot. A handler that has answered and continues is known to the peer until it returns, so that its
 // context ends with the session.
-func (in *Inbound) release() {
+func (in *Incoming) release() {
 	p := in.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +127,7 @@ func (in *Inbound) release() {
 }
 
 // returned says that the handler is over.
-func (in *Inbound) returned() {
+func (in *Incoming) returned() {
 	p := in.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,7 +144,7 @@ func (in *Inbound) returned() {
 	in.late = 0
 }
 
-func (in *Inbound) takeCredit() error {
+func (in *Incoming) takeCredit() error {
 	for {
 		p := in.peer
 		p.mu.Lock()
@@ -166,7 +166,7 @@ func (in *Inbound) takeCredit() error {
 	}
 }
 
-func (in *Inbound) addCredit(n int) {
+func (in *Incoming) addCredit(n int) {
 	p := in.peer
 	p.mu.Lock()
 	in.credit += n
@@ -200,4 +200,4 @@ func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
 }
 
 // Context is the request's context.
-func (in *Inbound) Context() context.Context { return &in.ctx }
+func (in *Incoming) Context() context.Context { return &in.ctx }
