@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -29,10 +30,10 @@ func Check(data []byte, maxDepth int) error {
 	return fmt.Errorf("is not JSON: %w", fail.at(end))
 }
 
-// CheckDepth is Check for data that is known to be one JSON value in UTF-8. It looks only at data that
-// is long enough to be nested so deep.
+// CheckDepth is Check for data that is known to be one JSON value in UTF-8. It walks only through data
+// that has enough brackets to be nested so deep.
 func CheckDepth(data []byte, maxDepth int) error {
-	if len(data)/2 <= maxDepth { // each level has two brackets
+	if len(data)/2 <= maxDepth || bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) <= maxDepth {
 		return nil
 	}
 	return TooDeep(Depth(data), maxDepth)

@@ -28,6 +28,7 @@ func payloads() []struct {
 		for _, p := range []struct{ name, json string }{
 			{"string", `{"text":"` + strings.Repeat("x", size.n-11) + `"}`},
 			{"lines", `{"text":"` + strings.Repeat(`some words of a line, and a comma.\n`, size.n/36) + `"}`},
+			{"quoted", `{"text":"` + strings.Repeat(`{\"name\":\"value\",`, size.n/21) + `"}`},
 			{"many", "{" + many[1:] + "}"},
 			{"mixed", `{"text":"` + strings.Repeat("слово, mot français, 単語. ", size.n/40) + `"}`},
 		} {
