@@ -14,16 +14,16 @@ var _ call.Caller = (*Hub)(nil)
 // Call makes a unary call for the embedding program; see [call.Caller]. Without
 // [call.As] nobody's access is checked.
 func (h *Hub) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	rd := &reading{Reading: peer.Reading{Ctx: ctx}}
+	c := newOwnCall(ctx, nil)
 	if len(h.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
-		err := h.invoke(ctx, req, false, rd.Take)
-		return rd.Out, err
+		err := h.invoke(ctx, req, false, c.Take)
+		return c.Out, err
 	}
-	err := rd.Req.Copy(ctx, req, false)
+	err := c.Req.Copy(ctx, req, false)
 	if err == nil {
-		err = h.answer(&rd.Req, rd)
+		err = h.answer(&c.Req, c)
 	}
-	return rd.Out, err
+	return c.Out, err
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
@@ -60,64 +60,62 @@ func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelo
 			}
 			req = &r
 		}
-		return h.answer(req, &reading{Reading: peer.Reading{Ctx: ctx, Send: send}})
+		return h.answer(req, newOwnCall(ctx, send))
 	}, h.opts.Interceptors...)(ctx, req, send)
 }
 
 // answer answers a request of the embedding program with an operation of the
 // hub's own, or routes it.
-func (h *Hub) answer(req *call.Request, rd *reading) error {
-	err := h.answerFrom(req, rd)
+func (h *Hub) answer(req *call.Request, c *ownCall) error {
+	err := h.answerFrom(req, c)
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		peer.LogFailed(&h.log, req, e)
 	}
 	return err
 }
 
-func (h *Hub) answerFrom(req *call.Request, rd *reading) error {
+func (h *Hub) answerFrom(req *call.Request, c *ownCall) error {
 	if h.draining.Load() && req.ParentID == "" {
 		return draining()
 	}
-	if left := peer.Remaining(rd.Ctx, req); left < 0 {
-		return call.ContextError(rd.Ctx, false)
+	if left := peer.Remaining(c.Ctx, req); left < 0 {
+		return call.ContextError(c.Ctx, false)
 	}
 	if e := peer.CheckRequest(req, h.opts.MaxDepth); e != nil {
 		return e
 	}
 	if req.To == "" {
 		if op, handler, ok := h.operations.Lookup(req.Operation); ok {
-			return h.answerOwn(rd.Ctx, req, op, handler, rd.Take)
+			return h.answerOwn(c.Ctx, req, op, handler, c.Take)
 		}
 	}
 	if req.Timeout > 0 {
-		ctx, stop := context.WithTimeout(rd.Ctx, req.Timeout)
+		ctx, stop := context.WithTimeout(c.Ctx, req.Timeout)
 		defer stop()
-		rd.Ctx = ctx
+		c.Ctx = ctx
 	}
 	if req.Stream && req.ParentID == "" {
-		ctx, stop := h.untilStreamsEnd(rd.Ctx)
+		ctx, stop := h.untilStreamsEnd(c.Ctx)
 		defer stop()
-		rd.Ctx = ctx
+		c.Ctx = ctx
 	}
-	if e := h.route(rd.Ctx, req, &rd.leg, "", rd); e != nil {
+	if e := h.route(req, "", &c.attempts); e != nil {
 		return e
 	}
-	return rd.Left
+	return c.Left
 }
 
-// reading is the attempt whose answers are for the embedding program.
-type reading struct {
-	peer.Reading
-	leg call.Request // what is asked of the spoke
+// ownCall is a call of the embedding program, in one allocation.
+type ownCall struct {
+	peer.Caller
+	attempts
 }
 
-func (r *reading) tried() (*peer.Peer, *call.Error) { return nil, nil }
-
-func (r *reading) allowed() bool { return false }
-
-func (r *reading) chain() *peer.Incoming { return peer.IncomingFrom(r.Ctx) }
-
-func (r *reading) try(p *peer.Peer, leg *call.Request) *call.Error { return r.At(p, leg) }
+func newOwnCall(ctx context.Context, send func(call.Envelope) error) *ownCall {
+	c := &ownCall{Caller: peer.Caller{Ctx: ctx, Send: send}}
+	c.sink = &c.Caller
+	return c
+}
 
 func asError(err error) *call.Error {
 	e, _ := errors.AsType[*call.Error](err) // peer gives nothing else

@@ -307,7 +307,7 @@ func (c *conn) offered() []string {
 }
 
 // Serve implements [peer.Side].
-func (c *conn) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
+func (c *conn) Serve(_ context.Context, in *peer.Incoming) *call.Error {
 	if in.Request.Operation == wire.OperationRegister {
 		return c.registerAgain(in)
 	}
@@ -328,6 +328,5 @@ func (c *conn) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
 			return in.Handle(h)
 		}
 	}
-	f := &forwarding{in: in}
-	return c.hub.route(ctx, req, &f.leg, req.ID, f)
+	return c.hub.route(req, req.ID, &attempts{sink: in, in: in})
 }

@@ -213,7 +213,7 @@ func (g *gathering) elsewhere(ctx context.Context, in json.RawMessage) {
 		g.wg.Go(func() {
 			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true, Credit: gatherCredit,
 				Identity: g.req.Identity, Metadata: g.req.Metadata, OriginID: g.req.OriginID}
-			e := h.tryHub(ctx, id, ask, &reading{Reading: peer.Reading{Ctx: ctx, Send: g.relayed}})
+			e := h.tryHub(id, ask, &attempts{sink: &peer.Caller{Ctx: ctx, Send: g.relayed}})
 			if e != nil {
 				g.lacks(id, e)
 			}

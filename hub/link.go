@@ -237,7 +237,7 @@ func (l *link) Event(string, []byte, error) {}
 func (l *link) Control(*wire.Message) bool { return false }
 
 // Serve implements [peer.Side]: a request that came from another hub is answered here, or not at all.
-func (l *link) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
+func (l *link) Serve(_ context.Context, in *peer.Incoming) *call.Error {
 	h, req := l.hub, &in.Request
 	if h.draining.Load() && req.ParentID == "" {
 		return draining()
@@ -247,11 +247,11 @@ func (l *link) Serve(ctx context.Context, in *peer.Incoming) *call.Error {
 			return in.Handle(handler)
 		}
 	}
-	f := &forwarding{in: in}
-	h.makeLeg(&f.leg, req, req.OriginID)
-	e := h.tryHere(req, &f.leg, f)
+	a := &attempts{sink: in, in: in}
+	h.makeLeg(&a.leg, req, req.OriginID)
+	e := h.tryHere(req, a)
 	if isDetached(e) && !req.FailFast {
-		return h.tryReturning(ctx, req, &f.leg, f)
+		return h.tryReturning(req, a)
 	}
 	return e
 }

@@ -15,19 +15,19 @@ const staleRetries = 1
 
 // tryElsewhere makes the attempt at another hub that has a candidate (protocol
 // section 6): that hub chooses the spoke. here is why this hub has none.
-func (h *Hub) tryElsewhere(ctx context.Context, req, leg *call.Request, here *call.Error, a attempt) *call.Error {
-	hubs, e := h.hubsFor(ctx, req)
+func (h *Hub) tryElsewhere(req *call.Request, here *call.Error, a *attempts) *call.Error {
+	hubs, e := h.hubsFor(a.sink.Context(), req)
 	if e != nil {
 		return e
 	}
-	far := *leg
+	far := a.leg
 	far.To, far.Selector, far.FailFast = req.To, req.Selector, req.FailFast
 	last := here
 	for i, hubID := range hubs {
 		if i > staleRetries {
 			break
 		}
-		e := h.tryHub(ctx, hubID, &far, a)
+		e := h.tryHub(hubID, &far, a)
 		if e == nil || e.Sent || !nextHubMayHelp(e) {
 			return e
 		}
@@ -42,7 +42,8 @@ func nextHubMayHelp(e *call.Error) bool {
 	return nextMayHelp(e) || e.Code == call.CodeSpokeNotFound
 }
 
-func (h *Hub) tryHub(ctx context.Context, hubID string, far *call.Request, a attempt) *call.Error {
+func (h *Hub) tryHub(hubID string, far *call.Request, a *attempts) *call.Error {
+	ctx := a.sink.Context()
 	l, err := h.links.to(ctx, hubID)
 	if err != nil {
 		if ctx.Err() != nil {

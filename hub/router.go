@@ -9,24 +9,41 @@ import (
 	"github.com/alkdev/hubspoke/internal/peer"
 )
 
-// attempt makes a call at one spoke and passes its answers on.
-type attempt interface {
-	try(p *peer.Peer, leg *call.Request) *call.Error
-	// tried is where an attempt has been made before, and how it failed; it tells once.
-	tried() (*peer.Peer, *call.Error)
-	// allowed reports whether the authorizer has permitted the call already.
-	allowed() bool
-	// chain begins with the request that is forwarded, or whose handler makes the call, and continues with its
-	// parents; nil if the call depends on no request.
-	chain() *peer.Incoming
+// attempts are a call on its way through this hub: it is made at one spoke, or other hub, after the other, until one
+// answers.
+type attempts struct {
+	sink peer.Sink
+	in   *peer.Incoming // the request that is passed on; nil for a call of the embedding program
+	leg  call.Request   // what is asked of the next
+	told bool           // tried has returned what Relay has tried
+}
+
+// try makes the call at p.
+func (a *attempts) try(p *peer.Peer, leg *call.Request) *call.Error { return p.Do(a.sink, leg) }
+
+// tried returns where Relay has made an attempt before, and how it failed, the first time; nil if it has made none.
+func (a *attempts) tried() (*peer.Peer, *call.Error) {
+	if a.in == nil || a.told {
+		return nil, nil
+	}
+	a.told = true
+	return a.in.Tried()
+}
+
+// chain begins with the request that is passed on, or whose handler makes the call, and continues with its parents; nil if
+// the call depends on no request.
+func (a *attempts) chain() *peer.Incoming {
+	if a.in != nil {
+		return a.in
+	}
+	return peer.IncomingFrom(a.sink.Context())
 }
 
 // route finds who answers the request and makes the attempt there (protocol
-// section 6). It goes on to the next candidate only when the request cannot have run.
-// A nil identity is the embedding program, which may call everything. leg is where the next leg's
-// request is made.
-func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string, a attempt) *call.Error {
-	if !a.allowed() {
+// section 6). It tries the next candidate only if the request cannot have run.
+// A nil identity is the embedding program, which may call everything.
+func (h *Hub) route(req *call.Request, originID string, a *attempts) *call.Error {
+	if a.in == nil || !a.in.Allowed {
 		if e := h.allow(req.Identity, Call, req.Operation); e != nil {
 			return e
 		}
@@ -34,12 +51,12 @@ func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string
 	if reservedTopic(req.Operation) { // no spoke serves it, and what hubs ask each other is not for callers
 		return lacking.of(req)
 	}
-	h.makeLeg(leg, req, originID)
+	h.makeLeg(&a.leg, req, originID)
 	try := h.tryAll
 	if req.WaitForSpoke {
 		try = h.tryUntil
 	}
-	e := try(ctx, req, leg, a)
+	e := try(req, a)
 	if e != nil && nobodyThere(e) && h.draining.Load() { // the spoke has been sent away
 		return draining()
 	}
@@ -48,34 +65,34 @@ func (h *Hub) route(ctx context.Context, req, leg *call.Request, originID string
 
 // tryAll tries the candidates here, then those of another hub. Where nobody is
 // there but spokes whose connection was lost, it waits for the first that comes back.
-func (h *Hub) tryAll(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
-	e := h.tryHere(req, leg, a)
+func (h *Hub) tryAll(req *call.Request, a *attempts) *call.Error {
+	e := h.tryHere(req, a)
 	if e == nil || e.Sent {
 		return e
 	}
 	if !h.alone() && othersMayHelp(e) {
-		e = h.tryElsewhere(ctx, req, leg, e, a)
+		e = h.tryElsewhere(req, e, a)
 	}
 	if isDetached(e) && !req.FailFast {
-		return h.tryReturning(ctx, req, leg, a)
+		return h.tryReturning(req, a)
 	}
 	return e
 }
 
 // tryReturning tries the candidates here whenever one may have come back.
-func (h *Hub) tryReturning(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
+func (h *Hub) tryReturning(req *call.Request, a *attempts) *call.Error {
 	var deadline time.Time
 	if !req.Stream && req.Timeout == 0 {
 		deadline = time.Now().Add(call.DefaultTimeout)
 	}
 	for {
 		change := h.table.wait()
-		limit(leg, deadline)
-		e := h.tryHere(req, leg, a)
+		limit(&a.leg, deadline)
+		e := h.tryHere(req, a)
 		if !isDetached(e) {
 			return e
 		}
-		if e := awaitChange(ctx, change, nil, deadline, func() *call.Error { return h.detached(req, a.chain()) }); e != nil {
+		if e := awaitChange(a.sink.Context(), change, nil, deadline, func() *call.Error { return h.detached(req, a.chain()) }); e != nil {
 			return e
 		}
 	}
@@ -89,12 +106,12 @@ func limit(leg *call.Request, deadline time.Time) {
 }
 
 // tryUntil tries whenever a spoke has come, as long as the call has time.
-func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *call.Error {
+func (h *Hub) tryUntil(req *call.Request, a *attempts) *call.Error {
 	var deadline time.Time
 	for {
 		change := h.table.wait()
-		limit(leg, deadline)
-		e := h.tryAll(ctx, req, leg, a)
+		limit(&a.leg, deadline)
+		e := h.tryAll(req, a)
 		if e == nil || !nobodyThere(e) || h.draining.Load() || req.FailFast && isDetached(e) {
 			return e
 		}
@@ -105,7 +122,7 @@ func (h *Hub) tryUntil(ctx context.Context, req, leg *call.Request, a attempt) *
 		if !h.alone() {
 			look = time.After(elsewherePeriod)
 		}
-		if e := awaitChange(ctx, change, look, deadline, func() *call.Error { return e }); e != nil {
+		if e := awaitChange(a.sink.Context(), change, look, deadline, func() *call.Error { return e }); e != nil {
 			return e
 		}
 	}
@@ -165,13 +182,13 @@ func (h *Hub) makeLeg(leg, req *call.Request, originID string) {
 }
 
 // tryHere tries the candidates of this hub.
-func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
+func (h *Hub) tryHere(req *call.Request, a *attempts) *call.Error {
 	before, last := a.tried()
 	switch {
 	case before != nil && (req.To != "" || !nextMayHelp(last)):
 		return last
 	case req.To != "":
-		return h.tryOne(req, leg, a)
+		return h.tryOne(req, a)
 	}
 	chain := a.chain()
 	candidates := h.table.serving(req.Operation)
@@ -191,8 +208,8 @@ func (h *Hub) tryHere(req, leg *call.Request, a attempt) *call.Error {
 			return last
 		}
 		tried = append(tried, c)
-		leg.ParentID = chain.IDAt(c.peer)
-		e := a.try(c.peer, leg)
+		a.leg.ParentID = chain.IDAt(c.peer)
+		e := a.try(c.peer, &a.leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
 		}
@@ -216,7 +233,7 @@ func othersMayHelp(e *call.Error) bool {
 	return nextHubMayHelp(e) || e.Code == call.CodeAccessDenied
 }
 
-func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
+func (h *Hub) tryOne(req *call.Request, a *attempts) *call.Error {
 	c, ok := h.table.spoke(req.To)
 	if !ok {
 		return &call.Error{Code: call.CodeSpokeNotFound, Retryable: true, Message: "spoke " + req.To + " is not connected"}
@@ -225,8 +242,8 @@ func (h *Hub) tryOne(req, leg *call.Request, a attempt) *call.Error {
 	if why := h.suits(c, req, chain); why != suitable {
 		return h.refusal(why, req, chain)
 	}
-	leg.ParentID = chain.IDAt(c.peer)
-	return a.try(c.peer, leg)
+	a.leg.ParentID = chain.IDAt(c.peer)
+	return a.try(c.peer, &a.leg)
 }
 
 func matches(labels, selector map[string]string) bool {

@@ -19,22 +19,22 @@ func TestUnaryAllocations(t *testing.T) {
 	// The last answered requests are remembered: the list that holds them is there after a few.
 	for name, c := range map[string]struct {
 		timeout time.Duration
-		done    func([]byte, error)
+		taker   pending.Taker
 		most    float64
 	}{
 		"read":                 {0, nil, 2},
 		"read with a time-out": {time.Minute, nil, 2},
-		"handed on":            {time.Minute, func([]byte, error) {}, 1},
+		"handed on":            {time.Minute, taker(func([]byte, error) {}), 1},
 	} {
 		n := testing.AllocsPerRun(1000, func() {
-			r, err := m.Add("request", pending.Options{Timeout: c.timeout, Done: c.done})
+			r, err := m.Add("request", pending.Options{Timeout: c.timeout, Taker: c.taker})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if out := m.Respond(id, value); out != pending.Delivered {
 				t.Error(out)
 			}
-			if c.done != nil {
+			if c.taker != nil {
 				return
 			}
 			if _, err := r.Next(ctx); err != nil {

@@ -41,12 +41,12 @@ func (m *Map) expire() {
 	m.deadline.at = time.Time{}
 	for _, r := range m.requests {
 		switch {
-		case r.over || r.deadline.IsZero() || !r.waiting && r.done == nil:
+		case r.over || r.deadline.IsZero() || !r.waiting && r.taker == nil:
 		case now.Before(r.deadline):
 			if next.IsZero() || r.deadline.Before(next) {
 				next = r.deadline
 			}
-		case r.done != nil:
+		case r.taker != nil:
 			r.endLocked(ErrTimeout)
 			told = append(told, r)
 		default:
@@ -56,6 +56,6 @@ func (m *Map) expire() {
 	m.armLocked(next)
 	m.mu.Unlock()
 	for _, r := range told {
-		r.done(nil, ErrTimeout)
+		r.taker.Take(nil, ErrTimeout)
 	}
 }

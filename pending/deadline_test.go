@@ -35,7 +35,7 @@ func TestEachEndsAtItsOwnTime(t *testing.T) {
 			}
 			switch rand.IntN(4) {
 			case 0:
-				mustAdd(t, &m, id, pending.Options{Timeout: timeout, Done: func(_ []byte, err error) { check(err) }})
+				mustAdd(t, &m, id, pending.Options{Timeout: timeout, Taker: taker(func(_ []byte, err error) { check(err) })})
 			case 1:
 				r := mustAdd(t, &m, id, pending.Options{Timeout: timeout})
 				group.Go(func() { _, err := r.Next(context.Background()); check(err) })
@@ -97,7 +97,7 @@ func TestClosedMapIsFreed(t *testing.T) {
 	var left []weak.Pointer[pending.Map]
 	for range 50 {
 		m := new(pending.Map)
-		mustAdd(t, m, "a", pending.Options{Timeout: 24 * time.Hour, Done: func([]byte, error) {}})
+		mustAdd(t, m, "a", pending.Options{Timeout: 24 * time.Hour, Taker: taker(func([]byte, error) {})})
 		m.Close(nil)
 		left = append(left, weak.Make(m))
 	}

@@ -52,10 +52,16 @@ type Options struct {
 	IdleTimeout time.Duration
 	// Owner is the value that [Map.Owner] returns; nil is none.
 	Owner any
-	// Done, for a unary request, takes the answer in place of [Request.Next]: it is called once, with what
-	// Next would give, and not if [Request.Leave] or [Request.Drop] came first. It runs on the goroutine that brings
-	// the answer, must not wait, and must not keep value. It may be called before Enter returns.
-	Done func(value []byte, err error)
+	// Taker, for a unary request, takes the answer in place of [Request.Next]; nil is none.
+	Taker Taker
+}
+
+// Taker takes the answer of a unary request.
+type Taker interface {
+	// Take is called once, with what [Request.Next] would return, and not if [Request.Leave] or [Request.Drop] came
+	// first. It runs on the goroutine that brings the answer, with no lock held; it must not wait, and must not keep
+	// value. It may run before [Map.Enter] returns.
+	Take(value []byte, err error)
 }
 
 // Add puts a request in. It fails with [ErrDuplicate], with [ErrFull] over the
@@ -76,7 +82,7 @@ func (m *Map) Enter(r *Request, id string, o Options) error {
 	if o.Stream {
 		r.idle = o.IdleTimeout
 	} else {
-		r.done = o.Done
+		r.taker = o.Taker
 	}
 	if o.Timeout > 0 {
 		r.deadline = time.Now().Add(o.Timeout)
@@ -97,7 +103,7 @@ func (m *Map) Enter(r *Request, id string, o Options) error {
 	}
 	m.requests[id] = r
 	m.countLocked(1)
-	if r.done != nil {
+	if r.taker != nil {
 		m.armLocked(r.deadline)
 	}
 	return nil
@@ -137,8 +143,8 @@ func (m *Map) Respond(id []byte, value []byte) Outcome {
 	m.mu.Lock()
 	r, out := m.respondLocked(id, value)
 	m.mu.Unlock()
-	if out == Delivered && r.done != nil {
-		r.done(value, nil)
+	if out == Delivered && r.taker != nil {
+		r.taker.Take(value, nil)
 	}
 	return out
 }
@@ -168,7 +174,7 @@ func (m *Map) respondLocked(id []byte, value []byte) (*Request, Outcome) {
 		r.endLocked(ErrOverrun)
 		return r, Overrun
 	}
-	if r.done == nil {
+	if r.taker == nil {
 		r.keepLocked(value)
 	}
 	if r.stream {
@@ -190,8 +196,8 @@ func (m *Map) end(id []byte, err error) Outcome {
 	m.mu.Lock()
 	r, out := m.finishLocked(id, err)
 	m.mu.Unlock()
-	if out == Delivered && r.done != nil {
-		r.done(nil, err)
+	if out == Delivered && r.taker != nil {
+		r.taker.Take(nil, err)
 	}
 	return out
 }
@@ -300,7 +306,7 @@ func (m *Map) Close(cause error) {
 			continue
 		}
 		r.endLocked(cause)
-		if r.done != nil {
+		if r.taker != nil {
 			told = append(told, r)
 		}
 	}
@@ -310,6 +316,6 @@ func (m *Map) Close(cause error) {
 	m.wakeLocked()
 	m.mu.Unlock()
 	for _, r := range told {
-		r.done(nil, cause)
+		r.taker.Take(nil, cause)
 	}
 }

@@ -16,7 +16,7 @@ type Request struct {
 	metered  bool
 	idle     time.Duration
 	deadline time.Time // zero: none
-	done     func([]byte, error)
+	taker    Taker
 	owner    any
 
 	// The map's mu guards the fields below.

@@ -19,16 +19,16 @@ var errReaderLeft = errors.New("the reader left")
 // Call makes a unary call; see [call.Caller]. While there is no connection it
 // waits, within its time; a request that cannot have left goes out on the next connection.
 func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	rd := &peer.Reading{Ctx: ctx}
+	c := &peer.Caller{Ctx: ctx}
 	if len(s.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
-		err := s.invoke(ctx, req, false, rd.Take)
-		return rd.Out, err
+		err := s.invoke(ctx, req, false, c.Take)
+		return c.Out, err
 	}
-	err := rd.Req.Copy(ctx, req, false)
+	err := c.Req.Copy(ctx, req, false)
 	if err == nil {
-		err = s.ask(&rd.Req, rd)
+		err = s.ask(&c.Req, c)
 	}
-	return rd.Out, err
+	return c.Out, err
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
@@ -64,21 +64,21 @@ func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Enve
 			}
 			req = &r
 		}
-		return s.ask(req, &peer.Reading{Ctx: ctx, Send: send})
+		return s.ask(req, &peer.Caller{Ctx: ctx, Send: send})
 	}, s.opts.Interceptors...)(ctx, req, send)
 }
 
 // ask makes the call on the current connection, or on the next.
-func (s *Spoke) ask(req *call.Request, rd *peer.Reading) error {
-	err := s.askHub(req, rd)
+func (s *Spoke) ask(req *call.Request, c *peer.Caller) error {
+	err := s.askHub(req, c)
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		peer.LogFailed(&s.log, req, e)
 	}
 	return err
 }
 
-func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
-	ctx := rd.Ctx
+func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
+	ctx := c.Ctx
 	left := peer.Remaining(ctx, req)
 	if left < 0 {
 		return call.ContextError(ctx, false)
@@ -90,7 +90,7 @@ func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
 		var stop func()
 		ctx, stop = s.untilStreamsEnd(ctx)
 		defer stop()
-		rd.Ctx = ctx
+		c.Ctx = ctx
 	}
 	leg := *req
 	leg.Identity = nil // the hub says who this is
@@ -104,10 +104,10 @@ func (s *Spoke) askHub(req *call.Request, rd *peer.Reading) error {
 			leg.Timeout = max(time.Until(until), time.Millisecond)
 		}
 		leg.ParentID = peer.IncomingFrom(ctx).IDAt(l.peer)
-		e := rd.At(l.peer, &leg)
+		e := l.peer.Do(c, &leg)
 		switch {
 		case e == nil:
-			return rd.Left
+			return c.Left
 		case !e.Sent && e.Code == call.CodeDisconnected && s.lost(l):
 		case !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
 		default:

@@ -192,11 +192,7 @@ func TestAbortEndsTheWait(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		for _, ask := range []*call.Request{unary("x.y", ""), stream("x.s", "")} {
 			s, w := wired(t, config{})
-			var flow Flow
-			if ask.Stream {
-				flow = Reader(0)
-			}
-			o := open(t, s, ask, flow)
+			o := open(t, s, ask, 0)
 			rid := id(t, w.want("call.requested", ""))
 			ended := make(chan error, 1)
 			go func() { _, err := o.Next(t.Context()); ended <- err }()

@@ -91,7 +91,6 @@ func (p *Peer) answered(m *wire.Message) {
 	var out pending.Outcome
 	switch m.Type {
 	case wire.Responded:
-		p.depth = m.Depth
 		out = p.pending.Respond(m.ID, m.Output)
 	case wire.Completed:
 		out = p.pending.Complete(m.ID)
@@ -179,7 +178,7 @@ func (p *Peer) requested(m *wire.Message) {
 		req.OriginID = req.ID
 	}
 	p.findParent(in)
-	in.metered, in.credit = req.Stream && m.Credit >= 0, max(m.Credit, 0)
+	in.credit.metered, in.credit.left = req.Stream && m.Credit >= 0, max(m.Credit, 0)
 	admitted, refused := p.admit(in, now, err)
 	switch {
 	case refused != nil:

@@ -34,7 +34,7 @@ func newChain(t *testing.T, h call.Handler) *chain {
 		if in.Request.Timeout == 0 {
 			leg.Timeout = 0
 		}
-		return in.Forward(c.far.Peer, &leg)
+		return c.far.Peer.Do(in, &leg)
 	}}, session.Options{})
 	return c
 }
@@ -74,7 +74,7 @@ func TestForwardPassesCreditThrough(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			var sent atomic.Int64
 			c := newChain(t, produce(&sent, 300))
-			o := open(t, c.caller, stream("x.s", ""), Reader(window))
+			o := open(t, c.caller, stream("x.s", ""), window)
 			for i := range 300 {
 				synctest.Wait()
 				if ahead := int(sent.Load()) - i; ahead > window || ahead < 1 {
@@ -97,7 +97,7 @@ func TestForwardOfALaterCredit(t *testing.T) {
 		far, _ := join(t, config{}, serving(produce(&sent, 5)))
 		_, w := wired(t, config{Serve: func(_ context.Context, in *Incoming) *call.Error {
 			leg := in.Request
-			return in.Forward(far.Peer, &leg)
+			return far.Peer.Do(in, &leg)
 		}})
 		w.send(`call.requested {"requestId":"1","operationId":"x.s","stream":true,"credit":0}`)
 		w.wantNothing()
@@ -120,7 +120,7 @@ func TestForwardWithoutCredit(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		c := newChain(t, produce(&sent, 900))
-		o := open(t, c.caller, stream("x.s", ""), Flow{})
+		o := open(t, c.caller, stream("x.s", ""), noCredit)
 		for i := range 900 {
 			wantNext(t, o, fmt.Sprint(i))
 		}
@@ -141,7 +141,7 @@ func TestForwardCancel(t *testing.T) {
 			return err
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		o := open(t, c.caller, stream("x.s", ""), Reader(0))
+		o := open(t, c.caller, stream("x.s", ""), 0)
 		wantNext(t, o, "null")
 		go func() { after(time.Second); cancel() }()
 		_, err := o.Next(ctx)
@@ -196,7 +196,7 @@ func TestForwardFailsInTheMiddle(t *testing.T) {
 			op   string
 			code call.Code
 		}{{"x.error", "OWN"}, {"x.big", call.CodeMessageTooLarge}, {"x.lost", call.CodeDisconnected}} {
-			o := open(t, c.caller, stream(x.op, ""), Reader(0))
+			o := open(t, c.caller, stream(x.op, ""), 0)
 			wantNext(t, o, "1")
 			_, err := o.Next(t.Context())
 			wantError(t, err, x.code, true)
@@ -217,7 +217,7 @@ func TestForwardCallerGoesAway(t *testing.T) {
 			return err
 		})
 		go c.caller.Call(t.Context(), unary("x.y", ""))
-		open(t, c.caller, stream("x.s", ""), Reader(0))
+		open(t, c.caller, stream("x.s", ""), 0)
 		synctest.Wait()
 		c.caller.conn.Abort()
 		for range 2 {

@@ -35,18 +35,15 @@ type Incoming struct {
 	runs    bool        // run has begun
 	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
 	parent atomic.Pointer[Incoming]
-	tried  *Peer       // where Relay has failed, before run
+	tried  *Peer       // where Relay has failed, before run; nil if it has not
 	why    *call.Error // how it failed
 
 	// The peer's mu guards the fields below.
-	handler  bool   // a handler of this program has begun
-	outlives bool   // that handler was running when the session ended
-	relay    *relay // under way, instead of a handler
-	late     int    // its place in the peer's late, from 1; 0: not there
-	metered  bool
-	credit   int
-	wake     chan struct{}
-	onCredit func(n int)
+	handler  bool      // a handler of this program has begun
+	outlives bool      // that handler was running when the session ended
+	late     int       // its place in the peer's late, from 1; 0: not there
+	credit   allowance // of a stream
+	out      *Outgoing // as what it is relayed, or forwarded if it is a stream; nil if it is not
 }
 
 // start makes the context.
@@ -64,10 +61,10 @@ var timeoutError = &call.Error{Code: call.CodeTimeout, Message: "the call's time
 func (in *Incoming) cancel(cause error) {
 	in.ctx.cancel(cause)
 	in.peer.mu.Lock()
-	r := in.relay
+	out := in.out
 	in.peer.mu.Unlock()
-	if r != nil {
-		r.abort()
+	if out != nil && out.in != nil {
+		out.abort()
 	}
 }
 
@@ -144,45 +141,6 @@ func (in *Incoming) returned() {
 	in.late = 0
 }
 
-func (in *Incoming) takeCredit() error {
-	for {
-		p := in.peer
-		p.mu.Lock()
-		if !in.metered || in.credit > 0 {
-			in.credit--
-			p.mu.Unlock()
-			return nil
-		}
-		if in.wake == nil {
-			in.wake = make(chan struct{}, 1)
-		}
-		wake := in.wake
-		p.mu.Unlock()
-		select {
-		case <-wake:
-		case <-in.ctx.Done():
-			return context.Cause(&in.ctx)
-		}
-	}
-}
-
-func (in *Incoming) addCredit(n int) {
-	p := in.peer
-	p.mu.Lock()
-	in.credit += n
-	hook := in.onCredit
-	if in.wake != nil {
-		select {
-		case in.wake <- struct{}{}:
-		default:
-		}
-	}
-	p.mu.Unlock()
-	if hook != nil {
-		hook(n)
-	}
-}
-
 // LogFailed writes how a call ended, at level debug: at its caller, at each hub on its way, and where its handler ran.
 func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
 	ev := log.Debug()
@@ -199,5 +157,5 @@ func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
 		Bool("sent", e.Sent).Str("error", e.Message).Msg("call failed")
 }
 
-// Context is the request's context.
+// Context implements [Sink]: the request's context.
 func (in *Incoming) Context() context.Context { return &in.ctx }

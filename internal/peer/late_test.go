@@ -113,7 +113,7 @@ func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
 		release := make(chan struct{})
 		cfg := config{Running: &running,
 			Relay: func(in *Incoming) bool {
-				return in.Request.Operation == "x.relayed" && in.Relay(toTarget.Peer, &in.Request, func(*call.Error) bool { return false })
+				return in.Request.Operation == "x.relayed" && in.Relay(toTarget.Peer, &in.Request)
 			},
 			Serve: func(_ context.Context, in *Incoming) *call.Error {
 				if in.Request.Operation == "x.own" {
@@ -122,7 +122,7 @@ func TestForwardedRequestsDoNotOutliveTheirSession(t *testing.T) {
 						return nil
 					})
 				}
-				return in.Forward(toTarget.Peer, &in.Request)
+				return toTarget.Peer.Do(in, &in.Request)
 			}}
 		a, b := join(t, config{}, cfg)
 		var calls sync.WaitGroup

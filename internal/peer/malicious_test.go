@@ -153,7 +153,7 @@ func TestHugeCredit(t *testing.T) {
 func TestAnswersBeyondWhatWasAsked(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, config{})
-		o := open(t, s, stream("x.s", ""), Reader(2))
+		o := open(t, s, stream("x.s", ""), 2)
 		rid := id(t, w.want("call.requested", `"credit":2`))
 		for i := range 4 {
 			w.send(fmt.Sprintf(`call.responded {"requestId":%q,"output":%d}`, rid, i))
@@ -198,7 +198,7 @@ func TestUnaryAnsweredTwice(t *testing.T) {
 func TestErrorAfterAResponseWasSent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, w := wired(t, config{})
-		o := open(t, s, stream("x.s", ""), Reader(0))
+		o := open(t, s, stream("x.s", ""), 0)
 		rid := id(t, w.want("call.requested", ""))
 		w.send(`call.responded {"requestId":"`+rid+`","output":1}`,
 			`call.error {"requestId":"`+rid+`","code":"OVERLOADED","details":{"sent":false}}`)

@@ -5,37 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// Outgoing is a request that was sent from here.
+// Outgoing is a request that was sent from here: for a [Sink], which waits for its answers with Next, or, if it is relayed,
+// for in, to which the readers that bring the answer pass it on.
 type Outgoing struct {
 	peer      *Peer
 	wait      pending.Request
 	pos       session.Position
-	flow      Flow
 	operation string
+	stream    bool
+	credit    grants
 	ran       bool // a response has come, so the handler's code has run whatever its error says
 	withdrawn bool // it never left
+
+	in    *Incoming  // nil if it is not relayed
+	setup sync.Mutex // held until a relayed request is complete
+	over  bool       // guarded by setup; who sets it decides how the relayed request ends
 }
 
-// Open sends a request and returns what waits for its answers. F is the credit of a stream; the zero value is none.
-// The context bounds the wait for room. The error is a *call.Error.
-func (p *Peer) Open(ctx context.Context, req *call.Request, f Flow) (*Outgoing, error) {
+// Open sends a request and returns what waits for its answers: with window responses of a stream on their way at most, 0
+// for the default. ctx bounds the wait for room in the queue. The error is a *call.Error.
+func (p *Peer) Open(ctx context.Context, req *call.Request, window int) (*Outgoing, error) {
 	o := new(Outgoing)
-	if err := p.open(ctx, o, req, f); err != nil {
+	if req.Stream {
+		o.credit.init(window, unlimited)
+	}
+	if err := p.open(ctx, o, req); err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
-// open is Open for an Outgoing that is part of something larger, which saves its allocation; o must be zero.
-func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request, f Flow) error {
+// open sends a request as o, which is zero but for its credit.
+func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request) error {
 	timeout := Remaining(ctx, req)
 	if timeout < 0 {
 		return call.ContextError(ctx, false)
@@ -43,26 +54,44 @@ func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request, f Flow)
 	if e := CheckRequest(req, p.MaxDepth()); e != nil {
 		return e
 	}
-	id := p.newID()
-	o.peer, o.flow, o.operation = p, f, req.Operation
-	if err := p.pending.Enter(&o.wait, id, pending.Options{Stream: req.Stream, Credit: f.credit(),
-		Timeout: timeout, IdleTimeout: req.IdleTimeout, Owner: owner(IncomingFrom(ctx))}); err != nil {
-		return p.refused(err)
+	b, err := o.enter(p, req, timeout, IncomingFrom(ctx))
+	if err != nil {
+		return err
 	}
-	b := session.NewBuffer()
-	b.B = appendRequest(b.B, id, req, timeout, f.credit())
-	if e := p.oversize(b); e != nil {
-		o.wait.Drop()
-		return e
-	}
-	pos, err := p.sess.Append(ctx, session.Request, b, timeout, nil)
+	o.pos, err = p.sess.Append(ctx, session.Request, b, timeout, nil)
 	if err != nil {
 		o.wait.Drop()
 		return p.notSent(ctx, err)
 	}
-	o.pos = pos
 	p.cfg.Counters.Calls.Add(1)
 	return nil
+}
+
+// enter makes the request pending at p and returns its frame. owner is the request whose handler makes it, or that is
+// passed on; nil for none. After an error it is not pending.
+func (o *Outgoing) enter(p *Peer, req *call.Request, timeout time.Duration, owner *Incoming) (*session.Buffer, error) {
+	o.peer, o.operation, o.stream = p, req.Operation, req.Stream
+	opts := pending.Options{Stream: req.Stream, Credit: o.credit.initial(), Timeout: timeout, IdleTimeout: req.IdleTimeout}
+	if owner != nil { // or Owner would be a nil pointer that is not nil
+		opts.Owner = owner
+	}
+	if o.in != nil {
+		opts.Taker = o
+	}
+	id := p.newID()
+	switch err := p.pending.Enter(&o.wait, id, opts); {
+	case errors.Is(err, pending.ErrFull):
+		return nil, p.Full()
+	case err != nil:
+		return nil, p.disconnected(err, false)
+	}
+	b := session.NewBuffer()
+	b.B = appendRequest(b.B, id, req, timeout, o.credit.initial())
+	if e := p.oversize(b); e != nil {
+		o.wait.Drop()
+		return nil, e
+	}
+	return b, nil
 }
 
 // Remaining is the time that a call has from now on: 0 is no limit, negative is
@@ -95,15 +124,6 @@ func (p *Peer) oversize(b *session.Buffer) *call.Error {
 	e := p.tooLarge(len(b.B), limit)
 	b.Free()
 	return e
-}
-
-func (p *Peer) refused(err error) error {
-	switch {
-	case errors.Is(err, pending.ErrFull):
-		return p.Full()
-	default:
-		return p.disconnected(err, false)
-	}
 }
 
 // Full returns the error of a request that is over the limit of the other side.
@@ -151,9 +171,7 @@ func (o *Outgoing) Next(ctx context.Context) ([]byte, error) {
 	out, err := o.wait.Next(ctx)
 	if err == nil {
 		o.ran = true
-		if o.flow.metered() {
-			o.topUp(1)
-		}
+		o.grant(1, 0)
 		return out, nil
 	}
 	if err == io.EOF { //nolint:errorlint // a lost connection may have io.EOF in its chain, and is no end
@@ -211,11 +229,37 @@ func (o *Outgoing) Abort(reason string) (sent bool) {
 	return sent
 }
 
-// Call makes a unary call and gives its output.
+// grant notes that the sink has consumed responses and that its ceiling is higher, and sends the handler the credit that is
+// due.
+func (o *Outgoing) grant(consumed, ceiling int) {
+	if o.credit.window == 0 {
+		return
+	}
+	more := o.credit.add(consumed, ceiling)
+	if more == 0 || !o.wait.Grant(more) {
+		return
+	}
+	b := session.NewBuffer()
+	b.B = wire.AppendCredited(b.B, o.wait.ID(), more)
+	_ = o.peer.sess.Post(b) // fails only when the session has ended
+}
+
+// Call makes a unary call and returns its output.
 func (p *Peer) Call(ctx context.Context, req *call.Request) ([]byte, error) {
-	o, err := p.Open(ctx, req, Flow{})
+	o, err := p.Open(ctx, req, 0)
 	if err != nil {
 		return nil, err
 	}
 	return o.Next(ctx)
+}
+
+// asError returns the error of a call whose session with this peer failed with err.
+func (p *Peer) asError(err error) *call.Error {
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) { // the end of this program's context; the others' come as *call.Error
+		return &call.Error{Code: call.CodeAborted, Message: err.Error(), Sent: true, Cause: err}
+	}
+	return p.disconnected(err, true)
 }

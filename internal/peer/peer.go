@@ -74,7 +74,6 @@ type Peer struct {
 	maxMessage atomic.Int64
 	maxDepth   atomic.Int64 // the nesting that it takes in a value; 0 is wire.MaxDepth
 	cache      *decodeCache // the reader's; nil before the first request
-	depth      int          // the reader's: how deep the answer that it delivers is nested
 	outbox     outbox       // the reader's
 
 	mu      sync.Mutex // guards the fields below

@@ -94,18 +94,21 @@ func anotherMayHelp(e *call.Error) bool {
 
 func (r *relaying) relay(in *Incoming) bool {
 	leg := relayLeg(in)
-	return in.Relay(r.callees[r.rnd(len(r.callees))].far.Peer, &leg, anotherMayHelp)
+	return in.Relay(r.callees[r.rnd(len(r.callees))].far.Peer, &leg)
 }
 
 // serve tries the candidates one after the other, as a hub does.
 func (r *relaying) serve(_ context.Context, in *Incoming) *call.Error {
 	before, last := in.Tried()
+	if before != nil && !anotherMayHelp(last) {
+		return last
+	}
 	for _, c := range r.callees {
 		if c.far.Peer == before {
 			continue
 		}
 		leg := relayLeg(in)
-		e := in.Forward(c.far.Peer, &leg)
+		e := c.far.Peer.Do(in, &leg)
 		if e == nil || e.Sent || !anotherMayHelp(e) {
 			return e
 		}

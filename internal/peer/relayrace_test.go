@@ -17,18 +17,18 @@ import (
 // whichever, and its slot and its goroutine are counted once.
 func TestTwoEndsAtOnce(t *testing.T) {
 	refusal := &call.Error{Code: call.CodeOverloaded}
-	ends := []func(far *Peer, in *Incoming, r *relay){
-		func(far *Peer, _ *Incoming, _ *relay) { // as its reader does
+	ends := []func(far *Peer, in *Incoming, r *Outgoing){
+		func(far *Peer, _ *Incoming, _ *Outgoing) { // as its reader does
 			far.pending.Respond([]byte("f-1"), []byte("1"))
 			far.outbox.flush()
 		},
-		func(far *Peer, _ *Incoming, _ *relay) {
+		func(far *Peer, _ *Incoming, _ *Outgoing) {
 			far.pending.Fail([]byte("f-1"), &call.Error{Code: "OWN", Sent: true})
 		},
-		func(far *Peer, _ *Incoming, _ *relay) { far.pending.Fail([]byte("f-1"), refusal) },
-		func(_ *Peer, in *Incoming, _ *relay) { in.cancel(errOver) },
-		func(far *Peer, _ *Incoming, _ *relay) { far.End(errOver) },
-		func(_ *Peer, _ *Incoming, r *relay) { r.done(nil, pending.ErrTimeout) },
+		func(far *Peer, _ *Incoming, _ *Outgoing) { far.pending.Fail([]byte("f-1"), refusal) },
+		func(_ *Peer, in *Incoming, _ *Outgoing) { in.cancel(errOver) },
+		func(far *Peer, _ *Incoming, _ *Outgoing) { far.End(errOver) },
+		func(_ *Peer, _ *Incoming, o *Outgoing) { o.Take(nil, pending.ErrTimeout) },
 	}
 	for i, one := range ends {
 		for _, other := range ends[i+1:] {
@@ -108,11 +108,11 @@ func TestNotRelayed(t *testing.T) {
 			c.before(h)
 			waiting, calls := h.far.pending.Len(), h.far.cfg.Counters.Calls.Load()
 			c.req.Operation = "x.y"
-			if h.in.Relay(h.far, &c.req, anotherMayHelp) {
+			if h.in.Relay(h.far, &c.req) {
 				t.Error("it was relayed")
 			}
-			if p, e := h.in.Tried(); p != nil || e != nil || h.in.relay != nil {
-				t.Errorf("tried %v, %v, relay %v", p, e, h.in.relay)
+			if p, e := h.in.Tried(); p != nil || e != nil || h.in.out != nil {
+				t.Errorf("tried %v, %v, relay %v", p, e, h.in.out)
 			}
 			if n, m := h.far.pending.Len(), h.far.cfg.Counters.Calls.Load(); n != waiting || m != calls {
 				t.Errorf("%d wait for an answer, %d calls were counted", n-waiting, m-calls)
@@ -150,19 +150,19 @@ func newHop(t *testing.T) *hop {
 }
 
 func (h *hop) relay() bool {
-	return h.in.Relay(h.far, &call.Request{Operation: "x.y"}, anotherMayHelp)
+	return h.in.Relay(h.far, &call.Request{Operation: "x.y"})
 }
 
 // bothEnd relays a call and ends it in two ways at once.
-func bothEnd(t *testing.T, one, other func(*Peer, *Incoming, *relay)) {
+func bothEnd(t *testing.T, one, other func(*Peer, *Incoming, *Outgoing)) {
 	t.Helper()
 	h := newHop(t)
 	if !h.relay() {
 		t.Fatal("not relayed")
 	}
-	r := h.in.relay
+	o := h.in.out
 	h.near.outbox.flush()
-	h.atOnce(func() { one(h.far, h.in, r) }, func() { other(h.far, h.in, r) })
+	h.atOnce(func() { one(h.far, h.in, o) }, func() { other(h.far, h.in, o) })
 	h.check(1)
 }
 

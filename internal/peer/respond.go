@@ -35,12 +35,8 @@ func (in *Incoming) begin() bool {
 	return in.handler
 }
 
-// Send answers with an output as it stands on the wire. It ends a unary request;
-// for a stream it waits while the reader has given no credit, and while the log has no room.
+// Send answers with an output of this side as it is on the wire; nil is null.
 func (in *Incoming) Send(output []byte) error {
-	if e := in.checkOutput(output); e != nil {
-		return in.refuseValue(e)
-	}
 	b := session.NewBuffer()
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	return in.send(b)
@@ -63,7 +59,7 @@ func (in *Incoming) send(b *session.Buffer) error {
 	if !in.Request.Stream {
 		return in.respond(b)
 	}
-	if err := in.takeCredit(); err != nil {
+	if err := in.takeCredit(&in.ctx); err != nil {
 		b.Free()
 		return err
 	}
@@ -74,14 +70,18 @@ func (in *Incoming) send(b *session.Buffer) error {
 	return err
 }
 
-// pass sends one response of a forwarded stream. It takes no credit: the handler at the other peer has taken it.
-func (in *Incoming) pass(output []byte) error {
-	if e := in.checkOutput(output); e != nil {
-		return e
+// pass sends an output that came from another peer. It ends a unary request; for a stream it takes no credit, since the
+// handler at the other peer has taken it.
+func (in *Incoming) pass(from *Peer, output []byte) error {
+	if e := in.checkOutput(output, from); e != nil {
+		return in.refuseValue(e)
 	}
 	b := session.NewBuffer()
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
-	return in.push(b)
+	if in.Request.Stream {
+		return in.push(b)
+	}
+	return in.respond(b)
 }
 
 func (in *Incoming) push(b *session.Buffer) error {
@@ -103,6 +103,7 @@ func (in *Incoming) push(b *session.Buffer) error {
 	return err
 }
 
+// respond sends the answer of a unary request.
 func (in *Incoming) respond(b *session.Buffer) error {
 	if in.left.Load() { // a response would hold up what is behind it
 		b.Free()
@@ -142,4 +143,21 @@ func (in *Incoming) sendLast(b *session.Buffer) {
 		return
 	}
 	in.abandonIfLeft()
+}
+
+// errLeft answers a request whose caller has left.
+var errLeft = errorOf(&wire.Left)
+
+// abandon drops the frames that answer a request whose caller has left; open reports whether it is a stream in flight.
+// It reports whether there were any.
+func (p *Peer) abandon(id string, open bool) bool {
+	return p.sess.Abandon(wire.QuotedID(id), open)
+}
+
+// abandonIfLeft is for a response that was sent: its caller may have left just before, and what was queued then has been
+// dropped without it.
+func (in *Incoming) abandonIfLeft() {
+	if in.left.Load() {
+		in.peer.abandon(in.Request.ID, in.Request.Stream)
+	}
 }

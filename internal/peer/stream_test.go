@@ -27,10 +27,16 @@ func produce(sent *atomic.Int64, most int64) call.Handler {
 	}
 }
 
-func open(t *testing.T, p *side, req *call.Request, f Flow) *Outgoing {
+// noCredit is the window of a stream whose handler sends what it wants, as callers of other implementations may ask.
+const noCredit = -1
+
+func open(t *testing.T, p *side, req *call.Request, window int) *Outgoing {
 	t.Helper()
-	o, err := p.Open(t.Context(), req, f)
-	if err != nil {
+	o := new(Outgoing)
+	if req.Stream && window != noCredit {
+		o.credit.init(window, unlimited)
+	}
+	if err := p.open(t.Context(), o, req); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -50,7 +56,7 @@ func TestProducerStopsAtTheCredit(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			var sent atomic.Int64
 			a, b := join(t, config{}, serving(produce(&sent, 500)))
-			o := open(t, a, stream("x.s", ""), Reader(window))
+			o := open(t, a, stream("x.s", ""), window)
 			for i := range 500 {
 				synctest.Wait()
 				if ahead := int(sent.Load()) - i; ahead > window || ahead < min(window/2, 500-i) {
@@ -74,7 +80,7 @@ func TestNoCreditAfterTheEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		a, b := join(t, config{}, serving(produce(&sent, 20)))
-		o := open(t, a, stream("x.s", ""), Reader(0))
+		o := open(t, a, stream("x.s", ""), 0)
 		synctest.Wait()
 		for i := range 20 {
 			wantNext(t, o, fmt.Sprint(i))
@@ -96,7 +102,7 @@ func TestStreamFailsInTheMiddle(t *testing.T) {
 			return call.Errorf("OUT_OF_STOCK", "no more")
 		}))
 		for op, code := range map[string]call.Code{"x.error": "OUT_OF_STOCK", "x.panic": call.CodeExecution} {
-			o := open(t, a, stream(op, ""), Reader(0))
+			o := open(t, a, stream(op, ""), 0)
 			wantNext(t, o, "1")
 			_, err := o.Next(t.Context())
 			wantError(t, err, code, true)
@@ -116,12 +122,12 @@ func TestStreamAndUnaryMixed(t *testing.T) {
 			t.Errorf("the handler sent %d, %d served", n, b.Serving())
 		}
 		sent.Store(0)
-		o := open(t, b, stream("x.none", ""), Reader(0)) // a serves nothing
+		o := open(t, b, stream("x.none", ""), 0) // a serves nothing
 		_, err := o.Next(t.Context())
 		wantError(t, err, call.CodeOperationNotFound, false)
 
 		a2, _ := join(t, config{}, serving(echo))
-		o = open(t, a2, stream("x.echo", "5"), Reader(0))
+		o = open(t, a2, stream("x.echo", "5"), 0)
 		wantNext(t, o, "5")
 		if _, err := o.Next(t.Context()); !errors.Is(err, io.EOF) {
 			t.Errorf("a stream call of a unary handler: %v", err)
@@ -162,7 +168,7 @@ func TestIdleTimeout(t *testing.T) {
 		req := stream("x.s", "")
 		req.IdleTimeout = time.Second
 		start := time.Now()
-		o := open(t, a, req, Reader(0))
+		o := open(t, a, req, 0)
 		for range 3 {
 			wantNext(t, o, "null")
 		}
@@ -183,7 +189,7 @@ func TestSlowConsumer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var sent atomic.Int64
 		a, b := join(t, config{}, serving(produce(&sent, 1<<40)))
-		o := open(t, a, stream("x.s", ""), Flow{})
+		o := open(t, a, stream("x.s", ""), noCredit)
 		synctest.Wait()
 		var err error
 		n := 0

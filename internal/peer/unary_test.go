@@ -61,7 +61,7 @@ func TestSlotIsFreeWithTheAnswer(t *testing.T) {
 			}
 		}
 		for i := range 100 {
-			o, err := a.Open(t.Context(), stream("x.y", "0"), Reader(0))
+			o, err := a.Open(t.Context(), stream("x.y", "0"), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func TestMessageTooLarge(t *testing.T) {
 		if e := wantError(t, err, "OWN", true); !e.Retryable {
 			t.Error("the short error lost its retryable")
 		}
-		o, err := a.Open(t.Context(), stream("x.stream", ""), Reader(0))
+		o, err := a.Open(t.Context(), stream("x.stream", ""), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,11 +79,11 @@ func checkError(operation string, e *call.Error, maxDepth int) *call.Error {
 
 var errNotObject = errors.New("is not an object")
 
-// checkOutput checks the depth of an output for the other side, as it is on the wire: that of the data in its
-// envelope, or of the whole where it is bare.
-func (in *Incoming) checkOutput(output []byte) *call.Error {
+// checkOutput checks the depth of an output that came from another peer for the other side, as it is on the wire: that of
+// the data in its envelope, or of the whole where it is bare. It was checked by this side's limit when it arrived.
+func (in *Incoming) checkOutput(output []byte, from *Peer) *call.Error {
 	limit := in.peer.MaxDepth()
-	if len(output)/2 <= limit { // each level has two brackets
+	if limit >= from.cfg.MaxDepth || len(output)/2 <= limit { // each level has two brackets
 		return nil
 	}
 	data, meta := wire.ParseEnvelope(output)
@@ -94,11 +94,6 @@ func (in *Incoming) checkOutput(output []byte) *call.Error {
 	if err == nil {
 		return nil
 	}
-	return in.outputTooDeep(err)
-}
-
-// outputTooDeep is the error of an output that is nested deeper than the other side takes.
-func (in *Incoming) outputTooDeep(err error) *call.Error {
 	return &call.Error{Code: call.CodeExecution, Sent: true, Cause: err,
 		Message: "the output of " + in.Request.Operation + " " + err.Error()}
 }

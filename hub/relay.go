@@ -6,27 +6,6 @@ import (
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// forwarding is the attempt whose answers are for a spoke, or for another hub.
-type forwarding struct {
-	in   *peer.Incoming
-	leg  call.Request // what is asked of the spoke
-	told bool         // of what has been tried
-}
-
-func (f *forwarding) try(p *peer.Peer, leg *call.Request) *call.Error { return f.in.Forward(p, leg) }
-
-func (f *forwarding) tried() (*peer.Peer, *call.Error) {
-	if f.told {
-		return nil, nil
-	}
-	f.told = true
-	return f.in.Tried()
-}
-
-func (f *forwarding) allowed() bool { return f.in.Allowed }
-
-func (f *forwarding) chain() *peer.Incoming { return f.in }
-
 // Route implements [peer.Side]: it sends a request of the spoke on, if that can be done without waiting.
 func (c *conn) Route(in *peer.Incoming) bool {
 	h, req := c.hub, &in.Request
@@ -63,7 +42,7 @@ func (h *Hub) relay(in *peer.Incoming, originID string) bool {
 	var leg call.Request
 	h.makeLeg(&leg, &in.Request, originID)
 	leg.ParentID = in.IDAt(c.peer)
-	return in.Relay(c.peer, &leg, othersMayHelp)
+	return in.Relay(c.peer, &leg)
 }
 
 // candidate gives who is to answer the request, nil where that is not clear at once.

@@ -14,13 +14,18 @@ import (
 	"github.com/alkdev/hubspoke/pending"
 )
 
-// told notes what a Done was called with.
+// taker is a function as a Taker.
+type taker func([]byte, error)
+
+func (f taker) Take(value []byte, err error) { f(value, err) }
+
+// told notes what Take was called with.
 type told struct {
 	mu   sync.Mutex
 	said []string
 }
 
-func (d *told) done(value []byte, err error) {
+func (d *told) Take(value []byte, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.said = append(d.said, fmt.Sprintf("%s %v", value, err))
@@ -36,8 +41,8 @@ func (d *told) want(t *testing.T, said ...string) {
 	}
 }
 
-// Each way for a request to end is told once, and nothing that comes after it.
-func TestDoneIsToldOnce(t *testing.T) {
+// Each end of a request calls Take once, and nothing that comes after it.
+func TestTakeOnce(t *testing.T) {
 	const second = time.Second
 	ways := map[string]struct {
 		end  func(*pending.Map, *pending.Request)
@@ -56,7 +61,7 @@ func TestDoneIsToldOnce(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			var m pending.Map
 			var d told
-			r := mustAdd(t, &m, "a", pending.Options{Timeout: second, Done: d.done})
+			r := mustAdd(t, &m, "a", pending.Options{Timeout: second, Taker: &d})
 			way.end(&m, r)
 			d.want(t, way.said...)
 			m.Respond([]byte("a"), []byte("late"))
@@ -71,41 +76,41 @@ func TestDoneIsToldOnce(t *testing.T) {
 	}
 }
 
-// Done may ask the map: no lock is held, and the slot is free by then.
-func TestDoneMayUseTheMap(t *testing.T) {
+// Take may ask the map: no lock is held, and the slot is free by then.
+func TestTakeMayUseTheMap(t *testing.T) {
 	var m pending.Map
 	m.SetLimit(1)
 	const hops = 1000
 	n := 0
-	var next func([]byte, error)
+	var next taker
 	next = func([]byte, error) {
 		if n++; n < hops {
-			mustAdd(t, &m, fmt.Sprint(n), pending.Options{Done: next})
+			mustAdd(t, &m, fmt.Sprint(n), pending.Options{Taker: next})
 		}
 	}
-	mustAdd(t, &m, "0", pending.Options{Done: next})
+	mustAdd(t, &m, "0", pending.Options{Taker: next})
 	for i := range hops {
 		wantOutcome(t, m.Respond(fmt.Append(nil, i), nil), pending.Delivered)
 	}
 	if n != hops || m.Len() != 0 {
 		t.Errorf("%d of %d, %d in flight", n, hops, m.Len())
 	}
-	mustAdd(t, &m, "last", pending.Options{Done: func([]byte, error) { m.Close(nil) }})
-	m.Close(errRemote) // and its Done closes again
+	mustAdd(t, &m, "last", pending.Options{Taker: taker(func([]byte, error) { m.Close(nil) })})
+	m.Close(errRemote) // and its Take closes again
 	if err := m.Enter(new(pending.Request), "x", pending.Options{}); !errors.Is(err, errRemote) {
 		t.Errorf("%v", err)
 	}
 }
 
 // A request that was refused is told of its refusal by Enter alone.
-func TestRefusedIsNotTold(t *testing.T) {
+func TestRefusedIsNotTaken(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		var d told
 		m.SetLimit(1)
 		mustAdd(t, &m, "a", pending.Options{})
 		for _, id := range []string{"a", "b"} {
-			if _, err := m.Add(id, pending.Options{Timeout: time.Second, Done: d.done}); err == nil {
+			if _, err := m.Add(id, pending.Options{Timeout: time.Second, Taker: &d}); err == nil {
 				t.Errorf("%s was taken", id)
 			}
 		}
@@ -116,7 +121,7 @@ func TestRefusedIsNotTold(t *testing.T) {
 }
 
 // Whatever races with whatever, each request is told at most once, and exactly once where nobody leaves.
-func TestDoneUnderRaces(t *testing.T) {
+func TestTakeUnderRaces(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var m pending.Map
 		var group sync.WaitGroup
@@ -126,7 +131,7 @@ func TestDoneUnderRaces(t *testing.T) {
 		for i := range n {
 			id := fmt.Append(nil, i)
 			timeout := time.Duration(rand.IntN(3)) * time.Millisecond
-			r := mustAdd(t, &m, string(id), pending.Options{Timeout: timeout, Done: func([]byte, error) { count[i].Add(1) }})
+			r := mustAdd(t, &m, string(id), pending.Options{Timeout: timeout, Taker: taker(func([]byte, error) { count[i].Add(1) })})
 			left[i] = i%4 == 0
 			for _, end := range []func(){
 				func() { m.Respond(id, id) }, func() { m.Fail(id, errRemote) }, func() { m.Complete(id) },
