@@ -123,22 +123,21 @@ func TestGather(t *testing.T) {
 	ctx := t.Context()
 	f := &fakeCaller{answers: []string{
 		`{"data":{"spokeId":"a","output":{"data":1,"meta":{"source":"local"}}},"meta":{"source":"local"}}`,
-		`{"spokeId":"b","output":2}`, `{"spokeId":"c","output":"x"}`, `{"spokeId":"d","error":{"code":"TIMEOUT","details":{"sent":false}}}`, `{"spokeId":5}`, `7`,
+		`{"spokeId":"b","output":2}`, `{"spokeId":"c","output":"x"}`, `{"spokeId":"d","error":{"code":"TIMEOUT","details":{"sent":false}}}`,
 	}, err: call.Errorf(call.CodeUnavailable, "m")}
 	var got []call.Result[int]
-	for r := range call.Gather[int](ctx, f, "a.b", doc{"x"}, call.Select(map[string]string{"k": "v"}), call.Timeout(time.Second),
+	var last error
+	for r, err := range call.Gather[int](ctx, f, "a.b", doc{"x"}, call.Select(map[string]string{"k": "v"}), call.Timeout(time.Second),
 		call.To("w"), call.Metadata([]byte(`{}`)), call.Credit(7), call.WaitForSpoke()) {
-		got = append(got, r)
+		got, last = append(got, r), err
 	}
-	if len(got) != 7 || got[0] != (call.Result[int]{SpokeID: "a", Output: 1}) || got[1].Output != 2 {
-		t.Fatalf("%+v", got)
+	if len(got) != 5 || got[0] != (call.Result[int]{SpokeID: "a", Output: 1}) || got[1].Output != 2 || !errors.Is(last, call.CodeUnavailable) {
+		t.Fatalf("%+v, %v", got, last)
 	}
-	for i, code := range map[int]call.Code{2: call.CodeDecode, 3: call.CodeTimeout, 4: call.CodeDecode, 5: call.CodeDecode, 6: call.CodeUnavailable} {
-		if !errors.Is(got[i].Err, code) {
-			t.Errorf("result %d: %+v", i, got[i])
-		}
+	if !errors.Is(got[2].Err, call.CodeDecode) || !errors.Is(got[3].Err, call.CodeTimeout) || got[4] != (call.Result[int]{}) {
+		t.Errorf("%+v", got)
 	}
-	if e, _ := errors.AsType[*call.Error](got[3].Err); e.Sent || got[3].SpokeID != "d" || got[6].SpokeID != "" {
+	if e, _ := errors.AsType[*call.Error](got[3].Err); e.Sent || got[3].SpokeID != "d" {
 		t.Errorf("%+v", got)
 	}
 	var in struct {
@@ -161,9 +160,33 @@ func TestGather(t *testing.T) {
 	if !strings.Contains(string(f.req.Input), `"timeout":1`) || !strings.Contains(string(f.req.Input), `"input":null`) {
 		t.Errorf("%s", f.req.Input)
 	}
-	for r := range call.Gather[int](ctx, f, "a.b", make(chan int)) {
-		if !errors.Is(r.Err, call.CodeValidation) {
-			t.Errorf("%+v", r)
+	for r, err := range call.Gather[int](ctx, f, "a.b", make(chan int)) {
+		if !errors.Is(err, call.CodeValidation) || r != (call.Result[int]{}) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
+// What concerns no spoke is the gather's own error, and its end.
+func TestGatherEnds(t *testing.T) {
+	for answer, want := range map[string]struct {
+		code    call.Code
+		message string
+	}{
+		`{"spokeId":5}`: {call.CodeDecode, "invalid result"},
+		`7`:             {call.CodeDecode, "invalid result"},
+		`{"incomplete":[{"hubId":"h","code":"TIMEOUT"},{"code":"UNAVAILABLE"},5]}`: {call.CodeUnavailable, "hub h: TIMEOUT; the directory: UNAVAILABLE"},
+	} {
+		f := &fakeCaller{answers: []string{answer, `{"spokeId":"b","output":2}`}}
+		n := 0
+		for r, err := range call.Gather[int](t.Context(), f, "a.b", nil) {
+			n++
+			if !errors.Is(err, want.code) || !strings.Contains(err.Error(), want.message) || r.Err != nil {
+				t.Errorf("%s: %+v, %v", answer, r, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d elements", answer, n)
 		}
 	}
 }

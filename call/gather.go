@@ -13,23 +13,25 @@ import (
 // OperationGather is the hub's operation behind [Gather] (protocol section 4).
 const OperationGather = "hub.gather"
 
-// Result is what one spoke answered to a [Gather].
+// Result is one spoke's answer to a [Gather].
 type Result[Out any] struct {
-	// SpokeID is who answered; empty when the gather itself failed.
+	// SpokeID names the spoke.
 	SpokeID string
-	// Output is the answer, the zero value with an Err.
+	// Output is the answer; the zero value with an Err.
 	Output Out
-	// Err is an [*Error], or nil. A spoke that did not answer in time has TIMEOUT.
+	// Err is an [*Error] if this spoke failed, or nil. A spoke that did not answer in time has TIMEOUT.
 	Err error
 }
 
-// Gather calls every spoke that serves the operation and lets this identity call it, and yields each
-// answer as it comes. Of the options Select, Timeout (0 is 30 s) and FailFast apply, and Metadata and As.
-// If the gather itself fails, the last element has that error and no spoke. If results of other hubs are
-// missing, the last element has no spoke and an error UNAVAILABLE, whose details have the member
-// "incomplete", an array of {hubId, code}.
-func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq[Result[Out]] {
-	return func(yield func(Result[Out]) bool) {
+// Gather calls every spoke that serves the operation and that this identity may call, and yields each answer as it
+// arrives. The options Select, Timeout (0 is 30 s for each spoke), FailFast, Metadata and As apply. Leaving the loop
+// cancels the handlers.
+//
+// The error is for the gather itself, an [*Error] that is the last element; a spoke's failure is in its
+// [Result]. If results of other hubs are missing, the error is UNAVAILABLE, and its details have the
+// member "incomplete", an array of {hubId, code}.
+func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq2[Result[Out], error] {
+	return func(yield func(Result[Out], error) bool) {
 		raw, err := encodeInput(operation, in)
 		if err == nil && len(raw) > 0 { // it becomes part of another value
 			if bad := jsonscan.Check(raw, jsonscan.MaxDepth); bad != nil {
@@ -37,7 +39,7 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 			}
 		}
 		if err != nil {
-			yield(Result[Out]{Err: err})
+			yield(Result[Out]{}, err)
 			return
 		}
 		asked := NewRequest(OperationGather, nil, opts...)
@@ -45,11 +47,11 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 		req := &Request{Operation: OperationGather, Input: gatherInput(operation, raw, asked),
 			Metadata: asked.Metadata, Identity: asked.Identity}
 		for env, err := range c.Stream(ctx, req) {
-			if err != nil {
-				yield(Result[Out]{Err: err})
-				return
+			var r Result[Out]
+			if err == nil {
+				r, err = gatherResult[Out](operation, env.Data)
 			}
-			if !yield(gatherResult[Out](operation, env.Data)) {
+			if !yield(r, err) || err != nil {
 				return
 			}
 		}
@@ -77,19 +79,19 @@ func gatherInput(operation string, input json.RawMessage, req *Request) json.Raw
 	return append(b, '}')
 }
 
-func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
-	var r Result[Out]
+// gatherResult reads one value of the hub's stream: a spoke's result, or the gather's own failure.
+func gatherResult[Out any](operation string, data json.RawMessage) (r Result[Out], err error) {
 	var output, failure, incomplete []byte
-	err := jsonscan.Decode(data,
+	err = jsonscan.Decode(data,
 		jsonscan.StringField("spokeId", &r.SpokeID),
 		jsonscan.RawField("output", &output),
 		jsonscan.RawField("error", &failure),
 		jsonscan.RawField("incomplete", &incomplete))
 	switch {
 	case err != nil:
-		r.Err = &Error{Code: CodeDecode, Sent: true, Cause: err, Message: "the hub's gather returned an invalid result: " + err.Error()}
+		return r, &Error{Code: CodeDecode, Sent: true, Cause: err, Message: "the hub's gather returned an invalid result: " + err.Error()}
 	case incomplete != nil:
-		r.Err = incompleteError(incomplete)
+		return r, incompleteError(incomplete)
 	case failure != nil:
 		e := new(Error)
 		_ = e.UnmarshalJSON(failure) // never fails
@@ -99,7 +101,7 @@ func gatherResult[Out any](operation string, data json.RawMessage) Result[Out] {
 		env.Data, env.Meta = wire.ParseEnvelope(output)
 		r.Output, r.Err = decodeOutput[Out](operation, env)
 	}
-	return r
+	return r, nil
 }
 
 // incompleteError makes the last element of a gather that lacks the results of some hubs.

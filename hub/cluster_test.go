@@ -78,9 +78,9 @@ func TestAcrossHubs(t *testing.T) {
 		}
 		got := map[string]int{}
 		a.Spoke("on-a", nil, serveWho("on-a"))
-		for r := range call.Gather[string](t.Context(), a.Hub, "test.who", nil) {
-			if r.Err != nil || r.Output != r.SpokeID {
-				t.Errorf("gather: %+v", r)
+		for r, err := range call.Gather[string](t.Context(), a.Hub, "test.who", nil) {
+			if err != nil || r.Err != nil || r.Output != r.SpokeID {
+				t.Errorf("gather: %+v, %v", r, err)
 			}
 			got[r.SpokeID]++
 		}
@@ -110,7 +110,10 @@ func TestMoveBetweenHubs(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			for p := range sub.All() {
+			for p, err := range sub.All() {
+				if err != nil {
+					return
+				}
 				mu.Lock()
 				reasons = append(reasons, p.Reason)
 				mu.Unlock()

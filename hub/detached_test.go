@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -150,9 +151,9 @@ func lostAt(t *testing.T, h *hub.Hub) time.Time {
 func gathered(ctx context.Context, c call.Caller, opts ...call.Option) func(func(error) bool) {
 	return func(yield func(error) bool) {
 		n := 0
-		for r := range call.Gather[string](ctx, c, "test.who", nil, opts...) {
+		for r, err := range call.Gather[string](ctx, c, "test.who", nil, opts...) {
 			n++
-			if !yield(r.Err) {
+			if !yield(cmp.Or(err, r.Err)) {
 				return
 			}
 		}

@@ -74,7 +74,11 @@ func ExampleHub_gather() {
 	_, stop8 := startExampleSpoke(h, "worker-8", nil)
 	defer stop8()
 
-	for r := range call.Gather[string](ctx, h, "node.name", nil, call.Timeout(5*time.Second)) {
+	for r, err := range call.Gather[string](ctx, h, "node.name", nil, call.Timeout(5*time.Second)) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
 		fmt.Println(r.SpokeID, r.Output, r.Err)
 	}
 	// Unordered output:

@@ -27,7 +27,6 @@ func ExampleHub_Events() {
 		fmt.Println(err)
 		return
 	}
-	defer sub.Stop()
 
 	for _, state := range []string{"queued", "running", "done"} {
 		if err := status.Publish(ctx, h.Events(), "proj_123", Status{state}); err != nil {
@@ -36,12 +35,12 @@ func ExampleHub_Events() {
 	}
 
 	notQueued := func(st Status) bool { return st.State != "queued" }
-	for st := range pubsub.Take(pubsub.Filter(sub.All(), notQueued), 2) {
-		fmt.Println(st.State)
+	for st, err := range pubsub.Take(pubsub.Filter(sub.All(), notQueued), 2) { // leaving the loop ends the subscription
+		fmt.Println(st.State, err)
 	}
 	// Output:
-	// running
-	// done
+	// running <nil>
+	// done <nil>
 }
 
 // The hub publishes who comes and goes.

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,8 +41,8 @@ func TestGatherWithPartialResults(t *testing.T) {
 				}
 				start := time.Now()
 				got := map[string]error{}
-				for r := range call.Gather[string](t.Context(), c, "node.health", nil, call.Timeout(3*time.Second)) {
-					got[r.SpokeID] = r.Err
+				for r, err := range call.Gather[string](t.Context(), c, "node.health", nil, call.Timeout(3*time.Second)) {
+					got[r.SpokeID] = cmp.Or(err, r.Err)
 					if r.Err == nil && r.Output != r.SpokeID {
 						t.Errorf("%+v", r)
 					}
@@ -81,12 +82,12 @@ func TestGatherHoldsItsBoundAtOneMoment(t *testing.T) {
 				}
 				time.AfterFunc(time.Second, func() { close(release) })
 				held, refused, n := 0, 0, 0
-				for r := range call.Gather[string](t.Context(), a.Hub, "test.big", nil) {
+				for r, err := range call.Gather[string](t.Context(), a.Hub, "test.big", nil) {
 					if n++; n == 1 {
 						later(time.Second) // all others answer meanwhile
 						continue
 					}
-					if e, _ := errors.AsType[*call.Error](r.Err); e != nil {
+					if e, _ := errors.AsType[*call.Error](cmp.Or(err, r.Err)); e != nil {
 						if e.Code != call.CodeSlowConsumer || !e.Sent {
 							t.Error(e)
 						}
@@ -115,8 +116,8 @@ func TestGatherNamesDrainingSpokes(t *testing.T) {
 		go func() { _ = w.Shutdown(t.Context()) }()
 		synctest.Wait()
 		got := map[string]error{}
-		for r := range call.Gather[string](t.Context(), net.Hub, "test.who", nil) {
-			got[r.SpokeID] = r.Err
+		for r, err := range call.Gather[string](t.Context(), net.Hub, "test.who", nil) {
+			got[r.SpokeID] = cmp.Or(err, r.Err)
 		}
 		if len(got) != 2 || got["up"] != nil || !errors.Is(got["w"], call.CodeUnavailable) {
 			t.Errorf("%v", got)

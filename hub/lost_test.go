@@ -91,9 +91,9 @@ func TestGatherAsksALostSpoke(t *testing.T) {
 		synctest.Wait()
 		time.AfterFunc(time.Second, func() { w.Wire.Refuse(nil) })
 		got := 0
-		for r := range call.Gather[string](t.Context(), net.Hub, "test.who", nil) {
-			if r.Err != nil {
-				t.Error(r.Err)
+		for r, err := range call.Gather[string](t.Context(), net.Hub, "test.who", nil) {
+			if err != nil || r.Err != nil {
+				t.Error(err, r.Err)
 			}
 			got++
 		}

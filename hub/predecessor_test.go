@@ -73,12 +73,8 @@ func TestDrainingPredecessorAndEvents(t *testing.T) {
 		if !strings.HasSuffix(got, "UNAVAILABLE: replaced by another instance while it drains") {
 			t.Errorf("the handler's subscription: %q", got)
 		}
-		published := 0
-		for n := range pubsub.Take(heard.All(), 1) {
-			published = n
-		}
-		if published != 7 {
-			t.Errorf("the handler published 7, and %d arrived", published)
+		if published, err := heard.Next(t.Context()); published != 7 || err != nil {
+			t.Errorf("the handler published 7, and %d arrived, %v", published, err)
 		}
 		if err := <-left; err != nil {
 			t.Errorf("Shutdown: %v", err)

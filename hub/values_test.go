@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,8 +87,8 @@ func TestDecodeError(t *testing.T) {
 		for _, err := range call.Stream[int](t.Context(), n.Hub, "text.answers", nil) {
 			check(err)
 		}
-		for r := range call.Gather[int](t.Context(), n.Hub, "text.answer", nil) {
-			check(r.Err)
+		for r, err := range call.Gather[int](t.Context(), n.Hub, "text.answer", nil) {
+			check(cmp.Or(err, r.Err))
 		}
 	})
 }

@@ -44,14 +44,17 @@
 //	if err != nil {
 //		return err
 //	}
-//	defer sub.Stop()
-//	for st := range pubsub.Filter(sub.All(), ready) {
+//	for st, err := range pubsub.Filter(sub.All(), ready) {
+//		if err != nil {
+//			return err
+//		}
 //		…
 //	}
-//	return sub.Err()
+//
+// Leaving the loop ends the subscription. Publish:
 //
 //	err := status.Publish(ctx, target, "proj_123", Status{…})
 //
-// [Filter], [Map], [Take] and [Batch] work on any sequence. An implementation of a
-// target is tested with the suite in package pubsubtest.
+// [Filter], [Map], [Take] and [Batch] work on any sequence of values and errors, also on that
+// of call.Stream. An implementation of a target is tested with the suite in package pubsubtest.
 package pubsub

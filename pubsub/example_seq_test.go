@@ -1,48 +1,64 @@
 package pubsub_test
 
 import (
+	"context"
 	"fmt"
-	"slices"
+	"iter"
 	"strings"
 
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
-// With a subscription, its All method takes the place of slices.Values.
-var states = []string{"queued", "running", "paused", "running", "done"}
+// published returns the events of a subscription to which these states were published.
+func published(states ...string) iter.Seq2[string, error] {
+	ctx := context.Background()
+	var local pubsub.Local
+	topic := pubsub.NewTopic[string]("states")
+	sub, err := topic.Subscribe(ctx, &local, "")
+	if err != nil {
+		return func(yield func(string, error) bool) { yield("", err) }
+	}
+	for _, state := range states {
+		_ = topic.Publish(ctx, &local, "", state)
+	}
+	local.Close() // what has arrived can still be read
+	return sub.All()
+}
 
 func ExampleFilter() {
 	running := func(state string) bool { return state == "running" }
-	for state := range pubsub.Filter(slices.Values(states), running) {
-		fmt.Println(state)
+	for state, err := range pubsub.Filter(published("queued", "running", "paused", "running"), running) {
+		fmt.Println(state, err)
 	}
 	// Output:
-	// running
-	// running
+	// running <nil>
+	// running <nil>
+	//  pubsub: closed
 }
 
 func ExampleMap() {
-	for state := range pubsub.Map(slices.Values(states[:2]), strings.ToUpper) {
-		fmt.Println(state)
+	for state, err := range pubsub.Map(published("queued", "running"), strings.ToUpper) {
+		fmt.Println(state, err)
 	}
 	// Output:
-	// QUEUED
-	// RUNNING
+	// QUEUED <nil>
+	// RUNNING <nil>
+	//  pubsub: closed
 }
 
 func ExampleTake() {
-	for state := range pubsub.Take(slices.Values(states), 1) {
-		fmt.Println(state)
+	for state, err := range pubsub.Take(published("queued", "running"), 1) { // leaves the subscription, which ends it
+		fmt.Println(state, err)
 	}
-	// Output: queued
+	// Output: queued <nil>
 }
 
 func ExampleBatch() {
-	for batch := range pubsub.Batch(slices.Values(states), 2) {
-		fmt.Println(batch)
+	for batch, err := range pubsub.Batch(published("queued", "running", "done"), 2) {
+		fmt.Println(batch, err)
 	}
 	// Output:
-	// [queued running]
-	// [paused running]
-	// [done]
+	// [queued running] <nil>
+	// [done] <nil>
+	// [] pubsub: closed
 }

@@ -24,16 +24,19 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer sub.Stop()
 	for _, state := range []string{"queued", "running", "done"} {
 		if err := status.Publish(ctx, &local, "proj_123", Status{state}); err != nil {
 			fmt.Println(err)
 		}
 	}
-	for st := range sub.All() {
+	for st, err := range sub.All() {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
 		fmt.Println(st.State)
 		if st.State == "done" {
-			break
+			break // ends the subscription
 		}
 	}
 	// Output:
@@ -69,9 +72,9 @@ func ExampleTopic_Subscribe() {
 		fmt.Println(err)
 		return
 	}
-	for range sub.All() {
+	for _, err := range sub.All() {
+		fmt.Println(err)
 	}
-	fmt.Println(sub.Err())
 	// Output: context deadline exceeded
 }
 
@@ -96,18 +99,17 @@ func ExampleOnGap() {
 	sub, _ := status.Subscribe(ctx, &local, "",
 		pubsub.Buffer(2), // the oldest goes when a third comes
 		pubsub.OnGap(func(dropped int) { fmt.Println(dropped, "missing") }))
-	defer sub.Stop()
 	for _, state := range []string{"queued", "running", "done"} {
 		_ = status.Publish(ctx, &local, "", Status{state})
 	}
-	for st := range pubsub.Take(sub.All(), 2) {
-		fmt.Println(st.State)
+	for st, err := range pubsub.Take(sub.All(), 2) {
+		fmt.Println(st.State, err)
 	}
 	fmt.Println("dropped:", sub.Dropped(), "gaps:", sub.Gaps())
 	// Output:
 	// 1 missing
-	// running
-	// done
+	// running <nil>
+	// done <nil>
 	// dropped: 1 gaps: 1
 }
 
@@ -118,14 +120,13 @@ func ExampleOnFull() {
 	for _, state := range []string{"queued", "running", "done"} {
 		_ = status.Publish(ctx, &local, "", Status{state})
 	}
-	for st := range sub.All() {
-		fmt.Println(st.State)
+	for st, err := range sub.All() {
+		fmt.Println(st.State, err)
 	}
-	fmt.Println(sub.Err())
 	// Output:
-	// queued
-	// running
-	// pubsub: slow consumer
+	// queued <nil>
+	// running <nil>
+	//  pubsub: slow consumer
 }
 
 func ExampleLocal() {

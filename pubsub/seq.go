@@ -2,40 +2,46 @@ package pubsub
 
 import "iter"
 
-// Filter yields the values of seq for which keep returns true.
-func Filter[T any](seq iter.Seq[T], keep func(T) bool) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for v := range seq {
-			if keep(v) && !yield(v) {
+// Filter yields the values of seq for which keep returns true. An error of seq passes unchanged.
+func Filter[T any](seq iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v, err := range seq {
+			if (err != nil || keep(v)) && !yield(v, err) {
 				return
 			}
 		}
 	}
 }
 
-// Map yields change(v) for each value v of seq.
-func Map[T, U any](seq iter.Seq[T], change func(T) U) iter.Seq[U] {
-	return func(yield func(U) bool) {
-		for v := range seq {
-			if !yield(change(v)) {
+// Map yields change(v) for each value v of seq, and the zero U with an error of seq.
+func Map[T, U any](seq iter.Seq2[T, error], change func(T) U) iter.Seq2[U, error] {
+	return func(yield func(U, error) bool) {
+		for v, err := range seq {
+			var u U
+			if err == nil {
+				u = change(v)
+			}
+			if !yield(u, err) {
 				return
 			}
 		}
 	}
 }
 
-// Take yields the first n values of seq and ends with the last of them, without
+// Take yields the first n values of seq and leaves it with the last of them, without
 // waiting for one more. With n zero or less it yields nothing and does not touch
-// seq.
-func Take[T any](seq iter.Seq[T], n int) iter.Seq[T] {
-	return func(yield func(T) bool) {
+// seq. An error of seq passes unchanged and does not count.
+func Take[T any](seq iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		if n <= 0 {
 			return
 		}
 		left := n
-		for v := range seq {
-			left--
-			if !yield(v) || left == 0 {
+		for v, err := range seq {
+			if err == nil {
+				left--
+			}
+			if !yield(v, err) || left == 0 {
 				return
 			}
 		}
@@ -44,27 +50,30 @@ func Take[T any](seq iter.Seq[T], n int) iter.Seq[T] {
 
 // Batch yields the values of seq in slices of n, and when seq ends what is left
 // in a shorter one; n less than 1 counts as 1. Each slice is new and belongs to
-// the receiver.
+// the receiver. An error of seq comes after the values that were read before it.
 //
 // It waits until a batch is full, for as long as that takes: over a live
-// subscription a quiet topic holds up to n-1 events back. If the receiver leaves
-// the loop, it has got every value that was read.
-func Batch[T any](seq iter.Seq[T], n int) iter.Seq[[]T] {
+// subscription a quiet topic holds up to n-1 events back.
+func Batch[T any](seq iter.Seq2[T, error], n int) iter.Seq2[[]T, error] {
 	n = max(1, n)
-	return func(yield func([]T) bool) {
+	return func(yield func([]T, error) bool) {
 		var batch []T
-		for v := range seq {
-			batch = append(batch, v)
-			if len(batch) < n {
-				continue
+		for v, err := range seq {
+			if err == nil {
+				batch = append(batch, v)
 			}
-			if !yield(batch) {
+			if len(batch) == n || err != nil && len(batch) > 0 {
+				if !yield(batch, nil) {
+					return
+				}
+				batch = nil
+			}
+			if err != nil && !yield(nil, err) {
 				return
 			}
-			batch = nil
 		}
 		if len(batch) > 0 {
-			yield(batch)
+			yield(batch, nil)
 		}
 	}
 }

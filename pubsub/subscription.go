@@ -13,24 +13,33 @@ import (
 // All methods may be called concurrently. With several readers each event goes
 // to one of them, and OnGap may be called in any.
 //
-// It ends when Stop is called, when the context of Subscribe ends, when its
-// policy is [EndSubscription] and its reader falls behind, or when a target that
-// is a [CloseNotifier] closes. In the last two cases what is buffered can still
-// be read.
+// It ends when a loop over All is left, when Stop is called, when the context of
+// Subscribe ends, when its policy is [EndSubscription] and its reader falls behind, or
+// when a target that is a [CloseNotifier] closes. In the last two cases what is
+// buffered can still be read.
 type Subscription[T any] struct {
 	queue   *queue
 	onGap   func(dropped int)
 	invalid atomic.Uint64
 }
 
-// All yields events as they come, until the subscription ends. Leaving the loop
-// does not end the subscription: the next range goes on where this one left, so
-// use Stop when done. [Subscription.Err] says why a loop ended by itself.
-func (s *Subscription[T]) All() iter.Seq[T] {
-	return func(yield func(T) bool) {
+// All yields the events as they arrive. Leaving the loop ends the subscription, as
+// [Subscription.Stop] does; use [Subscription.Next] to read some events now and others later.
+//
+// If the subscription ends by itself, the last element is its error, as [Subscription.Err]
+// returns it. After Stop the loop ends without an error.
+func (s *Subscription[T]) All() iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		defer s.Stop() // also if the body panics or ends its goroutine
 		for {
 			v, err := s.Next(context.Background())
-			if err != nil || !yield(v) {
+			if err != nil {
+				if err := s.Err(); err != nil {
+					yield(v, err)
+				}
+				return
+			}
+			if !yield(v, nil) {
 				return
 			}
 		}
@@ -76,7 +85,7 @@ func (s *Subscription[T]) decode(payload json.RawMessage) (v T, ok bool) {
 // and any number of times.
 func (s *Subscription[T]) Stop() { s.queue.end(nil, false) }
 
-// Err says why the subscription ended: nil while it has not and after Stop,
+// Err returns why the subscription ended: nil while it has not and after Stop,
 // [ErrSlowConsumer], [ErrClosed] when the target closed, or the cause of the
 // context that Subscribe was given.
 func (s *Subscription[T]) Err() error { return s.queue.reason() }

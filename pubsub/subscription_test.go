@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -162,8 +165,8 @@ func TestSubscriptionStopInOnGap(t *testing.T) {
 	var sub *Subscription[int]
 	sub = subscribe(t.Context(), t, &local, Buffer(1), OnGap(func(int) { sub.Stop() }))
 	publish(t, &local, 1, 2)
-	for v := range sub.All() {
-		t.Errorf("got %d after Stop", v)
+	for v, err := range sub.All() {
+		t.Errorf("got %d, %v after Stop", v, err)
 	}
 	if err := sub.Err(); err != nil {
 		t.Errorf("Err: %v", err)
@@ -177,8 +180,8 @@ func TestSubscriptionStop(t *testing.T) {
 		var reading sync.WaitGroup
 		for range 3 {
 			reading.Go(func() {
-				for v := range sub.All() {
-					t.Errorf("got %d", v)
+				for v, err := range sub.All() {
+					t.Errorf("got %d, %v", v, err)
 				}
 			})
 		}
@@ -196,19 +199,66 @@ func TestSubscriptionStop(t *testing.T) {
 	})
 }
 
-// Leaving a loop keeps the subscription and what waits in it.
-func TestSubscriptionAllGoesOn(t *testing.T) {
-	var local Local
-	sub := subscribe(t.Context(), t, &local)
-	publish(t, &local, 1, 2, 3, 4)
-	var got []int
-	for range 2 {
-		for v := range Take(sub.All(), 2) {
-			got = append(got, v)
-		}
-	}
-	if !slices.Equal(got, []int{1, 2, 3, 4}) {
-		t.Errorf("got %d", got)
+// Leaving a loop ends the subscription, however it is left.
+func TestSubscriptionLoopIsLeft(t *testing.T) {
+	for name, leave := range map[string]func(*Subscription[int]){
+		"break": func(sub *Subscription[int]) {
+			for range sub.All() {
+				break
+			}
+		},
+		"return through an operator": func(sub *Subscription[int]) {
+			for range Map(Filter(Take(sub.All(), 1), func(int) bool { return true }), strconv.Itoa) {
+				return
+			}
+		},
+		"the last of Take": func(sub *Subscription[int]) {
+			for range Take(sub.All(), 1) {
+			}
+		},
+		"panic": func(sub *Subscription[int]) {
+			defer func() { _ = recover() }()
+			for range sub.All() {
+				panic("of the body")
+			}
+		},
+		"Goexit": func(sub *Subscription[int]) {
+			var left sync.WaitGroup
+			left.Go(func() {
+				for range sub.All() {
+					runtime.Goexit()
+				}
+			})
+			left.Wait()
+		},
+		"a pull iterator": func(sub *Subscription[int]) {
+			next, stop := iter.Pull2(sub.All())
+			if v, err, ok := next(); v != 1 || err != nil || !ok {
+				panic(fmt.Sprint(v, err, ok))
+			}
+			stop()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				var local Local
+				sub := subscribe(t.Context(), t, &local)
+				publish(t, &local, 1, 2, 3, 4)
+				leave(sub)
+				if local.topics != nil || local.hooks != nil {
+					t.Error("the target still knows the subscription")
+				}
+				if err := sub.Err(); err != nil {
+					t.Errorf("Err: %v", err)
+				}
+				if got := collect(sub.All()); got != "[]" {
+					t.Errorf("a second loop got %s", got)
+				}
+				if _, err := sub.Next(t.Context()); !errors.Is(err, ErrClosed) {
+					t.Errorf("Next: %v", err)
+				}
+			})
+		})
 	}
 }
 
@@ -221,12 +271,15 @@ func TestSubscriptionContextEnds(t *testing.T) {
 		sub := subscribe(ctx, t, &local)
 		publish(t, &local, 1, 2)
 		var got []int
-		for v := range sub.All() {
-			got = append(got, v)
+		var last error
+		for v, err := range sub.All() {
+			if last = err; err == nil {
+				got = append(got, v)
+			}
 			cancel(cause) // and the second is dropped
 		}
-		if !slices.Equal(got, []int{1}) || !errors.Is(sub.Err(), cause) {
-			t.Errorf("got %d, Err %v", got, sub.Err())
+		if !slices.Equal(got, []int{1}) || !errors.Is(last, cause) || !errors.Is(sub.Err(), cause) {
+			t.Errorf("got %d and %v, Err %v", got, last, sub.Err())
 		}
 		synctest.Wait()
 		if local.topics != nil || local.hooks != nil {
@@ -264,8 +317,10 @@ func TestSubscriptionTargetCloses(t *testing.T) {
 	sub := subscribe(t.Context(), t, &local)
 	publish(t, &local, 1, 2)
 	local.Close()
-	if got := slices.Collect(sub.All()); !slices.Equal(got, []int{1, 2}) || !errors.Is(sub.Err(), ErrClosed) {
-		t.Errorf("got %d, Err %v", got, sub.Err())
+	for _, want := range []string{"[1 2 pubsub: closed]", "[pubsub: closed]"} {
+		if got := collect(sub.All()); got != want || !errors.Is(sub.Err(), ErrClosed) {
+			t.Errorf("got %s, want %s; Err %v", got, want, sub.Err())
+		}
 	}
 	if _, err := numbers.Subscribe(t.Context(), &local, ""); !errors.Is(err, ErrClosed) {
 		t.Errorf("Subscribe: %v", err)

@@ -28,7 +28,10 @@ func TestAnotherIdentityTakesNoID(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { // ends with the test's context
-		for p := range sub.All() {
+		for p, err := range sub.All() {
+			if err != nil {
+				return
+			}
 			reasons <- p.Reason
 		}
 	}()

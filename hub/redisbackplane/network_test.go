@@ -170,9 +170,9 @@ func gatherAndPrefer(t *testing.T, a *node) {
 	t.Helper()
 	got := map[string]int{}
 	a.Spoke("on-a", nil, serve("on-a"))
-	for r := range call.Gather[string](t.Context(), a.Hub, "test.who", nil) {
-		if r.Err != nil || r.Output != r.SpokeID {
-			t.Errorf("gather: %+v", r)
+	for r, err := range call.Gather[string](t.Context(), a.Hub, "test.who", nil) {
+		if err != nil || r.Err != nil || r.Output != r.SpokeID {
+			t.Errorf("gather: %+v, %v", r, err)
 		}
 		got[r.SpokeID]++
 	}
@@ -197,7 +197,10 @@ func TestMoveBetweenHubs(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { // ends with the test's context
-		for p := range sub.All() {
+		for p, err := range sub.All() {
+			if err != nil {
+				return
+			}
 			reasons <- p.Reason
 		}
 	}()
@@ -226,7 +229,10 @@ func TestEventsAcrossHubs(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { // ends with the test's context
-		for s := range sub.All() {
+		for s, err := range sub.All() {
+			if err != nil {
+				return
+			}
 			got <- s
 		}
 	}()

@@ -26,7 +26,10 @@ func TestInstallationsAreApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { // ends with the test's context
-			for p := range presence.All() {
+			for p, err := range presence.All() {
+				if err != nil {
+					return
+				}
 				heard <- name + " hears of " + p.SpokeID
 			}
 		}()
@@ -35,7 +38,10 @@ func TestInstallationsAreApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { // likewise
-			for s := range events.All() {
+			for s, err := range events.All() {
+				if err != nil {
+					return
+				}
 				heard <- name + " hears " + s
 			}
 		}()

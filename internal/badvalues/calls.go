@@ -210,10 +210,10 @@ func ended(err error, code call.Code, words []string) bool {
 func gather(ctx context.Context, t *testing.T, who string, caller call.Caller) {
 	for operation, input := range map[string]any{"bad.struct": nil, "bad.deep": 255, "bad.details": nil} {
 		n := 0
-		for r := range call.Gather[json.RawMessage](ctx, caller, operation, input) {
+		for r, err := range call.Gather[json.RawMessage](ctx, caller, operation, input) {
 			n++
-			if !errors.Is(r.Err, call.CodeExecution) || r.SpokeID != "worker" {
-				t.Errorf("%s gathers %s: %+v", who, operation, r)
+			if err != nil || !errors.Is(r.Err, call.CodeExecution) || r.SpokeID != "worker" {
+				t.Errorf("%s gathers %s: %+v, %v", who, operation, r, err)
 			}
 		}
 		if n != 1 {
