@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/wire"
@@ -24,18 +25,21 @@ func (c *decodeCache) request(m *wire.Message, req *call.Request, now time.Time)
 		Operation: c.name(m.Operation), To: c.name(m.To), Stream: m.Stream, FailFast: m.FailFast,
 		Timeout: m.Timeout(now), IdleTimeout: m.IdleTimeout,
 	}
-	// One allocation for all ids, and one for all values.
-	var room [2 * wire.MaxIDBytes]byte
-	ids := string(append(append(append(room[:0], m.ID...), m.OriginID...), m.ParentID...))
-	req.ID, ids = ids[:len(m.ID)], ids[len(m.ID):]
-	req.OriginID, req.ParentID = ids[:len(m.OriginID)], ids[len(m.OriginID):]
-	n := len(m.Input)
-	values := append(append(make([]byte, 0, n+len(m.Metadata)), m.Input...), m.Metadata...)
-	if n > 0 {
-		req.Input = values[:n:n]
+	// One allocation for all ids and values. The handler owns the values, whose capacity ends where they end; the ids are
+	// never written again.
+	slab := make([]byte, 0, len(m.ID)+len(m.OriginID)+len(m.ParentID)+len(m.Input)+len(m.Metadata))
+	slab = append(append(append(append(append(slab, m.ID...), m.OriginID...), m.ParentID...), m.Input...), m.Metadata...)
+	cut := func(n int) []byte {
+		part := slab[:n:n]
+		slab = slab[n:]
+		return part
 	}
-	if len(m.Metadata) > 0 {
-		req.Metadata = values[n:]
+	req.ID, req.OriginID, req.ParentID = text(cut(len(m.ID))), text(cut(len(m.OriginID))), text(cut(len(m.ParentID)))
+	if input := cut(len(m.Input)); len(input) > 0 {
+		req.Input = input
+	}
+	if metadata := cut(len(m.Metadata)); len(metadata) > 0 {
+		req.Metadata = metadata
 	}
 	if m.Err != nil {
 		return m.Err
@@ -52,6 +56,9 @@ func (c *decodeCache) request(m *wire.Message, req *call.Request, now time.Time)
 	}
 	return nil
 }
+
+// text returns b, which is never written again, as a string, without a copy.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // name returns a text without an allocation if it was among the last ones.
 func (c *decodeCache) name(text []byte) string {

@@ -22,6 +22,7 @@ type Outgoing struct {
 	wait      pending.Request
 	pos       session.Position
 	operation string
+	id        [32]byte // room for the id; not changed once the request is pending
 	stream    bool
 	credit    grants
 	ran       bool // a response has come, so the handler's code has run whatever its error says
@@ -78,7 +79,7 @@ func (o *Outgoing) enter(p *Peer, req *call.Request, timeout time.Duration, owne
 	if o.in != nil {
 		opts.Taker = o
 	}
-	id := p.newID()
+	id := text(p.appendID(o.id[:0]))
 	switch err := p.pending.Enter(&o.wait, id, opts); {
 	case errors.Is(err, pending.ErrFull):
 		return nil, p.Full()

@@ -335,10 +335,9 @@ func (p *Peer) quietLocked() {
 	}
 }
 
-func (p *Peer) newID() string {
-	var b [40]byte
-	out := append(b[:0], p.cfg.IDPrefix...)
-	return string(strconv.AppendUint(out, p.nextID.Add(1), 36))
+// appendID appends the id of a new request.
+func (p *Peer) appendID(dst []byte) []byte {
+	return strconv.AppendUint(append(dst, p.cfg.IDPrefix...), p.nextID.Add(1), 36)
 }
 
 // endedError is what waiting requests get when the session ends.
