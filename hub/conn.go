@@ -121,8 +121,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 			Owner:           c,
 			Interval:        h.opts.HeartbeatInterval,
 			Resumable:       c.sessionID != "",
-			Budget:          &h.waitingBytes,
-			Gauges:          &h.queues,
+			Totals:          &h.queues,
 		}),
 		Side: c, IDPrefix: h.idPrefix,
 		MaxInFlight: h.opts.MaxInFlight, Limit: "for one spoke, hub.Options.MaxInFlight", Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
@@ -245,10 +244,10 @@ func (o *outlet) Control(frame []byte) { _ = o.peer.Post(frame) }
 // takes is dropped, and told as a gap.
 func (o *outlet) Event(topic string, frame []byte) {
 	if int64(len(frame)) > o.maxMessage.Load() {
-		o.peer.Session().LoseEvent(topic)
+		o.peer.Session().AppendEvent(topic, nil)
 		return
 	}
-	o.peer.Session().PostEvent(topic, session.Shared(frame))
+	o.peer.Session().AppendEvent(topic, session.Shared(frame))
 }
 
 // Gap implements [wstarget.Outlet].

@@ -74,7 +74,7 @@ func TestFlushersDeliverAll(t *testing.T) {
 			publishers.Go(func() {
 				for i := range each {
 					for _, l := range all {
-						l.sess.PostEvent("t", session.Shared(fmt.Appendf(nil, "%d %03d", p, i)))
+						l.sess.AppendEvent("t", session.Shared(fmt.Appendf(nil, "%d %03d", p, i)))
 					}
 					if rand.IntN(10) == 0 {
 						<-time.After(time.Millisecond)
@@ -119,7 +119,7 @@ func TestFlushersMeetAnEndedSession(t *testing.T) {
 		var f flushers
 		for i := range 500 {
 			l := listen(t, &f, false)
-			l.sess.PostEvent("t", session.Shared([]byte("x")))
+			l.sess.AppendEvent("t", session.Shared([]byte("x")))
 			switch i % 3 {
 			case 0:
 				l.sess.End(nil)

@@ -47,7 +47,7 @@ type Hub struct {
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
 	calls          peer.Gauges    // of all spokes
-	queues         session.Gauges // likewise
+	queues         session.Totals // likewise
 	local          peer.Local     // calls of the embedding program to the hub's own operations
 	turn           atomic.Uint64
 	building       chan struct{} // holds one for each page of a list that is being built
@@ -56,8 +56,7 @@ type Hub struct {
 	draining       atomic.Bool // set under mu
 	connections    atomic.Int64
 	resumed        atomic.Uint64
-	waitingBytes   session.Budget // what the sessions without a connection hold
-	seats          quota.Counts   // connections by identity
+	seats          quota.Counts // connections by identity
 	operationSets  peer.OperationSets
 	leftovers      leftovers
 	rateLimited    atomic.Uint64
@@ -80,7 +79,7 @@ func New(o *Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix(), drained: make(chan struct{}), building: make(chan struct{}, listsAtOnce)}
-	h.waitingBytes.Limit = opts.MaxWaitingBytes
+	h.queues.MaxDetached = opts.MaxWaitingBytes
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.open, h.shut = context.WithCancel(h.ctx)

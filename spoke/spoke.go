@@ -134,7 +134,7 @@ func (s *Spoke) Stats() Stats {
 	if l != nil {
 		out.InFlight, _ = l.peer.InFlight()
 		out.Serving = l.peer.Serving()
-		out.QueuedBytes = l.peer.Session().Stats().QueuedBytes
+		out.QueuedBytes = l.peer.Session().QueuedBytes()
 	}
 	return out
 }

@@ -238,11 +238,11 @@ func (p *Peer) overloaded() string {
 }
 
 func (p *Peer) postError(req *call.Request, e *call.Error) {
-	_ = p.sess.Post(p.errorFrame(req.ID, req.Operation, e)) // fails only when the session has ended
+	_ = p.sess.AppendControl(session.Control, p.errorFrame(req.ID, req.Operation, e)) // fails only when the session has ended
 }
 
 func (p *Peer) postAbort(id, reason string) {
 	b := session.NewBuffer()
 	b.B = wire.AppendAborted(b.B, id, reason)
-	_ = p.sess.Post(b) // fails only when the session has ended
+	_ = p.sess.AppendControl(session.Control, b) // fails only when the session has ended
 }

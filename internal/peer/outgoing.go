@@ -242,7 +242,7 @@ func (o *Outgoing) grant(consumed, ceiling int) {
 	}
 	b := session.NewBuffer()
 	b.B = wire.AppendCredited(b.B, o.wait.ID(), more)
-	_ = o.peer.sess.Post(b) // fails only when the session has ended
+	_ = o.peer.sess.AppendControl(session.Control, b) // fails only when the session has ended
 }
 
 // Call makes a unary call and returns its output.

@@ -266,21 +266,21 @@ func (p *Peer) Serving() int {
 // Session gives the session.
 func (p *Peer) Session() *session.Session { return p.sess }
 
-// Post sends a control frame that is counted; see [session.Session.Post]. It keeps frame.
+// Post sends a control frame that is counted; see [session.Session.AppendControl]. It keeps frame.
 func (p *Peer) Post(frame []byte) error {
-	return p.sess.Post(session.Shared(frame))
+	return p.sess.AppendControl(session.Control, session.Shared(frame))
 }
 
 // PostDrain sends the __drain of a hub, which is not counted.
 func (p *Peer) PostDrain(retryAfterMillis int64) error {
-	return p.sess.PostUncounted(session.Shared(wire.AppendDrain(nil, retryAfterMillis)))
+	return p.sess.AppendControl(session.Uncounted, session.Shared(wire.AppendDrain(nil, retryAfterMillis)))
 }
 
-// PostBare sends a control frame without a payload that is not counted; see [session.Session.PostUncounted].
+// PostBare sends a control frame without a payload that is not counted; see [session.Uncounted].
 func (p *Peer) PostBare(t wire.Type) error {
 	b := session.NewBuffer()
 	b.B = wire.AppendBare(b.B, t)
-	return p.sess.PostUncounted(b)
+	return p.sess.AppendControl(session.Uncounted, b)
 }
 
 // Idle waits until nothing is in flight in either direction and everything has

@@ -80,8 +80,8 @@ func TestAbandon(t *testing.T) {
 				if err := s.Ack(s.queue.numbered); err != nil {
 					t.Fatal(err)
 				}
-				if st := s.Stats(); st.QueuedBytes != 0 || s.index.last != nil {
-					t.Errorf("%d bytes are left, an index of %d", st.QueuedBytes, len(s.index.last))
+				if n := s.QueuedBytes(); n != 0 || s.index.last != nil {
+					t.Errorf("%d bytes are left, an index of %d", n, len(s.index.last))
 				}
 			})
 		})
@@ -212,8 +212,8 @@ func TestAbandonAtRandom(t *testing.T) {
 			if err := s.Ack(uint64(len(got))); err != nil {
 				t.Fatal(err)
 			}
-			if st := s.Stats(); st.QueuedBytes != 0 || s.queue.numbered != uint64(len(got)) {
-				t.Fatalf("seed %d: %d bytes are left, %d numbers for %d frames", seed, st.QueuedBytes, s.queue.numbered, len(got))
+			if n := s.QueuedBytes(); n != 0 || s.queue.numbered != uint64(len(got)) {
+				t.Fatalf("seed %d: %d bytes are left, %d numbers for %d frames", seed, n, s.queue.numbered, len(got))
 			}
 			next := 0
 			for _, f := range got {

@@ -5,26 +5,29 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Position names a frame in the queue.
 type Position uint64
 
-// ErrNoRoom is returned by Append if there was no room within its timeout.
-var ErrNoRoom = errors.New("session: no room in the queue in time")
-
-// Kind is what a frame that may have to wait for room is.
+// Kind says how a frame is admitted and kept.
 type Kind uint8
 
-// The kinds. Control and terminal frames of the reader, and events, never wait; they have methods of their own.
 const (
-	// Request is a request of this side. It also waits while there is no connection.
+	// Request is a request of this side. It waits for room, and for a connection.
 	Request Kind = iota
-	// Response is a response, or an event of a program of this side.
+	// Response is a response, or an event of a program of this side. It waits for room.
 	Response
+	// Control is a control or terminal frame that must not wait.
+	Control
+	// Uncounted is a control frame that belongs to the current connection (protocol section 8), see [wire.Type.Counted].
+	Uncounted
+	// event is an event of a topic, within the budget for events.
+	event
 )
+
+// ErrNoRoom is returned by Append if there was no room within its timeout.
+var ErrNoRoom = errors.New("session: no room in the queue in time")
 
 // Appended is notified when a frame is appended.
 type Appended interface {
@@ -32,21 +35,20 @@ type Appended interface {
 	Appended()
 }
 
-// Append appends a frame. While the queue is full, it waits until wait has expired (0: no bound), the context ends or the
-// session ends. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's cause; then n,
-// which may be nil, is not notified.
+// Append appends a Request or a Response. While there is no room, it waits until wait has expired (0: no bound), the
+// context ends or the session ends. It takes the buffer in any case. The error is ErrNoRoom, the context's, or the session's
+// cause; then n, which may be nil, is not notified.
 func (s *Session) Append(ctx context.Context, k Kind, b *Buffer, wait time.Duration, n Appended) (Position, error) {
 	s.mu.Lock()
-	if s.cause != nil {
-		defer s.mu.Unlock()
-		b.Free()
-		return 0, s.cause
-	}
-	if s.admitsLocked(len(b.B), k) && !s.behindLocked() {
-		defer s.mu.Unlock()
-		p := s.appendedLocked(b, n)
+	if p, ok := s.tryAppendLocked(k, b, n); ok {
 		s.startFlushLocked()
+		s.mu.Unlock()
 		return p, nil
+	}
+	if err := s.cause; err != nil {
+		s.mu.Unlock()
+		b.Free()
+		return 0, err
 	}
 	w := &waiter{buf: b, notify: n, kind: k, done: make(chan struct{})}
 	s.waiting = append(s.waiting, w)
@@ -55,118 +57,61 @@ func (s *Session) Append(ctx context.Context, k Kind, b *Buffer, wait time.Durat
 }
 
 // TryAppend is Append if that need not wait; then ok is true and it takes the buffer. If ready is true, no other goroutine
-// will write it: call [Session.FlushReady] soon.
+// will write the frame: call [Session.FlushReady] soon.
 func (s *Session) TryAppend(k Kind, b *Buffer, n Appended) (p Position, ok, ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil || !s.admitsLocked(len(b.B), k) || s.behindLocked() {
-		return 0, false, false
+	if p, ok = s.tryAppendLocked(k, b, n); ok {
+		ready = s.claimFlushLocked()
 	}
-	p = s.appendedLocked(b, n)
-	return p, true, s.claimFlushLocked()
+	return p, ok, ready
 }
 
-func (s *Session) appendedLocked(b *Buffer, n Appended) Position {
+func (s *Session) tryAppendLocked(k Kind, b *Buffer, n Appended) (Position, bool) {
+	if s.cause != nil || !s.admitsLocked(k, len(b.B)) || s.behindLocked() {
+		return 0, false
+	}
+	return s.admittedLocked(k, b, n), true
+}
+
+func (s *Session) admittedLocked(k Kind, b *Buffer, n Appended) Position {
 	if n != nil {
 		n.Appended()
 	}
 	s.excess = max(len(b.B)-s.opts.LimitBytes, 0) // it was admitted alone, or there is none
-	p := s.queue.append(b, counted)
-	s.account()
+	return s.appendLocked(k, b)
+}
+
+func (s *Session) appendLocked(k Kind, b *Buffer) Position {
+	p := s.queue.append(k, b)
+	s.accountLocked()
 	return Position(p)
 }
 
-// Post appends a control or terminal frame. It never waits. It fails with the
-// session's cause when that has ended; the session ends with ErrSlow when the queue
-// exceeds twice its limit, not counting the excess of a single larger frame.
-func (s *Session) Post(b *Buffer) error { return s.post(b, counted) }
-
-// PostUncounted appends a control frame that belongs to the current
-// connection (see [wire.Type.Counted]); without one it is dropped.
-func (s *Session) PostUncounted(b *Buffer) error { return s.post(b, uncounted) }
-
-func (s *Session) post(b *Buffer, k kind) error {
+// AppendControl appends a Control or Uncounted frame. It never waits. It fails with the session's cause if that has
+// ended; the session ends with ErrSlow if the queue exceeds twice its limit, not counting the excess of a single larger
+// frame. An Uncounted frame is dropped if there is no connection.
+func (s *Session) AppendControl(k Kind, b *Buffer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil {
+	switch {
+	case s.cause != nil:
 		b.Free()
 		return s.cause
-	}
-	if k == uncounted && s.conn == nil {
+	case k == Uncounted && s.conn == nil:
 		b.Free()
 		return nil
-	}
-	if s.queue.bytes-s.queue.heldEvents > 2*s.opts.LimitBytes+s.excess { // events have a budget of their own
+	case s.queue.bytes-s.queue.heldEvents > 2*s.opts.LimitBytes+s.excess: // events have a budget of their own
 		b.Free()
 		s.slowLocked()
 		return ErrSlow
 	}
-	s.appendLocked(b, k)
+	s.appendLocked(k, b)
+	s.startFlushLocked()
 	return nil
 }
 
-// PostEvent appends an event of a topic. It never waits. Over the budget the
-// event is dropped and a gap is reported in its place, or the session ends.
-func (s *Session) PostEvent(topic string, b *Buffer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil {
-		b.Free()
-		return
-	}
-	over := s.queue.eventBytes > 0 && s.queue.eventBytes+len(b.B) > s.opts.EventBytes ||
-		s.queue.bytes > s.opts.LimitBytes+s.opts.EventBytes || s.conn == nil && s.overBudget()
-	if !over && len(s.gaps) == 0 {
-		s.appendEventLocked(b)
-		return
-	}
-	if s.opts.EndOnSlowEvents {
-		b.Free()
-		s.slowLocked()
-		return
-	}
-	if !over {
-		if s.gaps[topic] == 0 {
-			s.appendEventLocked(b)
-			return
-		}
-		s.appendGapLocked(topic)
-		s.appendEventLocked(b)
-		return
-	}
-	b.Free()
-	s.loseLocked(topic)
-}
-
-// LoseEvent reports a gap of one in place of an event that this session cannot take. It never waits. Gaps
-// of a topic that come together while something waits to be written become one.
-func (s *Session) LoseEvent(topic string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil {
-		return
-	}
-	s.loseLocked(topic)
-	if s.flushedLocked() { // otherwise the flusher does it when it has written
-		s.appendGapsLocked()
-	}
-}
-
-func (s *Session) loseLocked(topic string) {
-	s.eventsDropped++
-	if g := s.opts.Gauges; g != nil {
-		g.EventsDropped.Add(1)
-	}
-	if s.gaps == nil {
-		s.gaps = make(map[string]int)
-	}
-	if s.gaps[topic] == 0 {
-		s.gapTopics = append(s.gapTopics, topic)
-	}
-	s.gaps[topic]++
-}
-
-// Withdraw takes a frame back that has not been written and reports whether it
+// Withdraw takes a frame back that has never been written and reports whether it
 // did: the other side has not seen it and never will.
 func (s *Session) Withdraw(p Position) bool {
 	s.mu.Lock()
@@ -174,9 +119,7 @@ func (s *Session) Withdraw(p Position) bool {
 	if !s.queue.withdraw(uint64(p)) {
 		return false
 	}
-	s.account()
-	s.withdrawn++
-	s.wakeLocked()
+	s.settleLocked()
 	return true
 }
 
@@ -187,70 +130,93 @@ func (s *Session) Written(p Position) bool {
 	return uint64(p) < s.queue.reached
 }
 
-// Flush waits until everything that is in the queue has been handed to a connection.
-func (s *Session) Flush(ctx context.Context) error {
-	s.mu.Lock()
-	if s.cause != nil {
-		defer s.mu.Unlock()
-		return s.cause
-	}
-	if s.flushedLocked() {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.empty == nil {
-		s.empty = make(chan struct{})
-	}
-	empty := s.empty
-	s.mu.Unlock()
-	select {
-	case <-empty:
-		return s.Cause()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// admitsLocked reports whether a frame of that size may be appended now: when the queue is empty or when it fits, so that
+// the queue holds at most its limit or one larger frame.
+func (s *Session) admitsLocked(k Kind, size int) bool {
+	return s.openLocked(k) && (s.queue.bytes == 0 || s.queue.bytes+size <= s.opts.LimitBytes)
 }
 
-func (s *Session) appendLocked(b *Buffer, k kind) {
-	s.queue.append(b, k)
-	s.account()
-	s.startFlushLocked()
+// openLocked reports whether frames of that kind are admitted, if there is room. Requests need a connection, so that they
+// can be taken back while there is none; responses of a detached session need room in what all detached sessions share.
+func (s *Session) openLocked(k Kind) bool {
+	return s.conn != nil || !s.opts.Resumable || k != Request && !s.detachedFullLocked()
 }
 
-func (s *Session) appendEventLocked(b *Buffer) {
-	s.queue.append(b, event)
-	s.account()
-	if s.claimFlushLocked() && (s.opts.Owner == nil || !s.opts.Owner.Ready(s)) {
-		go s.flusher()
-	}
+// waiter is a frame that waits to be appended.
+type waiter struct {
+	buf    *Buffer
+	notify Appended
+	kind   Kind
+
+	// Set before done is closed.
+	position Position
+	err      error
+	done     chan struct{}
 }
 
-func (s *Session) appendGapLocked(topic string) {
-	n := s.gaps[topic]
-	delete(s.gaps, topic)
-	if i := slices.Index(s.gapTopics, topic); i >= 0 {
-		s.gapTopics = slices.Delete(s.gapTopics, i, i+1)
-	}
-	s.appendLocked(Shared(wire.AppendGap(nil, topic, n)), counted)
+// behindLocked reports whether a frame has to wait behind others that wait for room: a large one would never find any
+// if small ones passed it.
+func (s *Session) behindLocked() bool {
+	return slices.ContainsFunc(s.waiting, func(w *waiter) bool { return s.openLocked(w.kind) })
 }
 
-// appendGapsLocked reports all gaps once the events before them have been written,
-// so that a gap is reported even if no later event comes.
-func (s *Session) appendGapsLocked() {
-	if len(s.gapTopics) == 0 || s.queue.eventBytes > s.opts.EventBytes/2 {
+// admitLocked appends what waits, in order, as far as there is room.
+func (s *Session) admitLocked() {
+	if len(s.waiting) == 0 {
 		return
 	}
-	topics := s.gapTopics
-	s.gapTopics = nil
-	for _, t := range topics {
-		s.appendGapLocked(t)
+	full := false
+	left := s.waiting[:0]
+	for _, w := range s.waiting {
+		if full || !s.admitsLocked(w.kind, len(w.buf.B)) {
+			full = full || s.openLocked(w.kind)
+			left = append(left, w)
+			continue
+		}
+		w.position = s.admittedLocked(w.kind, w.buf, w.notify)
+		close(w.done)
 	}
-	s.gaps = nil
+	clear(s.waiting[len(left):])
+	if s.waiting = left; len(left) == 0 {
+		s.waiting = nil
+	}
 }
 
-func (s *Session) slowLocked() {
-	if s.opts.Owner != nil {
-		s.wg.Go(s.opts.Owner.Slow) // before the end, or Wait could return without it
+// refuseLocked ends the wait of all with the session's cause.
+func (s *Session) refuseLocked() {
+	for _, w := range s.waiting {
+		w.buf.Free()
+		w.err = s.cause
+		close(w.done)
 	}
-	s.endLocked(ErrSlow)
+	s.waiting = nil
+}
+
+// await waits until the frame has been appended or the session has ended. It fails after the timeout (0: never) or with the
+// context.
+func (s *Session) await(ctx context.Context, w *waiter, wait time.Duration) (Position, error) {
+	var expired <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	err := ErrNoRoom
+	select {
+	case <-w.done:
+		return w.position, w.err
+	case <-expired:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.waiting, w)
+	if i < 0 { // it was appended meanwhile
+		return w.position, w.err
+	}
+	s.waiting = slices.Delete(s.waiting, i, i+1)
+	w.buf.Free()
+	s.settleLocked() // there may be room for those behind it
+	return 0, err
 }

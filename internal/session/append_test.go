@@ -23,17 +23,17 @@ func TestOrder(t *testing.T) {
 			case 0:
 				mustSend(t, s, text)
 			case 1:
-				if err := s.Post(frame(text)); err != nil {
+				if err := s.AppendControl(Control, frame(text)); err != nil {
 					t.Fatal(err)
 				}
 			case 2:
-				s.PostEvent("t", Shared([]byte(text)))
+				s.AppendEvent("t", Shared([]byte(text)))
 			}
 		}
 		synctest.Wait()
 		c.want(t, want...)
-		if st := s.Stats(); st != (Stats{Written: 300}) {
-			t.Errorf("stats %+v", st)
+		if n, sending := s.Sent(); n != 300 || sending || s.QueuedBytes() != 0 {
+			t.Errorf("%d sent, sending %v, %d bytes in the queue", n, sending, s.QueuedBytes())
 		}
 	})
 }
@@ -142,7 +142,7 @@ func TestFrameLargerThanTheLimit(t *testing.T) {
 		big := strings.Repeat("b", 1000)
 		mustSend(t, s, big)
 		synctest.Wait()
-		s.PostEvent("t", frame(big))
+		s.AppendEvent("t", frame(big))
 		synctest.Wait()
 		huge := strings.Repeat("h", batchBytes+1)
 		mustSend(t, s, huge)
@@ -181,8 +181,8 @@ func TestWithdraw(t *testing.T) {
 		if s.Withdraw(q) || !s.Written(q) {
 			t.Error("what was written was taken back")
 		}
-		if st := s.Stats(); st.Withdrawn != 1 || st.QueuedBytes != 0 || st.Written != 3 {
-			t.Errorf("stats %+v", st)
+		if n, sending := s.Sent(); n != 3 || sending || s.QueuedBytes() != 0 {
+			t.Errorf("%d sent, sending %v, %d bytes in the queue", n, sending, s.QueuedBytes())
 		}
 	})
 }

@@ -11,38 +11,41 @@ import (
 var ErrCount = errors.New("session: the counts of the two sides do not belong together")
 
 // Attach attaches the first connection to a new session. The queue is written in order.
-// Attach fails with the session's cause when that has ended.
+// Attach fails with the session's cause if that has ended.
 func (s *Session) Attach(c transport.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.attachLocked(c)
-}
-
-func (s *Session) attachLocked(c transport.Conn) error {
 	if s.cause != nil {
 		return s.cause
 	}
-	s.setConnLocked(c)
-	s.attached = s.markLocked()
-	s.appendGapsLocked() // of what was dropped while nothing could be written
-	s.startFlushLocked()
-	s.admitLocked()
+	s.attachLocked(c)
 	return nil
 }
 
-func (s *Session) setConnLocked(c transport.Conn) {
-	if s.opts.Resumable {
-		s.stuck.connection(s.conn != nil, c != nil)
-	}
+func (s *Session) attachLocked(c transport.Conn) {
 	s.conn = c
-	s.account()
+	s.progress.attached(s.ReceivedCount(), s.queue.acked, s.queue.numbered, s.opts.Interval)
+	s.appendGapsLocked() // of what was dropped while nothing could be written
+	s.settleLocked()
 }
 
-// rewindLocked makes the queue ready for the next connection.
-func (s *Session) rewindLocked() {
-	s.queue.rewind()
-	s.replaceAbandonedLocked()
-	s.account()
+// Detach takes a connection that was lost away, if it is the one attached: what
+// has not been acknowledged waits for the next.
+func (s *Session) Detach(c transport.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil && s.conn == c {
+		s.detachLocked()
+	}
+}
+
+func (s *Session) detachLocked() {
+	s.conn = nil
+	s.progress.detached()
+	if s.writer != writing { // otherwise wroteLocked does it, since the Write still reads the buffers
+		s.queue.rewind()
+	}
+	s.settleLocked()
 }
 
 // Check reports why the other side cannot resume the session after it has received this many frames: [ErrCount] or
@@ -57,7 +60,7 @@ func (s *Session) checkLocked(received uint64) error {
 	if received > s.queue.numbered || received < s.queue.acked {
 		return ErrCount
 	}
-	if s.stuck.next(received, s.queue.numbered, s.opts.Interval).count >= stuckConnections {
+	if s.progress.repeated(received, s.queue.numbered, s.opts.Interval) >= stuckConnections {
 		return ErrStuck
 	}
 	return nil
@@ -69,7 +72,7 @@ func (s *Session) checkLocked(received uint64) error {
 func (s *Session) Resume(c transport.Conn, received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.writing {
+	for s.writer == writing {
 		s.returned.Wait()
 	}
 	if s.cause != nil {
@@ -79,28 +82,13 @@ func (s *Session) Resume(c transport.Conn, received uint64) error {
 		return err
 	}
 	s.queue.acked = received
-	s.stuck = s.stuck.next(received, s.queue.numbered, s.opts.Interval)
-	s.rewindLocked()
-	s.resumed++
+	s.queue.rewind()
 	s.acks.resumed()
-	return s.attachLocked(c)
+	s.attachLocked(c)
+	return nil
 }
 
-// Detach takes a connection that was lost away, if it is the one attached: what
-// has not been acknowledged waits for the next.
-func (s *Session) Detach(c transport.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil || s.conn != c {
-		return
-	}
-	s.setConnLocked(nil)
-	if !s.writing { // else the flusher does it, since the Write still reads the buffers
-		s.rewindLocked()
-	}
-}
-
-// Ack takes the other side's word for what it has received. It fails with [ErrCount].
+// Ack notes how many frames the other side has received. It fails with [ErrCount].
 func (s *Session) Ack(received uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,21 +96,8 @@ func (s *Session) Ack(received uint64) error {
 		return ErrCount
 	}
 	s.queue.acked = max(s.queue.acked, received)
-	s.trimLocked()
+	s.queue.trim()
 	s.appendGapsLocked() // there may be nothing left to write that would
-	s.wakeLocked()
+	s.settleLocked()
 	return nil
-}
-
-// trimLocked gives back what need not be kept, up to what is being written now.
-func (s *Session) trimLocked() {
-	if s.writing {
-		s.queue.trim(s.from)
-	} else {
-		s.queue.trim(s.queue.written)
-	}
-	if s.queue.first == s.queue.end() {
-		s.index.last = nil
-	}
-	s.account()
 }

@@ -51,9 +51,9 @@ func BenchmarkSend(b *testing.B) {
 	})
 }
 
-func BenchmarkPostSharedEvent(b *testing.B) {
+func BenchmarkAppendSharedEvent(b *testing.B) {
 	benchmarkSend(b, func(s *Session, data []byte) error {
-		s.PostEvent("topic", Shared(data))
+		s.AppendEvent("topic", Shared(data))
 		return nil
 	})
 }

@@ -2,7 +2,7 @@ package session
 
 import "sync"
 
-// Buffer is a frame on its way out. It belongs to the session once it is sent.
+// Buffer is a frame on its way out; the package documentation says who owns it.
 type Buffer struct {
 	// B is the encoded frame.
 	B      []byte
@@ -12,13 +12,14 @@ type Buffer struct {
 // maxPooled keeps a few huge frames from making every pooled buffer huge.
 const maxPooled = 64 << 10
 
-var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+var (
+	buffers = sync.Pool{New: func() any { return new(Buffer) }}
+	// wrappers are the Buffers of shared frames.
+	wrappers = sync.Pool{New: func() any { return &Buffer{shared: true} }}
+)
 
-// NewBuffer gives an empty buffer to append a frame to.
+// NewBuffer returns an empty buffer to append a frame to.
 func NewBuffer() *Buffer { return buffers.Get().(*Buffer) }
-
-// wrappers are the Buffers of shared frames.
-var wrappers = sync.Pool{New: func() any { return &Buffer{shared: true} }}
 
 // Shared wraps a frame that many sessions send, for one of them: the frame is never changed and never reused.
 func Shared(frame []byte) *Buffer {
@@ -27,7 +28,7 @@ func Shared(frame []byte) *Buffer {
 	return b
 }
 
-// Free gives back a buffer that was not sent.
+// Free gives back a buffer that was not appended. It does nothing to a nil buffer.
 func (b *Buffer) Free() {
 	switch {
 	case b == nil:

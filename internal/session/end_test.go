@@ -57,14 +57,14 @@ func TestEnd(t *testing.T) {
 		s.End(nil)
 		s.End(errWrite) // only the first counts
 		<-s.Done()
-		for name, err := range map[string]error{"Cause": s.Cause(), "Flush": <-flushed, "Post": s.Post(frame("x")), "Flush after": s.Flush(t.Context())} {
+		for name, err := range map[string]error{"Cause": s.Cause(), "Flush": <-flushed, "Post": s.AppendControl(Control, frame("x")), "Flush after": s.Flush(t.Context())} {
 			if !errors.Is(err, ErrEnded) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		s.PostEvent("t", frame("x"))
-		if st := s.Stats(); st != (Stats{}) {
-			t.Errorf("stats %+v", st)
+		s.AppendEvent("t", frame("x"))
+		if n, sending := s.Sent(); n != 0 || sending || s.QueuedBytes() != 0 {
+			t.Errorf("%d sent, sending %v, %d bytes in the queue", n, sending, s.QueuedBytes())
 		}
 		s.Wait()
 	})
@@ -144,7 +144,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if cap(s.queue.entries) > keepEntries || s.queue.bytes != 0 || s.flushing || len(s.waiting) > 0 || s.gaps != nil || s.gapTopics != nil {
+		if cap(s.queue.entries) > keepEntries || s.queue.bytes != 0 || s.writer != idle || s.waiting != nil || s.gaps.dropped != nil || s.gaps.topics != nil {
 			t.Errorf("an idle session holds %d entries and %d bytes", cap(s.queue.entries), s.queue.bytes)
 		}
 	})
@@ -165,7 +165,7 @@ func TestPostEndsASlowSession(t *testing.T) {
 		s, _, release = stuck(t, o)
 		n := 0
 		for n = 0; n < 1000; n++ {
-			if err := s.Post(frame("ten bytes.")); err != nil {
+			if err := s.AppendControl(Control, frame("ten bytes.")); err != nil {
 				if !errors.Is(err, ErrSlow) {
 					t.Errorf("Post: %v", err)
 				}
@@ -175,7 +175,7 @@ func TestPostEndsASlowSession(t *testing.T) {
 		if n < 19 || n > 21 { // twice the limit in bytes
 			t.Errorf("ended after %d frames", n)
 		}
-		if err := s.Post(frame("x")); !errors.Is(err, ErrSlow) {
+		if err := s.AppendControl(Control, frame("x")); !errors.Is(err, ErrSlow) {
 			t.Errorf("Post after it: %v", err)
 		}
 		s.Wait()
@@ -189,8 +189,8 @@ func TestPostEndsASlowSession(t *testing.T) {
 func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 100, EventBytes: 1000})
-		s.PostEvent("t", frame(strings.Repeat("e", 900)))
-		if err := s.Post(frame("terminal")); err != nil {
+		s.AppendEvent("t", frame(strings.Repeat("e", 900)))
+		if err := s.AppendControl(Control, frame("terminal")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -202,7 +202,7 @@ func TestWaitJoinsSlow(t *testing.T) {
 		done := false
 		s := New(Options{LimitBytes: 1, Owner: &owner{slow: func() { done = true }}})
 		go func() {
-			for s.Post(Shared([]byte("xx"))) == nil {
+			for s.AppendControl(Control, Shared([]byte("xx"))) == nil {
 				continue
 			}
 		}()
@@ -222,18 +222,18 @@ func TestAfterTheEnd(t *testing.T) {
 			synctest.Wait()
 			s.Detach(c)
 			s.End(errWrite)
-			before := s.Stats()
+			before, _ := s.Sent()
 			_, sent := s.Append(t.Context(), Response, frame("send"), time.Second, nil)
 			_, request := s.Append(t.Context(), Request, frame("request"), time.Second, nil)
 			for name, err := range map[string]error{
 				"Attach": s.Attach(&fakeConn{}), "Resume": s.Resume(&fakeConn{}, 1), "Resume, behind": s.Resume(&fakeConn{}, 0), "Resume, ahead": s.Resume(&fakeConn{}, 99),
-				"Send": sent, "Request": request, "Post": s.Post(frame("post")), "PostUncounted": s.PostUncounted(frame("post")), "Flush": s.Flush(t.Context()),
+				"Send": sent, "Request": request, "Post": s.AppendControl(Control, frame("post")), "PostUncounted": s.AppendControl(Uncounted, frame("post")), "Flush": s.Flush(t.Context()),
 			} {
 				if !errors.Is(err, errWrite) {
 					t.Errorf("resumable %v: %s fails with %v", resumable, name, err)
 				}
 			}
-			s.PostEvent("t", frame("event"))
+			s.AppendEvent("t", frame("event"))
 			if _, ok, _ := s.TryAppend(Response, frame("now"), nil); ok {
 				t.Errorf("resumable %v: TryAppend took a frame", resumable)
 			}
@@ -243,8 +243,8 @@ func TestAfterTheEnd(t *testing.T) {
 			s.Detach(c)
 			s.AckOverdue(time.Now().Add(time.Hour))
 			synctest.Wait()
-			if got := s.Stats(); got != before || s.Attached() {
-				t.Errorf("resumable %v: %+v, attached %v; before %+v", resumable, got, s.Attached(), before)
+			if got, sending := s.Sent(); got != before || sending || s.QueuedBytes() != 0 || s.opts.Totals.EventsDropped.Load() != 0 || s.Attached() {
+				t.Errorf("resumable %v: %d sent, %d before; %d bytes, attached %v", resumable, got, before, s.QueuedBytes(), s.Attached())
 			}
 		})
 	}

@@ -14,20 +14,20 @@ func TestGapIsToldInPlace(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 20})
 		mustSend(t, s, "call")
-		s.PostEvent("a", frame("a1 eight")) // 8
-		s.PostEvent("b", frame("b1 eight")) // 16
-		s.PostEvent("a", frame("a2 dropped"))
-		s.PostEvent("a", frame("a3 dropped"))
-		s.PostEvent("b", frame("b2")) // fits, and b has no gap
-		s.PostEvent("a", frame("a4")) // fits: the gap comes first
-		s.PostEvent("a", frame("a5 dropped"))
-		if st := s.Stats(); st.EventsDropped != 3 {
-			t.Errorf("%d dropped", st.EventsDropped)
+		s.AppendEvent("a", frame("a1 eight")) // 8
+		s.AppendEvent("b", frame("b1 eight")) // 16
+		s.AppendEvent("a", frame("a2 dropped"))
+		s.AppendEvent("a", frame("a3 dropped"))
+		s.AppendEvent("b", frame("b2")) // fits, and b has no gap
+		s.AppendEvent("a", frame("a4")) // fits: the gap comes first
+		s.AppendEvent("a", frame("a5 dropped"))
+		if n := s.opts.Totals.EventsDropped.Load(); n != 3 {
+			t.Errorf("%d dropped", n)
 		}
 		release()
 		synctest.Wait()
 		c.want(t, "first", "call", "a1 eight", "b1 eight", "b2", "gap a 2", "a4", "gap a 1")
-		s.PostEvent("a", frame("a6"))
+		s.AppendEvent("a", frame("a6"))
 		synctest.Wait()
 		if got := c.written(); got[len(got)-1] != "a6" {
 			t.Errorf("%q", got)
@@ -39,9 +39,9 @@ func TestGapIsToldInPlace(t *testing.T) {
 func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 10})
-		s.PostEvent("a", frame("ten bytes."))
+		s.AppendEvent("a", frame("ten bytes."))
 		for _, topic := range []string{"b", "a", "b", "c"} {
-			s.PostEvent(topic, frame("dropped"))
+			s.AppendEvent(topic, frame("dropped"))
 		}
 		release()
 		synctest.Wait()
@@ -54,26 +54,26 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 func TestLostEventLeavesAGap(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
-		s.PostEvent("a", frame("a1"))
-		before := s.Stats().QueuedBytes
+		s.AppendEvent("a", frame("a1"))
+		before := s.QueuedBytes()
 		for range 1000 {
-			s.LoseEvent("a")
-			s.LoseEvent("b")
+			s.AppendEvent("a", nil)
+			s.AppendEvent("b", nil)
 		}
-		if st := s.Stats(); st.QueuedBytes != before || st.EventsDropped != 2000 {
-			t.Errorf("%+v, %d bytes before", st, before)
+		if n, dropped := s.QueuedBytes(), s.opts.Totals.EventsDropped.Load(); n != before || dropped != 2000 {
+			t.Errorf("%d bytes, %d before; %d dropped", n, before, dropped)
 		}
-		s.PostEvent("a", frame("a2"))
+		s.AppendEvent("a", frame("a2"))
 		release()
 		synctest.Wait()
 		c.want(t, "first", "a1", "gap a 1000", "a2", "gap b 1000")
-		s.LoseEvent("a") // nothing waits: the gap goes out alone
+		s.AppendEvent("a", nil) // nothing waits: the gap goes out alone
 		synctest.Wait()
 		if got := c.written(); got[len(got)-1] != "gap a 1" {
 			t.Errorf("%q", got)
 		}
 		s.End(nil)
-		s.LoseEvent("a")
+		s.AppendEvent("a", nil)
 	})
 }
 
@@ -81,11 +81,11 @@ func TestEventBudgetIsFreedByWriting(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{EventBytes: 10})
 		for range 50 {
-			s.PostEvent("a", frame("ten bytes."))
+			s.AppendEvent("a", frame("ten bytes."))
 			synctest.Wait()
 		}
-		if st := s.Stats(); st.EventsDropped != 0 || len(c.written()) != 50 {
-			t.Errorf("stats %+v", st)
+		if n := s.opts.Totals.EventsDropped.Load(); n != 0 || len(c.written()) != 50 {
+			t.Errorf("%d dropped, %d written", n, len(c.written()))
 		}
 	})
 }
@@ -94,12 +94,12 @@ func TestEndOnSlowEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		slow := 0
 		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, Owner: &owner{slow: func() { slow++ }}})
-		s.PostEvent("a", frame("ten bytes."))
+		s.AppendEvent("a", frame("ten bytes."))
 		if s.Cause() != nil {
 			t.Error("ended within the budget")
 		}
-		s.PostEvent("a", frame("x"))
-		s.PostEvent("a", frame("x"))
+		s.AppendEvent("a", frame("x"))
+		s.AppendEvent("a", frame("x"))
 		if !errors.Is(s.Cause(), ErrSlow) {
 			t.Errorf("cause %v", s.Cause())
 		}
@@ -111,6 +111,22 @@ func TestEndOnSlowEvents(t *testing.T) {
 	})
 }
 
+// An event that the other side does not take is no sign of a slow reader: the next event does not end the session.
+func TestLostEventIsNotSlow(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{EndOnSlowEvents: true})
+		s.AppendEvent("a", nil)
+		s.AppendEvent("b", frame("b1"))
+		s.AppendEvent("a", frame("a1"))
+		release()
+		synctest.Wait()
+		if s.Cause() != nil {
+			t.Fatalf("the session ended: %v", s.Cause())
+		}
+		c.want(t, "first", "b1", "gap a 1", "a1")
+	})
+}
+
 // A slow reader that is always near its budget does not make the session remember ever more.
 func TestGapsAreBounded(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -118,14 +134,14 @@ func TestGapsAreBounded(t *testing.T) {
 		event := strings.Repeat("e", 1<<10)
 		for range 50 {
 			for range 5 * batchBytes >> 10 { // more than fits, so that one write does not halve what waits
-				s.PostEvent("a", Shared([]byte(event)))
+				s.AppendEvent("a", Shared([]byte(event)))
 			}
 			next := c.hold()
 			release()
 			release = next
 			synctest.Wait()
 			s.mu.Lock()
-			n := len(s.gapTopics)
+			n := len(s.gaps.topics)
 			s.mu.Unlock()
 			if n > 1 {
 				t.Fatalf("one topic is remembered %d times", n)

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -198,6 +199,14 @@ func quoted(id string) []byte { return wire.QuotedID(id) }
 // attached gives a session on a fake connection, inside a bubble.
 func attached(t *testing.T, o Options) (*Session, *fakeConn) {
 	t.Helper()
+	if o.Totals == nil {
+		o.Totals = &Totals{MaxDetached: math.MaxInt64}
+		t.Cleanup(func() {
+			if queued, detached := o.Totals.QueuedBytes.Load(), o.Totals.DetachedBytes.Load(); queued != 0 || detached != 0 {
+				t.Errorf("%d bytes are counted after the end, %d of them as detached", queued, detached)
+			}
+		})
+	}
 	s, c := New(o), &fakeConn{}
 	if err := s.Attach(c); err != nil {
 		t.Fatal(err)

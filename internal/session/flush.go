@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"runtime"
 	"sync"
 
@@ -17,23 +18,73 @@ const (
 	tryBytes = 8 << 10
 )
 
-var batches = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+// writer says what is being done about the frames that wait to be written.
+type writer uint8
 
-func freeBatch(batch *[][]byte) {
-	clear((*batch)[:cap(*batch)])
-	*batch = (*batch)[:0]
-	if cap(*batch) <= 1024 {
-		batches.Put(batch)
+const (
+	idle    writer = iota // nothing: no goroutine writes
+	claimed               // the flusher runs, or the goroutine that claimed the writing is to call FlushReady
+	writing               // it is in a Write, which reads the queue's frames from done to written
+)
+
+// write is one call of Write or TryWrite.
+type write struct {
+	conn   transport.Conn
+	frames [][]byte
+	n      int    // how many frames
+	ack    []byte // the buffer of the acknowledgement among them
+}
+
+var writes = sync.Pool{New: func() any { return &write{frames: make([][]byte, 0, 64)} }}
+
+// clear forgets the frames when they have been written.
+func (w *write) clear() {
+	clear(w.frames)
+	w.frames = w.frames[:0]
+}
+
+// free returns w to the pool, after wroteLocked.
+func (w *write) free() {
+	w.conn = nil
+	if cap(w.frames) <= 1024 {
+		writes.Put(w)
 	}
+}
+
+// Flush waits until everything that is in the queue has been handed to a connection.
+func (s *Session) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	if s.cause != nil || s.flushedLocked() {
+		defer s.mu.Unlock()
+		return s.cause
+	}
+	if s.flushed == nil {
+		s.flushed = make(chan struct{})
+	}
+	flushed := s.flushed
+	s.mu.Unlock()
+	select {
+	case <-flushed:
+		return s.Cause()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// flushedLocked reports whether everything has been handed to the connection.
+func (s *Session) flushedLocked() bool { return s.queue.unwritten() == 0 && s.writer != writing }
+
+func (s *Session) readyLocked() bool {
+	return s.conn != nil && (s.queue.unwritten() > 0 || s.acks.urgent.Load())
 }
 
 // claimFlushLocked makes the caller write what waits, and returns true, if there is
 // something and no other goroutine writes it.
 func (s *Session) claimFlushLocked() bool {
-	if s.flushing || !s.readyLocked() {
+	if s.writer != idle || !s.readyLocked() {
 		return false
 	}
-	s.flushing = true
+	s.writer = claimed
 	s.wg.Add(1)
 	return true
 }
@@ -45,25 +96,22 @@ func (s *Session) startFlushLocked() {
 	}
 }
 
-// flush writes until nothing waits. Whoever runs it has claimed that.
+// flush writes until nothing waits. Its caller has claimed that.
 func (s *Session) flush() {
 	defer s.wg.Done()
-	batch := batches.Get().(*[][]byte)
+	growStack()
+	w := writes.Get().(*write)
 	s.mu.Lock()
 	for s.lingerLocked() {
-		conn := s.takeLocked(batch)
+		s.takeLocked(w)
 		s.mu.Unlock()
-		var err error
-		if len(*batch) > 0 { // all of it may have been withdrawn
-			err = conn.Write(*batch)
-		}
+		err := s.write(w)
 		s.mu.Lock()
-		s.wroteLocked(conn, len(*batch), err)
+		s.wroteLocked(w, err)
 	}
-	s.flushing = false
-	s.wakeLocked()
+	s.writer = idle
 	s.mu.Unlock()
-	freeBatch(batch)
+	w.free()
 }
 
 // FlushReady writes the frames for which TryAppend or [Owner.Ready] has left the write to its caller, once the caller has
@@ -75,38 +123,34 @@ func (s *Session) FlushReady() {
 		go s.flusher()
 		return
 	}
-	batch := batches.Get().(*[][]byte)
-	conn := s.takeLocked(batch)
+	w := writes.Get().(*write)
+	s.takeLocked(w)
 	s.mu.Unlock()
-	if len(*batch) > 0 && !conn.TryWrite(*batch) {
-		go s.flushRest(conn, batch)
+	if w.n > 0 && !w.conn.TryWrite(w.frames) {
+		go s.flushRest(w)
 		return
 	}
+	w.clear()
 	s.mu.Lock()
-	s.wroteLocked(conn, len(*batch), nil)
-	freeBatch(batch)
+	defer s.mu.Unlock()
+	s.wroteLocked(w, nil)
+	w.free()
 	if s.readyLocked() {
 		go s.flusher()
-	} else {
-		s.flushing = false
-		s.wakeLocked()
-		s.wg.Done()
+		return
 	}
-	s.mu.Unlock()
+	s.writer = idle
+	s.wg.Done()
 }
 
-// flushRest goes on where TryWrite would have had to wait.
-func (s *Session) flushRest(conn transport.Conn, batch *[][]byte) {
-	err := conn.Write(*batch)
+// flushRest continues where TryWrite would have had to wait.
+func (s *Session) flushRest(w *write) {
+	err := s.write(w)
 	s.mu.Lock()
-	s.wroteLocked(conn, len(*batch), err)
+	s.wroteLocked(w, err)
 	s.mu.Unlock()
-	freeBatch(batch)
+	w.free()
 	s.flush()
-}
-
-func (s *Session) readyLocked() bool {
-	return s.cause == nil && s.conn != nil && (s.queue.unwritten() > 0 || s.acks.urgent.Load())
 }
 
 // lingerLocked reports whether there is something to write, after others had
@@ -120,42 +164,56 @@ func (s *Session) lingerLocked() bool {
 	return s.readyLocked()
 }
 
-// takeLocked takes what waits, up to a bound, for a Write to conn.
-func (s *Session) takeLocked(batch *[][]byte) (conn transport.Conn) {
-	s.writing, s.from = true, s.queue.written
-	*batch = (*batch)[:0]
+// takeLocked takes what waits, up to a bound, for a Write to the connection.
+func (s *Session) takeLocked(w *write) {
+	s.writer, w.conn = writing, s.conn
 	if s.queue.pending > 0 || s.acks.urgent.Load() { // what waits may have been withdrawn
-		*batch = s.ackLocked(*batch)
+		s.acks.appendTo(w)
 	}
-	*batch = s.queue.take(*batch, batchBytes)
-	return s.conn
+	w.frames = s.queue.take(w.frames, batchBytes)
+	w.n = len(w.frames)
 }
 
-// wroteLocked notes what became of a Write of n frames.
-func (s *Session) wroteLocked(conn transport.Conn, n int, err error) {
-	if err != nil { // the connection ends by itself; Abort would cut off a close frame that is on its way
-		if s.opts.Owner != nil {
-			s.opts.Owner.Log().Debug().Err(err).Msg("write failed")
-		}
+func (s *Session) write(w *write) error {
+	if w.n == 0 { // all of it was withdrawn
+		return nil
 	}
-	s.writing = false
+	err := w.conn.Write(w.frames)
+	w.clear()
+	if err != nil && s.opts.Owner != nil {
+		s.opts.Owner.Log().Debug().Err(err).Msg("write failed")
+	}
+	return err
+}
+
+// wroteLocked notes the result of a Write.
+func (s *Session) wroteLocked(w *write, err error) {
+	s.writer = claimed
 	s.returned.Broadcast()
 	switch {
 	case s.cause != nil:
 		return
-	case s.conn != conn: // it was lost, or another has been attached meanwhile
-		s.rewindLocked()
+	case s.conn != w.conn: // it was lost, or another has been attached meanwhile
+		s.queue.rewind()
+	case err != nil: // the connection ends by itself: Abort would cut off a close frame that is on its way
+		s.detachLocked()
 		return
-	case err != nil: // its reader sees it too
-		s.setConnLocked(nil)
-		s.rewindLocked()
-		return
+	default:
+		s.written += uint64(w.n)
+		s.queue.wrote(!s.opts.Resumable)
+		s.appendGapsLocked()
 	}
-	s.written += uint64(n)
-	if !s.opts.Resumable {
-		s.queue.acked = s.queue.numbered // a window of zero: written is acknowledged
-	}
-	s.trimLocked()
-	s.appendGapsLocked()
-	s.wakeLocked()
+	s.settleLocked()
 }
+
+// growStack makes the stack of a new goroutine large enough for a Write, while there is little on it to copy. Grown
+// on demand, inside the system call's wrappers, it costs a tenth of the CPU of a connection that makes one call at a time.
+//
+//go:noinline
+func growStack() {
+	var room [2 << 10]byte
+	touch(&room)
+}
+
+//go:noinline
+func touch(room *[2 << 10]byte) { room[0] = 1 }

@@ -15,9 +15,9 @@ func TestGapIsToldWithTheAcknowledgement(t *testing.T) {
 		s, c := attached(t, Options{LimitBytes: 100, EventBytes: 100, Resumable: true})
 		event := strings.Repeat("e", 90)
 		n := 0
-		for s.Stats().EventsDropped == 0 {
+		for s.opts.Totals.EventsDropped.Load() == 0 {
 			n++
-			s.PostEvent("a", frame(event))
+			s.AppendEvent("a", frame(event))
 			synctest.Wait()
 		}
 		if got := c.written(); len(got) != n-1 || got[len(got)-1] != event {

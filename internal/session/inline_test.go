@@ -89,7 +89,7 @@ func TestOnlyFrameHeldInWrite(t *testing.T) {
 			if len(flushed) != 0 {
 				t.Fatalf("flushed while the frame is being written: %v", <-flushed)
 			}
-			if st := s.Stats(); st.QueuedBytes == 0 {
+			if s.QueuedBytes() == 0 {
 				t.Error("the frame is not kept while it is being written")
 			}
 			s.Detach(conn)

@@ -55,7 +55,7 @@ func (h *history) step() {
 		h.send()
 	case k < 13:
 		topic := string(rune('a' + h.rnd.IntN(3)))
-		h.s.PostEvent(topic, frame(fmt.Sprintf("event %s %d %s", topic, h.posted[topic], strings.Repeat("e", h.rnd.IntN(60)))))
+		h.s.AppendEvent(topic, frame(fmt.Sprintf("event %s %d %s", topic, h.posted[topic], strings.Repeat("e", h.rnd.IntN(60)))))
 		h.posted[topic]++
 	case k < 15 && len(h.positions) > 0:
 		p := h.positions[max(0, len(h.positions)-1-h.rnd.IntN(6))]
@@ -83,7 +83,7 @@ func (h *history) step() {
 func (h *history) send() {
 	text := fmt.Sprintf("call %d %s", len(h.calls), strings.Repeat("c", h.rnd.IntN(200)))
 	if h.rnd.IntN(4) == 0 {
-		if err := h.s.Post(frame(text)); err != nil {
+		if err := h.s.AppendControl(Control, frame(text)); err != nil {
 			h.t.Errorf("Post: %v", err)
 		}
 		h.calls = append(h.calls, text) // its position is not told
@@ -91,7 +91,7 @@ func (h *history) send() {
 	}
 	p, err := h.s.Append(h.t.Context(), Response, frame(text), time.Millisecond, nil)
 	if errors.Is(err, ErrNoRoom) {
-		if h.s.Stats().QueuedBytes < 4000 {
+		if h.s.QueuedBytes() < 4000 {
 			h.t.Error("no room, but there is")
 		}
 		return
@@ -143,7 +143,7 @@ func (h *history) check() {
 	if strings.Join(calls, "\n") != strings.Join(want, "\n") {
 		h.t.Errorf("%d calls written, want %d, or in another order", len(calls), len(want))
 	}
-	if st := h.s.Stats(); st.QueuedBytes != 0 || int(st.Withdrawn) != len(h.withdrawn) || h.c.spoiled {
-		h.t.Errorf("stats %+v, spoiled %v", st, h.c.spoiled)
+	if n := h.s.QueuedBytes(); n != 0 || h.c.spoiled {
+		h.t.Errorf("%d bytes are left, spoiled %v", n, h.c.spoiled)
 	}
 }

@@ -89,17 +89,17 @@ func (e *end) say(ctx context.Context, rnd *rand.Rand, n int) {
 		topic := string("ab"[rnd.IntN(2)])
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.s.PostEvent(topic, textFrame("event "+topic+" ", fmt.Sprint(e.posted[topic])))
+		e.s.AppendEvent(topic, textFrame("event "+topic+" ", fmt.Sprint(e.posted[topic])))
 		e.posted[topic]++
 	case 1:
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if err := e.s.Post(textFrame(pairTypes, text)); err != nil {
+		if err := e.s.AppendControl(Control, textFrame(pairTypes, text)); err != nil {
 			e.t.Error(err)
 		}
 		e.sent = append(e.sent, text)
 	case 2:
-		_ = e.s.PostUncounted(textFrame("__ping", ""))
+		_ = e.s.AppendControl(Uncounted, textFrame("__ping", ""))
 	default:
 		e.one(ctx, rnd, Kind(rnd.IntN(2)), text)
 	}
@@ -202,11 +202,11 @@ func TestTwoSessionsOverCuts(t *testing.T) {
 }
 
 func overCuts(t *testing.T, rnd *rand.Rand) {
-	total := &Budget{Limit: 4000}
+	total := &Totals{MaxDetached: 4000}
 	ends := make([]*end, 2)
 	for i := range ends {
 		limit := 2000 + rnd.IntN(2000) // frames that are posted do not wait
-		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Budget: total})
+		s := New(Options{LimitBytes: limit, EventBytes: 100 + rnd.IntN(400), Resumable: true, Totals: total})
 		ends[i] = &end{t: t, s: s, limit: limit, withdrawn: map[string]bool{}, posted: map[string]int{}}
 	}
 	for i, e := range ends {
@@ -238,8 +238,8 @@ func overCuts(t *testing.T, rnd *rand.Rand) {
 					<-time.After(time.Duration(mine.IntN(700)) * time.Millisecond)
 				}
 				// What waited for room may go over by one frame; events have a budget, and terminal frames twice the limit.
-				if st := e.s.Stats(); st.QueuedBytes > 2*e.limit+1000 {
-					t.Errorf("%d bytes in the log, the limit is %d", st.QueuedBytes, e.limit)
+				if n := e.s.QueuedBytes(); n > 2*e.limit+1000 {
+					t.Errorf("%d bytes in the queue, the limit is %d", n, e.limit)
 				}
 			}
 		})
@@ -256,12 +256,12 @@ func overCuts(t *testing.T, rnd *rand.Rand) {
 	<-time.After(10 * time.Second)
 	for i, e := range ends {
 		e.check(ends[1-i])
-		if st := e.s.Stats(); st.QueuedBytes != 0 || cap(e.s.queue.entries) > keepEntries {
-			t.Errorf("an idle session holds %d bytes", st.QueuedBytes)
+		if n := e.s.QueuedBytes(); n != 0 || cap(e.s.queue.entries) > keepEntries {
+			t.Errorf("an idle session holds %d bytes", n)
 		}
 	}
-	if total.Used() != 0 {
-		t.Errorf("%d bytes are counted that nobody holds", total.Used())
+	if queued, detached := total.QueuedBytes.Load(), total.DetachedBytes.Load(); queued != 0 || detached != 0 {
+		t.Errorf("%d and %d bytes are counted that no session holds", queued, detached)
 	}
 	for _, e := range ends {
 		e.conn.Abort()

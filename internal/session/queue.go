@@ -5,28 +5,20 @@ type entry struct {
 	buf    *Buffer // nil: withdrawn, or written and not to be sent again
 	number uint64  // its number among the counted frames; 0 until it is first written
 	before uint32  // how many positions before this one is the frame before that answers the same request; 0: none is known
-	kind   kind
+	kind   Kind
 
 	abandoned abandoned
 }
 
-// kind is how a frame is treated.
-type kind uint8
-
-const (
-	counted   kind = iota // has a number, and is sent again until it is acknowledged
-	event                 // likewise, within the budget for events
-	uncounted             // belongs to one connection (protocol section 8)
-)
-
-// queue is the outbound queue: a queue of frames with three cursors. Position p is
-// the p-th frame ever appended; first <= written <= end. What is below first is gone; what is
-// below written has been handed to the current connection; what is below reached, to any. A
-// frame gets its number then, so numbers rise with positions.
+// queue is the outbound queue: a queue of frames with cursors. Position p is the p-th frame ever appended;
+// first <= done <= written <= reached <= end. A frame below first is gone. One below written has been handed to the
+// current connection; if it is not below done, the current Write reads it. One below reached has been handed to any
+// connection: a frame gets its number then, so numbers rise with positions.
 type queue struct {
 	entries []entry
 	head    int    // entries[:head] are gone
 	first   uint64 // position of entries[head]
+	done    uint64
 	written uint64
 	reached uint64
 
@@ -41,7 +33,7 @@ type queue struct {
 // keepEntries is the capacity that an empty queue keeps; a larger one is released.
 const keepEntries = 8
 
-func (q *queue) append(b *Buffer, k kind) uint64 {
+func (q *queue) append(k Kind, b *Buffer) uint64 {
 	if q.head > 0 && len(q.entries) == cap(q.entries) {
 		n := copy(q.entries, q.entries[q.head:])
 		clear(q.entries[n:])
@@ -88,7 +80,7 @@ func (q *queue) take(dst [][]byte, limit int) [][]byte {
 		size += len(e.buf.B)
 		q.pending -= len(e.buf.B)
 		dst = append(dst, e.buf.B)
-		if e.kind != uncounted && e.number == 0 {
+		if e.kind != Uncounted && e.number == 0 {
 			q.numbered++
 			e.number = q.numbered
 			if e.kind == event {
@@ -100,11 +92,20 @@ func (q *queue) take(dst [][]byte, limit int) [][]byte {
 	return dst
 }
 
-// trim drops what is below position p and need not be sent again, from the front.
-func (q *queue) trim(p uint64) {
-	for q.first < min(p, q.written) {
+// wrote notes that the frames that take returned have been written; forget is true if none will be sent again.
+func (q *queue) wrote(forget bool) {
+	q.done = q.written
+	if forget {
+		q.acked = q.numbered
+	}
+	q.trim()
+}
+
+// trim drops what need not be sent again, from the front up to what is being written.
+func (q *queue) trim() {
+	for q.first < q.done {
 		e := q.at(q.first)
-		if e.buf != nil && e.kind != uncounted && e.number > q.acked {
+		if e.buf != nil && e.kind != Uncounted && e.number > q.acked {
 			break
 		}
 		q.release(e)
@@ -121,17 +122,20 @@ func (q *queue) trim(p uint64) {
 	}
 }
 
-// rewind puts the written cursor back to the first frame that the other side has
-// not received, and drops what belonged to the old connection alone.
+// rewind makes the queue ready for another connection, while nothing is being written: it drops what belonged to the old
+// one and what the other side has, replaces what was abandoned, and puts the written cursor back to the first frame.
 func (q *queue) rewind() {
 	for p := q.first; p < q.end(); p++ {
-		if e := q.at(p); e.kind == uncounted {
+		if e := q.at(p); e.kind == Uncounted {
 			q.release(e)
 		}
 	}
-	q.written = q.reached // an earlier rewind may have put it back, and more has been acknowledged since
-	q.trim(q.reached)
-	q.written, q.pending = q.first, q.bytes
+	q.done = q.reached // an earlier rewind may have put it back, and more has been acknowledged since
+	q.trim()
+	for p := q.first; p < q.end(); p++ {
+		q.replaceAbandoned(p)
+	}
+	q.done, q.written, q.pending = q.first, q.first, q.bytes
 }
 
 // withdraw takes back the frame at p if it has never been written.
@@ -163,10 +167,8 @@ func (q *queue) release(e *entry) {
 	e.buf = nil
 }
 
-// clear drops everything. Frames that a connection may be writing now are left
-// to the garbage collector.
+// clear drops everything. The buffers, which a Write may be reading, are left to the garbage collector.
 func (q *queue) clear() {
-	q.first = q.end()
-	q.written = q.first
-	q.entries, q.head, q.bytes, q.pending, q.eventBytes, q.heldEvents = nil, 0, 0, 0, 0, 0
+	end := q.end()
+	*q = queue{first: end, done: end, written: end, reached: q.reached, numbered: q.numbered, acked: q.acked}
 }

@@ -32,7 +32,7 @@ func TestAdmission(t *testing.T) {
 			}
 			synctest.Wait()
 			want := max(10, c.held, c.next)
-			if n := s.Stats().QueuedBytes; n > want {
+			if n := s.QueuedBytes(); n > want {
 				t.Errorf("%d bytes queued", n)
 			}
 		})
@@ -127,16 +127,16 @@ func TestPostAtTwiceTheLimit(t *testing.T) {
 			s.mu.Unlock()
 			mustSend(t, s, strings.Repeat("f", first))
 			bound := 200 + max(0, first-100)
-			if err := s.Post(frame(strings.Repeat("p", bound-first))); err != nil {
+			if err := s.AppendControl(Control, frame(strings.Repeat("p", bound-first))); err != nil {
 				t.Fatal(err)
 			}
-			if n := s.Stats().QueuedBytes; n != bound {
+			if n := s.QueuedBytes(); n != bound {
 				t.Fatalf("%d bytes, want %d", n, bound)
 			}
-			if err := s.Post(frame("x")); err != nil {
+			if err := s.AppendControl(Control, frame("x")); err != nil {
 				t.Errorf("at exactly the bound: %v", err)
 			}
-			if err := s.Post(frame("y")); !errors.Is(err, ErrSlow) {
+			if err := s.AppendControl(Control, frame("y")); !errors.Is(err, ErrSlow) {
 				t.Errorf("over the bound: %v", err)
 			}
 		})
@@ -146,18 +146,18 @@ func TestPostAtTwiceTheLimit(t *testing.T) {
 // Only sessions without a connection are charged to the budget of all.
 func TestTotalChargesDetachedSessions(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		total := &Budget{Limit: 50}
-		o := Options{Resumable: true, Budget: total}
+		total := &Totals{MaxDetached: 50}
+		o := Options{Resumable: true, Totals: total}
 		busy, _ := attached(t, o)
 		mustSend(t, busy, strings.Repeat("b", 1000))
 		gone, c := attached(t, o)
 		mustSend(t, gone, strings.Repeat("g", 40))
 		synctest.Wait()
-		if n := total.Used(); n != 0 {
+		if n := total.DetachedBytes.Load(); n != 0 {
 			t.Errorf("%d bytes charged to attached sessions", n)
 		}
 		gone.Detach(c)
-		if n := total.Used(); n != 40 {
+		if n := total.DetachedBytes.Load(); n != 40 {
 			t.Errorf("%d bytes charged, want 40", n)
 		}
 		mustSend(t, gone, strings.Repeat("g", 10)) // up to the limit
@@ -168,12 +168,12 @@ func TestTotalChargesDetachedSessions(t *testing.T) {
 		if err := gone.Resume(&fakeConn{}, 0); err != nil {
 			t.Fatal(err)
 		}
-		if n := total.Used(); n != 0 {
+		if n := total.DetachedBytes.Load(); n != 0 {
 			t.Errorf("%d bytes charged after the resumption", n)
 		}
 		gone.Detach(gone.conn)
 		gone.End(nil)
-		if n := total.Used(); n != 0 {
+		if n := total.DetachedBytes.Load(); n != 0 {
 			t.Errorf("%d bytes charged after the end", n)
 		}
 	})

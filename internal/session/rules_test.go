@@ -95,18 +95,18 @@ type queueSide struct {
 func newQueueSide() *queueSide { return &queueSide{positions: map[int8]uint64{}} }
 
 func (s *queueSide) post(id int8) {
-	s.positions[id] = s.l.append(&Buffer{B: []byte{byte(id)}, shared: true}, counted)
+	s.positions[id] = s.l.append(Control, &Buffer{B: []byte{byte(id)}, shared: true})
 }
 
 func (s *queueSide) ack(received int8) {
-	s.l.append(&Buffer{B: []byte{byte(-1 - received)}, shared: true}, uncounted)
+	s.l.append(Uncounted, &Buffer{B: []byte{byte(-1 - received)}, shared: true})
 }
 
 func (s *queueSide) withdraw(id int8) bool { return s.l.withdraw(s.positions[id]) }
 
 func (s *queueSide) write() int8 {
 	batch := s.l.take(nil, 1)
-	s.l.trim(s.l.written)
+	s.l.wrote(false)
 	if len(batch) == 0 {
 		return 0
 	}
@@ -118,7 +118,7 @@ func (s *queueSide) acked(n int8) bool {
 		return false
 	}
 	s.l.acked = max(s.l.acked, uint64(n))
-	s.l.trim(s.l.written)
+	s.l.trim()
 	return true
 }
 
@@ -144,7 +144,7 @@ func (s *queueSide) held() (out []int8) {
 		if p >= s.l.written {
 			pending += len(e.buf.B)
 		}
-		if e.kind != uncounted && (e.number == 0 || e.number > s.l.acked) {
+		if e.kind != Uncounted && (e.number == 0 || e.number > s.l.acked) {
 			out = append(out, int8(e.buf.B[0]))
 		}
 	}

@@ -1,23 +1,3 @@
-// Package session holds what outlives a connection: the one outbound queue of a
-// session and its counts, to which connections attach and from which they
-// detach (protocol section 8).
-//
-// It knows frames, not calls. A session that is not resumable forgets what has been
-// written. Its owner ends it with its connection, and a resumable one after its window.
-//
-//	          Attach              Detach                 Resume
-//	(new) ──────────► attached ──────────► waiting ──────────────► attached
-//	                      │                    │
-//	                      └───────── End ──────┴──► ended
-//
-// # Bounds
-//
-// A request or a response is admitted when the queue is empty or when it fits into LimitBytes, what is not
-// acknowledged included; otherwise it waits for room, in order. So the queue holds at most its limit or one larger
-// frame. Requests also wait while there is no connection. Control and terminal frames are always
-// admitted; a queue that they alone drive over twice the limit ends the session as a slow consumer. Events that have not
-// been written have a budget of their own: over it they are dropped and a gap is reported in their place, or the session
-// ends, by configuration. The sessions of a hub that have no connection share a Budget.
 package session
 
 import (
@@ -34,7 +14,7 @@ import (
 // Why a session has ended, besides the causes that are passed to End.
 var (
 	ErrEnded = errors.New("session: ended")
-	// ErrSlow is the cause of a session that ended since the other side does not read.
+	// ErrSlow is the cause of a session that ended because the other side does not read.
 	ErrSlow = errors.New("session: the other side does not read what it is sent")
 )
 
@@ -42,9 +22,9 @@ var (
 type Options struct {
 	// LimitBytes bounds the queue; 0 is [DefaultBufferBytes], 4 MiB.
 	LimitBytes int
-	// EventBytes bounds the events in the queue; 0 is 1 MiB.
+	// EventBytes bounds the events in the queue that have not been written; 0 is 1 MiB.
 	EventBytes int
-	// EndOnSlowEvents ends the session where events would be dropped.
+	// EndOnSlowEvents ends the session where an event would be dropped because of EventBytes.
 	EndOnSlowEvents bool
 	// Owner is notified of what the session cannot decide; nil is none.
 	Owner Owner
@@ -52,10 +32,8 @@ type Options struct {
 	Interval time.Duration
 	// Resumable keeps what has been written until the other side acknowledges it.
 	Resumable bool
-	// Budget, if not nil, is the budget that all sessions without a connection share.
-	Budget *Budget
-	// Gauges, if not nil, are what many sessions hold and have dropped together.
-	Gauges *Gauges
+	// Totals, if not nil, count this session in.
+	Totals *Totals
 }
 
 // Owner is what a session belongs to.
@@ -69,66 +47,42 @@ type Owner interface {
 	Log() *zerolog.Logger
 }
 
-// Stats counts what went through a session.
-type Stats struct {
-	Written       uint64 // frames handed to connections
-	Withdrawn     uint64 // frames taken back before they were written
-	EventsDropped uint64
-	QueuedBytes   int // in the queue now
-	Resumed       uint64
-}
-
-// Gauges is what many sessions hold and have dropped together, kept up to date so that it can be read without asking
-// each.
-type Gauges struct {
-	QueuedBytes   atomic.Int64
+// Totals are what many sessions hold and have dropped together, kept up to date so that they can be read without
+// asking each session.
+type Totals struct {
+	// MaxDetached bounds DetachedBytes: once they reach it, sessions without a connection take nothing more. It is set
+	// before the first session is made.
+	MaxDetached   int64
+	QueuedBytes   atomic.Int64 // in the queues of all sessions
+	DetachedBytes atomic.Int64 // in the queues of those without a connection
 	EventsDropped atomic.Uint64
 }
 
-// Budget counts the bytes in the queues of many sessions, of those that have no connection.
-type Budget struct {
-	// Limit bounds them: beyond it these sessions take nothing more.
-	Limit int64
-	used  atomic.Int64
-}
-
-// Used is how many bytes there are now.
-func (t *Budget) Used() int64 { return t.used.Load() }
-
-// Session is the outbound side of one session. All methods may be called
-// concurrently.
+// Session is the outbound side of one session, and the count of what has arrived. All methods may be called concurrently.
 type Session struct {
 	opts    Options
-	done    chan struct{}
-	wg      sync.WaitGroup
-	flusher func() // flush, made once
+	done    chan struct{}  // closed when the session has ended
+	wg      sync.WaitGroup // of the goroutine that writes, and of Owner.Slow
+	flusher func()         // flush, made once
 	acks    acks
 
-	mu        sync.Mutex // guards the fields below
-	queue     queue
-	charged   int // what the budget is charged for this session
-	counted   int // of the queue's bytes, what Gauges has
-	conn      transport.Conn
-	flushing  bool
-	writing   bool          // the flusher is in a Write
-	from      uint64        // the first position of that Write
-	returned  sync.Cond     // told when a Write returns
-	waiting   []*waiter     // frames that wait for room, in order
-	excess    int           // by how much the last frame that was admitted exceeds the limit
-	ack       []byte        // the acknowledgement in the current Write
-	empty     chan struct{} // closed when all is written; nil while none waits
-	gaps      map[string]int
-	gapTopics []string
-	cause     error
-	index     answerIndex
-	abandoned bool // some frame is to be replaced when the connection is lost
-	stuck     inLine
-	attached  mark // see Progressed
+	mu       sync.Mutex     // guards the fields below
+	conn     transport.Conn // nil unless attached
+	cause    error          // nil unless ended
+	progress progress
 
-	withdrawn     uint64
-	eventsDropped uint64
-	resumed       uint64
-	written       uint64
+	queue    queue
+	waiting  []*waiter // frames that wait for room, in order
+	excess   int       // by how much the last frame that was admitted exceeds the limit
+	gaps     gaps
+	index    answerIndex
+	queued   int // of Totals.QueuedBytes, what this session has added
+	detached int // likewise of DetachedBytes
+
+	writer   writer
+	returned sync.Cond     // broadcast when a Write returns
+	flushed  chan struct{} // closed when everything is written; nil while no caller waits for that
+	written  uint64        // frames handed to connections, acknowledgements included
 }
 
 // New makes a session without a connection.
@@ -149,21 +103,44 @@ func New(o Options) *Session {
 	return s
 }
 
-// account updates Gauges, and the budget, which is charged for sessions without a connection.
-func (s *Session) account() {
-	if g := s.opts.Gauges; g != nil {
-		g.QueuedBytes.Add(int64(s.queue.bytes - s.counted))
-		s.counted = s.queue.bytes
+// settleLocked follows a change that may have made room, completed the writing, or attached a connection.
+func (s *Session) settleLocked() {
+	s.accountLocked()
+	s.admitLocked()
+	s.startFlushLocked()
+	if s.flushed != nil && (s.cause != nil || s.flushedLocked()) {
+		close(s.flushed)
+		s.flushed = nil
 	}
-	if s.opts.Budget == nil {
+	if s.queue.first == s.queue.end() {
+		s.index.last = nil
+	}
+}
+
+// accountLocked updates Totals after the queue or the connection has changed.
+func (s *Session) accountLocked() {
+	t := s.opts.Totals
+	if t == nil {
 		return
 	}
-	charge := 0
-	if s.conn == nil {
-		charge = s.queue.bytes
+	update := func(total *atomic.Int64, mine *int, now int) {
+		if now != *mine {
+			total.Add(int64(now - *mine))
+			*mine = now
+		}
 	}
-	s.opts.Budget.used.Add(int64(charge - s.charged))
-	s.charged = charge
+	update(&t.QueuedBytes, &s.queued, s.queue.bytes)
+	detached := 0
+	if s.conn == nil {
+		detached = s.queue.bytes
+	}
+	update(&t.DetachedBytes, &s.detached, detached)
+}
+
+// detachedFullLocked reports whether the session must take nothing more because it has no connection.
+func (s *Session) detachedFullLocked() bool {
+	t := s.opts.Totals
+	return s.conn == nil && t != nil && t.DetachedBytes.Load() >= t.MaxDetached
 }
 
 // End ends the session: what waits fails with cause, what is in the queue is
@@ -182,18 +159,26 @@ func (s *Session) endLocked(cause error) {
 		return
 	}
 	s.cause = cause
+	s.conn = nil
 	s.queue.clear()
-	s.index.last = nil
-	s.setConnLocked(nil)
-	s.gaps, s.gapTopics = nil, nil
-	s.wakeLocked()
+	s.gaps = gaps{}
+	s.refuseLocked()
+	s.settleLocked()
 	close(s.done)
+}
+
+// slowLocked ends the session because the other side does not read.
+func (s *Session) slowLocked() {
+	if s.opts.Owner != nil {
+		s.wg.Go(s.opts.Owner.Slow) // before the end, or Wait could return without it
+	}
+	s.endLocked(ErrSlow)
 }
 
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Cause says why the session ended; nil while it lives.
+// Cause returns why the session ended; nil before.
 func (s *Session) Cause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,29 +210,9 @@ func (s *Session) Sent() (n uint64, sending bool) {
 	return s.written, !s.flushedLocked()
 }
 
-// Stats gives the counts of this moment.
-func (s *Session) Stats() Stats {
+// QueuedBytes returns the size of the frames in the queue.
+func (s *Session) QueuedBytes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Written: s.written, Withdrawn: s.withdrawn,
-		EventsDropped: s.eventsDropped, QueuedBytes: s.queue.bytes, Resumed: s.resumed}
-}
-
-func (s *Session) wakeLocked() {
-	if s.cause != nil {
-		s.refuseLocked()
-	} else {
-		s.admitLocked()
-	}
-	if s.empty != nil && (s.cause != nil || s.flushedLocked()) {
-		close(s.empty)
-		s.empty = nil
-	}
-}
-
-// flushedLocked reports whether everything has been handed to the connection.
-func (s *Session) flushedLocked() bool { return s.queue.unwritten() == 0 && !s.writing }
-
-func (s *Session) overBudget() bool {
-	return s.opts.Budget != nil && s.opts.Budget.used.Load() >= s.opts.Budget.Limit
+	return s.queue.bytes
 }

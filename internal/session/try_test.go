@@ -57,8 +57,8 @@ func TestTryWaitsForFlushReady(t *testing.T) {
 			t.Errorf("%v, %v: the first is to write", ok, due)
 		}
 		mustSend(t, s, "c")
-		s.PostEvent("t", Shared([]byte("d")))
-		if err := s.Post(frame("e")); err != nil {
+		s.AppendEvent("t", Shared([]byte("d")))
+		if err := s.AppendControl(Control, frame("e")); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
@@ -200,7 +200,7 @@ func TestTryUnderRaces(t *testing.T) {
 							t.Error("no room")
 						}
 					case 1:
-						_ = s.Post(b)
+						_ = s.AppendControl(Control, b)
 					default:
 						_, _ = s.Append(t.Context(), Response, b, 0, nil)
 					}
@@ -241,7 +241,7 @@ func TestSharedFramesStayWhole(t *testing.T) {
 		for i := range 200 {
 			shared := fmt.Appendf(nil, "%04d", i)
 			for _, s := range sessions {
-				s.PostEvent("t", Shared(shared))
+				s.AppendEvent("t", Shared(shared))
 			}
 			want = append(want, fmt.Sprintf("%04d", i))
 			synctest.Wait()

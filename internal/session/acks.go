@@ -54,39 +54,19 @@ func (s *Session) Received(size int) {
 	}
 }
 
-// add counts a frame and reports whether an acknowledgement has become urgent with it.
-func (a *acks) add(size int) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.received++
-	a.bytes += size
-	n := a.received - a.acked
-	if n == 1 {
-		a.oldest = time.Now()
-	}
-	if a.urgent.Load() || n < ackFrames && a.bytes < a.quarter {
-		return false
-	}
-	a.urgent.Store(true)
-	return true
+// ReceivedCount returns how many counted frames have arrived.
+func (s *Session) ReceivedCount() uint64 {
+	s.acks.mu.Lock()
+	defer s.acks.mu.Unlock()
+	return s.acks.received
 }
 
 // AckOverdue writes an acknowledgement if the oldest frame without one has waited for too long. Its caller calls it about
 // once per second.
 func (s *Session) AckOverdue(now time.Time) {
-	if s.opts.Resumable && s.acks.overdue(now) {
+	if s.acks.overdue(now) {
 		s.writeAck()
 	}
-}
-
-func (a *acks) overdue(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.received == a.acked || a.urgent.Load() || now.Sub(a.oldest) < ackAge {
-		return false
-	}
-	a.urgent.Store(true)
-	return true
 }
 
 // writeAck starts a write for an acknowledgement that has become urgent. Without a connection the next registration
@@ -97,6 +77,28 @@ func (s *Session) writeAck() {
 	s.startFlushLocked()
 }
 
+// add counts a frame and reports whether an acknowledgement has become urgent with it.
+func (a *acks) add(size int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.received++
+	a.bytes += size
+	n := a.received - a.acked
+	if n == 1 {
+		a.oldest = time.Now()
+	}
+	return (n >= ackFrames || a.bytes >= a.quarter) && a.becomesUrgentLocked()
+}
+
+// overdue reports whether an acknowledgement has become urgent with time.
+func (a *acks) overdue(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.received > a.acked && now.Sub(a.oldest) >= ackAge && a.becomesUrgentLocked()
+}
+
+func (a *acks) becomesUrgentLocked() bool { return !a.urgent.Swap(true) }
+
 // take returns the number to acknowledge with a write that is about to happen, which counts as acknowledged then. It
 // returns false if there is nothing new, or too little.
 func (a *acks) take() (n uint64, ok bool) {
@@ -106,40 +108,26 @@ func (a *acks) take() (n uint64, ok bool) {
 	if waiting == 0 || !a.urgent.Load() && waiting < ackAlongFrames && a.bytes < ackAlongBytes && time.Since(a.oldest) < ackAlongAge {
 		return 0, false
 	}
-	a.acknowledged()
+	a.acknowledgedLocked()
 	return a.received, true
-}
-
-// acknowledged notes that the other side has been sent, or is about to be sent, the number of all that has arrived. mu is
-// held.
-func (a *acks) acknowledged() {
-	a.acked, a.bytes = a.received, 0
-	a.urgent.Store(false)
 }
 
 // resumed notes that the registration has carried the number.
 func (a *acks) resumed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.acknowledged()
+	a.acknowledgedLocked()
 }
 
-// ackLocked appends an acknowledgement to a batch, if one is to go along. The frame is valid until the next call.
-func (s *Session) ackLocked(batch [][]byte) [][]byte {
-	if !s.opts.Resumable {
-		return batch
-	}
-	n, ok := s.acks.take()
-	if !ok {
-		return batch
-	}
-	s.ack = wire.AppendAck(s.ack[:0], n)
-	return append(batch, s.ack)
+func (a *acks) acknowledgedLocked() {
+	a.acked, a.bytes = a.received, 0
+	a.urgent.Store(false)
 }
 
-// ReceivedCount is how many counted frames have arrived.
-func (s *Session) ReceivedCount() uint64 {
-	s.acks.mu.Lock()
-	defer s.acks.mu.Unlock()
-	return s.acks.received
+// appendTo appends the frame of an acknowledgement to a write, if one is to go along.
+func (a *acks) appendTo(w *write) {
+	if n, ok := a.take(); ok {
+		w.ack = wire.AppendAck(w.ack[:0], n)
+		w.frames = append(w.frames, w.ack)
+	}
 }
