@@ -18,7 +18,7 @@ JS       := examples/hub-spoke/js
 MUTATE   ?= internal/session internal/peer internal/wire pending hub hub/redisbackplane spoke transport internal/jsonscan
 
 .DEFAULT_GOAL := help
-.PHONY: cross help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
+.PHONY: cross help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race jsonv2 race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +42,7 @@ bench-quick: redis ## the same in under 3 minutes, without the growth
 	cd bench && $(GO) run . -quick -markdown ../build/bench-quick.md -json ../build/bench-quick.json $(BENCH)
 
 # Cheap steps come first, so that most mistakes are told within seconds.
-check: fmt vet cross tidy node redis bench-build staticcheck lint race operations js fuzz vuln ## everything that must hold before a merge
+check: fmt vet cross tidy node redis bench-build staticcheck lint race jsonv2 operations js fuzz vuln ## everything that must hold before a merge
 	@echo "check: all passed"
 
 fmt: ## fail on files that gofmt would change
@@ -67,6 +67,10 @@ lint: $(BIN)/.tools ## golangci-lint with .golangci.yml
 # The variable makes the test that drives the JavaScript spoke fail, not pass by, where Node is missing.
 race: node redis ## run the tests with the race detector
 	HUBSPOKE_NODE=required $(GO) test -race ./...
+
+# From Go 1.27 on this engine is the default.
+jsonv2: ## run the tests of what reads Go values with the engine of encoding/json/v2
+	GOEXPERIMENT=jsonv2 $(GO) test ./call/... ./pubsub ./hub/gateway
 
 race-count: redis ## hammer a test: make race-count COUNT=100 RUN=TestName PKG=./hub
 	$(GO) test -race -count=$(COUNT) -run '$(RUN)' $(PKG)

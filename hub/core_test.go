@@ -92,7 +92,7 @@ func TestCoreDeliversWhatIsNoPayload(t *testing.T) {
 			_, err := net.Spoke(id, nil, nil).Events().Listen(t.Context(), "t", func(ev pubsub.Event) {
 				mu.Lock()
 				defer mu.Unlock()
-				got = append(got, fmt.Sprintf("%s %v %d", ev.Payload, ev.Gap, ev.Dropped))
+				got = append(got, fmt.Sprintf("%s %v %d", string(ev.Payload), ev.Gap, ev.Dropped))
 			})
 			must(t, err)
 		}

@@ -16,6 +16,7 @@ const maxDepth = 100
 // json.Unmarshal: no member twice, and not too deep.
 func decode(raw []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
 	v, err := decodeValue(d, 0)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
@@ -33,6 +34,9 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 	token, err := d.Token()
 	if err != nil {
 		return nil, err
+	}
+	if number, ok := token.(json.Number); ok {
+		return number.Float64() // Token alone accepts 1e400 with GOEXPERIMENT=jsonv2
 	}
 	delim, ok := token.(json.Delim)
 	if !ok {
