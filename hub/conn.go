@@ -222,12 +222,6 @@ func (c *conn) displace() {
 // Slow implements [session.Owner].
 func (c *conn) Slow() { c.dismiss(transport.CloseSlowConsumer, "what it is sent is not read") }
 
-// Ready implements [session.Owner].
-func (c *conn) Ready(s *session.Session) bool {
-	c.hub.flushers.add(s)
-	return true
-}
-
 // Streams implements [peer.Side].
 func (c *conn) Streams(operation string) bool { return c.hub.streams(operation) }
 
@@ -241,13 +235,20 @@ type outlet conn
 func (o *outlet) Control(frame []byte) { _ = o.peer.Post(frame) }
 
 // Event implements [wstarget.Outlet]. An event that is larger than the spoke
-// takes is dropped, and told as a gap.
+// accepts is dropped, and reported as a gap.
 func (o *outlet) Event(topic string, frame []byte) {
 	if int64(len(frame)) > o.maxMessage.Load() {
-		o.peer.Session().AppendEvent(topic, nil)
+		(*conn)(o).sendEvent(topic, nil)
 		return
 	}
-	o.peer.Session().AppendEvent(topic, session.Shared(frame))
+	(*conn)(o).sendEvent(topic, session.Shared(frame))
+}
+
+// sendEvent appends an event to the session's queue; a nil buffer leaves a gap. The hub's flushers write it.
+func (c *conn) sendEvent(topic string, b *session.Buffer) {
+	if s := c.peer.Session(); s.AppendEvent(topic, b) {
+		c.hub.flushers.add(s)
+	}
 }
 
 // Gap implements [wstarget.Outlet].

@@ -158,7 +158,7 @@ func (t *topicMembers) deliver(ev pubsub.Event) {
 }
 
 // lose reports a gap of one to a member in place of an event.
-func lose(m *wstarget.Endpoint, topic string) { connOf(m).peer.Session().AppendEvent(topic, nil) }
+func lose(m *wstarget.Endpoint, topic string) { connOf(m).sendEvent(topic, nil) }
 
 // connOf returns the spoke whose endpoint m is: newConn makes all of them.
 func connOf(m *wstarget.Endpoint) *conn { return (*conn)(m.Outlet().(*outlet)) }

@@ -9,24 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/transport"
 )
-
-// dueIn is the owner of sessions whose events flushers write.
-type dueIn struct{ *flushers }
-
-func (dueIn) Slow() {}
-
-func (d dueIn) Ready(s *session.Session) bool {
-	d.add(s)
-	return true
-}
-
-func (dueIn) Log() *zerolog.Logger { log := zerolog.Nop(); return &log }
 
 // listener is a spoke that keeps what it is sent; it may be slow to take it.
 type listener struct {
@@ -37,10 +23,17 @@ type listener struct {
 	done chan struct{}
 }
 
-func listen(t *testing.T, f *flushers, slow bool) *listener {
+// send publishes to the listener as conn.sendEvent does.
+func (l *listener) send(f *flushers, event []byte) {
+	if l.sess.AppendEvent("t", session.Shared(event)) {
+		f.add(l.sess)
+	}
+}
+
+func listen(t *testing.T, slow bool) *listener {
 	t.Helper()
 	near, far := transport.Pipe(&transport.PipeOptions{BufferBytes: 256})
-	l := &listener{sess: session.New(session.Options{Owner: dueIn{f}}), conn: far, slow: slow, done: make(chan struct{})}
+	l := &listener{sess: session.New(session.Options{}), conn: far, slow: slow, done: make(chan struct{})}
 	if err := l.sess.Attach(near); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +59,7 @@ func TestFlushersDeliverAll(t *testing.T) {
 		var f flushers
 		var all []*listener
 		for i := range 3 * flushShare {
-			all = append(all, listen(t, &f, i%10 == 0))
+			all = append(all, listen(t, i%10 == 0))
 		}
 		var publishers sync.WaitGroup
 		const each, publisherCount = 100, 4
@@ -74,7 +67,7 @@ func TestFlushersDeliverAll(t *testing.T) {
 			publishers.Go(func() {
 				for i := range each {
 					for _, l := range all {
-						l.sess.AppendEvent("t", session.Shared(fmt.Appendf(nil, "%d %03d", p, i)))
+						l.send(&f, fmt.Appendf(nil, "%d %03d", p, i))
 					}
 					if rand.IntN(10) == 0 {
 						<-time.After(time.Millisecond)
@@ -118,8 +111,8 @@ func TestFlushersMeetAnEndedSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var f flushers
 		for i := range 500 {
-			l := listen(t, &f, false)
-			l.sess.AppendEvent("t", session.Shared([]byte("x")))
+			l := listen(t, false)
+			l.send(&f, []byte("x"))
 			switch i % 3 {
 			case 0:
 				l.sess.End(nil)

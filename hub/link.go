@@ -215,9 +215,6 @@ var (
 // Slow implements [session.Owner].
 func (l *link) Slow() { l.conn.Abort() }
 
-// Ready implements [session.Owner]. Links carry no events.
-func (l *link) Ready(*session.Session) bool { return false }
-
 // Log implements [peer.Side].
 func (l *link) Log() *zerolog.Logger { return &l.log }
 

@@ -123,9 +123,6 @@ var (
 // Slow implements [session.Owner].
 func (l *link) Slow() { l.hangUp(transport.CloseGoingAway, "what it is sent is not read") }
 
-// Ready implements [session.Owner].
-func (l *link) Ready(*session.Session) bool { return false }
-
 // Log implements [peer.Side].
 func (l *link) Log() *zerolog.Logger { return &l.log }
 

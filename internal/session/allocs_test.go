@@ -27,7 +27,7 @@ func TestSendAllocations(t *testing.T) {
 				t.Error(err)
 			}
 		},
-		"shared event": func() { s.AppendEvent("topic", Shared(data)) },
+		"shared event": func() { appendEvent(s, "topic", Shared(data)) },
 	} {
 		n := testing.AllocsPerRun(1000, func() {
 			send()

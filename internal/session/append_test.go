@@ -27,7 +27,7 @@ func TestOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 2:
-				s.AppendEvent("t", Shared([]byte(text)))
+				appendEvent(s, "t", Shared([]byte(text)))
 			}
 		}
 		synctest.Wait()
@@ -142,7 +142,7 @@ func TestFrameLargerThanTheLimit(t *testing.T) {
 		big := strings.Repeat("b", 1000)
 		mustSend(t, s, big)
 		synctest.Wait()
-		s.AppendEvent("t", frame(big))
+		appendEvent(s, "t", frame(big))
 		synctest.Wait()
 		huge := strings.Repeat("h", batchBytes+1)
 		mustSend(t, s, huge)

@@ -53,7 +53,7 @@ func BenchmarkSend(b *testing.B) {
 
 func BenchmarkAppendSharedEvent(b *testing.B) {
 	benchmarkSend(b, func(s *Session, data []byte) error {
-		s.AppendEvent("topic", Shared(data))
+		appendEvent(s, "topic", Shared(data))
 		return nil
 	})
 }

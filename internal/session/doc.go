@@ -31,7 +31,7 @@
 // # Who writes
 //
 // At most one goroutine writes at a time, and only while there is something to write: the flusher, which the session
-// starts, or the caller that TryAppend or [Owner.Ready] has asked to call [Session.FlushReady]. An acknowledgement is not
+// starts, or the caller that TryAppend or AppendEvent has asked to call [Session.FlushReady]. An acknowledgement is not
 // in the queue: a write that begins takes it along if one is due.
 //
 // # Buffers
@@ -43,7 +43,6 @@
 //
 // # Locks
 //
-// Session.mu is acquired before the mutex of acks. [Appended] and Owner.Ready are called with Session.mu held, so
-// the locks that they acquire come after it, and their owner must not call the session while it holds one. No lock is
-// held while a connection is written to.
+// Session.mu is acquired before the mutex of acks. [Appended] is called with Session.mu held, so a lock that it acquires
+// comes after it, and must not be held while the session is called. No lock is held while a connection is written to.
 package session

@@ -62,7 +62,7 @@ func TestEnd(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		s.AppendEvent("t", frame("x"))
+		appendEvent(s, "t", frame("x"))
 		if n, sending := s.Sent(); n != 0 || sending || s.QueuedBytes() != 0 {
 			t.Errorf("%d sent, sending %v, %d bytes in the queue", n, sending, s.QueuedBytes())
 		}
@@ -189,7 +189,7 @@ func TestPostEndsASlowSession(t *testing.T) {
 func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 100, EventBytes: 1000})
-		s.AppendEvent("t", frame(strings.Repeat("e", 900)))
+		appendEvent(s, "t", frame(strings.Repeat("e", 900)))
 		if err := s.AppendControl(Control, frame("terminal")); err != nil {
 			t.Error(err)
 		}
@@ -233,7 +233,7 @@ func TestAfterTheEnd(t *testing.T) {
 					t.Errorf("resumable %v: %s fails with %v", resumable, name, err)
 				}
 			}
-			s.AppendEvent("t", frame("event"))
+			appendEvent(s, "t", frame("event"))
 			if _, ok, _ := s.TryAppend(Response, frame("now"), nil); ok {
 				t.Errorf("resumable %v: TryAppend took a frame", resumable)
 			}

@@ -8,8 +8,8 @@ import (
 
 // AppendEvent appends an event of a topic. It never waits. Over the budget the event is dropped and a gap is reported in
 // its place, or the session ends, by configuration. A nil buffer stands for an event that this session cannot carry: it
-// leaves a gap in any case.
-func (s *Session) AppendEvent(topic string, b *Buffer) {
+// leaves a gap in any case. If ready is true, no other goroutine will write the frames: call [Session.FlushReady] soon.
+func (s *Session) AppendEvent(topic string, b *Buffer) (ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -19,14 +19,10 @@ func (s *Session) AppendEvent(topic string, b *Buffer) {
 		s.dropLocked(topic)
 		if s.flushedLocked() { // otherwise the flusher does it when it has written: gaps that come together become one
 			s.appendGapsLocked()
-			s.startFlushLocked()
 		}
 	case !s.eventsFullLocked(len(b.B)):
 		s.appendGapLocked(topic)
 		s.appendLocked(event, b)
-		if s.claimFlushLocked() && (s.opts.Owner == nil || !s.opts.Owner.Ready(s)) {
-			go s.flusher()
-		}
 	case s.opts.EndOnSlowEvents:
 		b.Free()
 		s.slowLocked()
@@ -34,6 +30,7 @@ func (s *Session) AppendEvent(topic string, b *Buffer) {
 		b.Free()
 		s.dropLocked(topic)
 	}
+	return s.claimFlushLocked()
 }
 
 // eventsFullLocked reports whether an event of that size must be dropped.

@@ -14,20 +14,20 @@ func TestGapIsToldInPlace(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 20})
 		mustSend(t, s, "call")
-		s.AppendEvent("a", frame("a1 eight")) // 8
-		s.AppendEvent("b", frame("b1 eight")) // 16
-		s.AppendEvent("a", frame("a2 dropped"))
-		s.AppendEvent("a", frame("a3 dropped"))
-		s.AppendEvent("b", frame("b2")) // fits, and b has no gap
-		s.AppendEvent("a", frame("a4")) // fits: the gap comes first
-		s.AppendEvent("a", frame("a5 dropped"))
+		appendEvent(s, "a", frame("a1 eight")) // 8
+		appendEvent(s, "b", frame("b1 eight")) // 16
+		appendEvent(s, "a", frame("a2 dropped"))
+		appendEvent(s, "a", frame("a3 dropped"))
+		appendEvent(s, "b", frame("b2")) // fits, and b has no gap
+		appendEvent(s, "a", frame("a4")) // fits: the gap comes first
+		appendEvent(s, "a", frame("a5 dropped"))
 		if n := s.opts.Totals.EventsDropped.Load(); n != 3 {
 			t.Errorf("%d dropped", n)
 		}
 		release()
 		synctest.Wait()
 		c.want(t, "first", "call", "a1 eight", "b1 eight", "b2", "gap a 2", "a4", "gap a 1")
-		s.AppendEvent("a", frame("a6"))
+		appendEvent(s, "a", frame("a6"))
 		synctest.Wait()
 		if got := c.written(); got[len(got)-1] != "a6" {
 			t.Errorf("%q", got)
@@ -39,9 +39,9 @@ func TestGapIsToldInPlace(t *testing.T) {
 func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 10})
-		s.AppendEvent("a", frame("ten bytes."))
+		appendEvent(s, "a", frame("ten bytes."))
 		for _, topic := range []string{"b", "a", "b", "c"} {
-			s.AppendEvent(topic, frame("dropped"))
+			appendEvent(s, topic, frame("dropped"))
 		}
 		release()
 		synctest.Wait()
@@ -54,26 +54,26 @@ func TestGapIsToldWithoutALaterEvent(t *testing.T) {
 func TestLostEventLeavesAGap(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
-		s.AppendEvent("a", frame("a1"))
+		appendEvent(s, "a", frame("a1"))
 		before := s.QueuedBytes()
 		for range 1000 {
-			s.AppendEvent("a", nil)
-			s.AppendEvent("b", nil)
+			appendEvent(s, "a", nil)
+			appendEvent(s, "b", nil)
 		}
 		if n, dropped := s.QueuedBytes(), s.opts.Totals.EventsDropped.Load(); n != before || dropped != 2000 {
 			t.Errorf("%d bytes, %d before; %d dropped", n, before, dropped)
 		}
-		s.AppendEvent("a", frame("a2"))
+		appendEvent(s, "a", frame("a2"))
 		release()
 		synctest.Wait()
 		c.want(t, "first", "a1", "gap a 1000", "a2", "gap b 1000")
-		s.AppendEvent("a", nil) // nothing waits: the gap goes out alone
+		appendEvent(s, "a", nil) // nothing waits: the gap goes out alone
 		synctest.Wait()
 		if got := c.written(); got[len(got)-1] != "gap a 1" {
 			t.Errorf("%q", got)
 		}
 		s.End(nil)
-		s.AppendEvent("a", nil)
+		appendEvent(s, "a", nil)
 	})
 }
 
@@ -81,7 +81,7 @@ func TestEventBudgetIsFreedByWriting(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c := attached(t, Options{EventBytes: 10})
 		for range 50 {
-			s.AppendEvent("a", frame("ten bytes."))
+			appendEvent(s, "a", frame("ten bytes."))
 			synctest.Wait()
 		}
 		if n := s.opts.Totals.EventsDropped.Load(); n != 0 || len(c.written()) != 50 {
@@ -94,12 +94,12 @@ func TestEndOnSlowEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		slow := 0
 		s, _, release := stuck(t, Options{EventBytes: 10, EndOnSlowEvents: true, Owner: &owner{slow: func() { slow++ }}})
-		s.AppendEvent("a", frame("ten bytes."))
+		appendEvent(s, "a", frame("ten bytes."))
 		if s.Cause() != nil {
 			t.Error("ended within the budget")
 		}
-		s.AppendEvent("a", frame("x"))
-		s.AppendEvent("a", frame("x"))
+		appendEvent(s, "a", frame("x"))
+		appendEvent(s, "a", frame("x"))
 		if !errors.Is(s.Cause(), ErrSlow) {
 			t.Errorf("cause %v", s.Cause())
 		}
@@ -115,9 +115,9 @@ func TestEndOnSlowEvents(t *testing.T) {
 func TestLostEventIsNotSlow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EndOnSlowEvents: true})
-		s.AppendEvent("a", nil)
-		s.AppendEvent("b", frame("b1"))
-		s.AppendEvent("a", frame("a1"))
+		appendEvent(s, "a", nil)
+		appendEvent(s, "b", frame("b1"))
+		appendEvent(s, "a", frame("a1"))
 		release()
 		synctest.Wait()
 		if s.Cause() != nil {
@@ -134,7 +134,7 @@ func TestGapsAreBounded(t *testing.T) {
 		event := strings.Repeat("e", 1<<10)
 		for range 50 {
 			for range 5 * batchBytes >> 10 { // more than fits, so that one write does not halve what waits
-				s.AppendEvent("a", Shared([]byte(event)))
+				appendEvent(s, "a", Shared([]byte(event)))
 			}
 			next := c.hold()
 			release()

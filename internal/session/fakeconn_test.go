@@ -24,23 +24,13 @@ type notifyFunc func()
 
 func (f notifyFunc) Appended() { f() }
 
-// owner is an Owner of functions, each of which may be nil.
-type owner struct {
-	slow func()
-	due  func(*Session)
-}
+// owner is an Owner; slow may be nil.
+type owner struct{ slow func() }
 
 func (o *owner) Slow() {
 	if o.slow != nil {
 		o.slow()
 	}
-}
-
-func (o *owner) Ready(s *Session) bool {
-	if o.due != nil {
-		o.due(s)
-	}
-	return o.due != nil
 }
 
 func (o *owner) Log() *zerolog.Logger {
@@ -224,6 +214,13 @@ func stuck(t *testing.T, o Options) (*Session, *fakeConn, func()) {
 	synctest.Wait()
 	t.Cleanup(release)
 	return s, c, release
+}
+
+// appendEvent appends an event and has it written.
+func appendEvent(s *Session, topic string, b *Buffer) {
+	if s.AppendEvent(topic, b) {
+		s.FlushReady()
+	}
 }
 
 func mustSend(t *testing.T, s *Session, text string) Position {

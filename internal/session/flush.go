@@ -114,7 +114,7 @@ func (s *Session) flush() {
 	w.free()
 }
 
-// FlushReady writes the frames for which TryAppend or [Owner.Ready] has left the write to its caller, once the caller has
+// FlushReady writes the frames for which TryAppend or AppendEvent has left the write to its caller, once the caller has
 // appended all that it has. It does not wait: more than 8 KiB, or a write that would have to wait, is left to the flusher.
 func (s *Session) FlushReady() {
 	s.mu.Lock()

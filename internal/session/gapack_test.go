@@ -17,7 +17,7 @@ func TestGapIsToldWithTheAcknowledgement(t *testing.T) {
 		n := 0
 		for s.opts.Totals.EventsDropped.Load() == 0 {
 			n++
-			s.AppendEvent("a", frame(event))
+			appendEvent(s, "a", frame(event))
 			synctest.Wait()
 		}
 		if got := c.written(); len(got) != n-1 || got[len(got)-1] != event {

@@ -55,7 +55,7 @@ func (h *history) step() {
 		h.send()
 	case k < 13:
 		topic := string(rune('a' + h.rnd.IntN(3)))
-		h.s.AppendEvent(topic, frame(fmt.Sprintf("event %s %d %s", topic, h.posted[topic], strings.Repeat("e", h.rnd.IntN(60)))))
+		appendEvent(h.s, topic, frame(fmt.Sprintf("event %s %d %s", topic, h.posted[topic], strings.Repeat("e", h.rnd.IntN(60)))))
 		h.posted[topic]++
 	case k < 15 && len(h.positions) > 0:
 		p := h.positions[max(0, len(h.positions)-1-h.rnd.IntN(6))]
@@ -91,8 +91,8 @@ func (h *history) send() {
 	}
 	p, err := h.s.Append(h.t.Context(), Response, frame(text), time.Millisecond, nil)
 	if errors.Is(err, ErrNoRoom) {
-		if h.s.QueuedBytes() < 4000 {
-			h.t.Error("no room, but there is")
+		if n := h.s.QueuedBytes(); n == 0 || n+len(text) <= 4000 {
+			h.t.Errorf("no room for %d bytes behind %d", len(text), n)
 		}
 		return
 	}

@@ -89,7 +89,7 @@ func (e *end) say(ctx context.Context, rnd *rand.Rand, n int) {
 		topic := string("ab"[rnd.IntN(2)])
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.s.AppendEvent(topic, textFrame("event "+topic+" ", fmt.Sprint(e.posted[topic])))
+		appendEvent(e.s, topic, textFrame("event "+topic+" ", fmt.Sprint(e.posted[topic])))
 		e.posted[topic]++
 	case 1:
 		e.mu.Lock()

@@ -40,9 +40,6 @@ type Options struct {
 type Owner interface {
 	// Slow is called, once and on a goroutine of the session's own, when the session ends with ErrSlow.
 	Slow()
-	// Ready is called when events wait to be written and no goroutine writes. If it returns true, the owner ensures that
-	// [Session.FlushReady] is called soon. It must not call the session itself.
-	Ready(s *Session) bool
 	// Log returns the log for failed writes.
 	Log() *zerolog.Logger
 }

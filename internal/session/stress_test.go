@@ -25,7 +25,7 @@ func TestBuffersAreNotReusedWhileWritten(t *testing.T) {
 				for i := range each {
 					text := fmt.Sprint(g, " ", i, " ", strings.Repeat(fmt.Sprint(g), i))
 					if i%5 == 4 {
-						s.AppendEvent("t", frame(text))
+						appendEvent(s, "t", frame(text))
 						continue
 					}
 					p, err := s.Append(t.Context(), Response, frame(text), 0, nil)

@@ -57,7 +57,7 @@ func TestTryWaitsForFlushReady(t *testing.T) {
 			t.Errorf("%v, %v: the first is to write", ok, due)
 		}
 		mustSend(t, s, "c")
-		s.AppendEvent("t", Shared([]byte("d")))
+		appendEvent(s, "t", Shared([]byte("d")))
 		if err := s.AppendControl(Control, frame("e")); err != nil {
 			t.Error(err)
 		}
@@ -241,7 +241,7 @@ func TestSharedFramesStayWhole(t *testing.T) {
 		for i := range 200 {
 			shared := fmt.Appendf(nil, "%04d", i)
 			for _, s := range sessions {
-				s.AppendEvent("t", Shared(shared))
+				appendEvent(s, "t", Shared(shared))
 			}
 			want = append(want, fmt.Sprintf("%04d", i))
 			synctest.Wait()
