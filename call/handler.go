@@ -19,18 +19,6 @@ import (
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.
 type Handler func(ctx context.Context, req *Request, send func(Envelope) error) error
 
-// Interceptor puts something around handlers, or around the making of calls: both
-// have the same shape. It must call next at most once for what cannot be repeated.
-type Interceptor func(next Handler) Handler
-
-// Chain puts the interceptors around h; the first is the outermost.
-func Chain(h Handler, interceptors ...Interceptor) Handler {
-	for i := len(interceptors) - 1; i >= 0; i-- {
-		h = interceptors[i](h)
-	}
-	return h
-}
-
 // HandleOption changes what [Handle] and [HandleStream] register.
 type HandleOption func(*handling)
 
@@ -125,7 +113,7 @@ func register(r *Registry, op Operation, h Handler, opts []HandleOption) error {
 			o(&hg)
 		}
 	}
-	return r.Register(hg.op, Chain(h, hg.interceptors...))
+	return r.Register(hg.op, chain(h, hg.interceptors))
 }
 
 func decodeInput[In any](req *Request) (In, error) {

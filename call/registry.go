@@ -120,7 +120,7 @@ func (r *Registry) Lookup(name string) (Operation, Handler, bool) {
 	if !ok {
 		return Operation{}, nil, false
 	}
-	return s.op, Chain(s.handler, ics...), true
+	return s.op, chain(s.handler, ics), true
 }
 
 // Has reports whether an operation of the name is there.

@@ -34,12 +34,8 @@ type Request struct {
 	// FailFast makes a call fail with UNAVAILABLE, instead of waiting, where the only spokes that could
 	// answer it are detached (their connections were lost).
 	FailFast bool
-	// Idempotent says that the operation may be repeated even after it can have run.
+	// Idempotent declares that the call may be made again although its handler can have run; see [Retry].
 	Idempotent bool
-	// Attempts is how often the call is made at most, and Backoff the pause before
-	// the first repeat; see [Retry]. 0 and 1 are once.
-	Attempts int
-	Backoff  time.Duration
 	// Identity is who calls. A handler sees what the hub vouches for, nil where
 	// the server that embeds the hub calls for itself. A caller sets it with [As].
 	Identity *Identity
@@ -92,8 +88,7 @@ func WaitForSpoke() Option { return func(r *Request) { r.WaitForSpoke = true } }
 // while the call is in flight does not end the call.
 func FailFast() Option { return func(r *Request) { r.FailFast = true } }
 
-// Idempotent says that the operation may be repeated even after it can have run;
-// [Retry] then repeats it also where the first attempt may have.
+// Idempotent declares that the call may be made again although its handler can have run; see [Retry].
 func Idempotent() Option { return func(r *Request) { r.Idempotent = true } }
 
 // As makes the call for this identity. Only the server that embeds a hub can

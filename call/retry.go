@@ -3,76 +3,166 @@ package call
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
-// Retry repeats a call that failed with a retryable error, up to attempts times
-// in all, as long as it has time: where the handler cannot have run ([Error.Sent] false), and with
-// [Idempotent] always. A stream is repeated only before its first answer. The pause before the first
-// repeat is between half of backoff and backoff, and doubles each time up to 30 s; 0 is 100 ms.
-func Retry(attempts int, backoff time.Duration) Option {
-	return func(r *Request) { r.Attempts, r.Backoff = attempts, backoff }
+// RetryOptions are the options of [Retry]. Zero fields have their defaults.
+type RetryOptions struct {
+	// Attempts limits how often one call is made; 0 is 3, and 1 makes it once.
+	Attempts int
+	// Backoff is the longest pause before the second attempt; 0 is 100 ms. It doubles with each attempt, up to 30 s.
+	// Each pause is random, between half of it and all of it.
+	Backoff time.Duration
+	// Budget limits the repeats of all calls together, so that callers do not add load to an outage: it is how many
+	// repeats are allowed in addition to one for every ten calls. 0 is 100, negative is no limit. A call that would exceed
+	// it fails with the error of its last attempt.
+	Budget int
 }
 
 const (
-	defaultRetryBackoff = 100 * time.Millisecond
-	maxRetryBackoff     = 30 * time.Second
+	defaultAttempts   = 3
+	defaultBackoff    = 100 * time.Millisecond
+	maxBackoff        = 30 * time.Second
+	defaultBudget     = 100
+	callsForOneRepeat = 10
 )
 
-// Repeat makes the attempts of a request that [Retry] asks for, with once. It is
-// for implementations of [Caller].
-func Repeat(ctx context.Context, req *Request, send func(Envelope) error, once Handler) error {
-	if req.Attempts <= 1 {
-		return once(ctx, req, send)
+// Retry returns an [Interceptor] for callers that repeats a call whose error is retryable ([Error.Retryable]), if its
+// handler cannot have run ([Error.Sent] is false) or the call is [Idempotent]. A stream is repeated only before its first
+// answer. Nil options are the defaults.
+//
+// All attempts share the call's timeout and its context. A call that has no time left for the next pause fails with the error
+// of its last attempt; one whose context is canceled during a pause fails with ABORTED. The error of a call has Sent true if
+// the handler can have run in any attempt.
+//
+// Interceptors after Retry see every attempt, those before it see one call. The budget belongs to the returned
+// Interceptor: use one value for all calls that share it.
+func Retry(opts *RetryOptions) Interceptor {
+	var o RetryOptions
+	if opts != nil {
+		o = *opts
 	}
-	answered := false
-	pass := func(e Envelope) error {
-		answered = true
-		return send(e)
+	if o.Attempts <= 0 {
+		o.Attempts = defaultAttempts
 	}
+	if o.Backoff <= 0 {
+		o.Backoff = defaultBackoff
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	budget := &retryBudget{left: o.Budget * callsForOneRepeat, limit: o.Budget * callsForOneRepeat}
+	return func(next Handler) Handler {
+		return func(ctx context.Context, req *Request, send func(Envelope) error) error {
+			budget.called()
+			c := &retried{req: req, send: send, until: callEnd(req), backoff: o.Backoff}
+			for n := 1; ; n++ {
+				err := c.attempt(ctx, next)
+				if n == o.Attempts || !c.mayRepeat(err) {
+					return c.failure(err)
+				}
+				pause := c.pause()
+				if !c.hasTime(ctx, pause) || !budget.repeat() {
+					return c.failure(err)
+				}
+				if !rest(ctx, pause) {
+					return c.canceled(ctx, err)
+				}
+			}
+		}
+	}
+}
+
+// retried is one call on its way through its attempts.
+type retried struct {
+	req      *Request
+	send     func(Envelope) error
+	until    time.Time // when its timeout ends; zero: it has none
+	backoff  time.Duration
+	again    bool // this is not the first attempt
+	answered bool
+	ran      bool // the handler can have run in one of the attempts
+}
+
+// callEnd is the time at which the timeout of a call that begins now ends.
+func callEnd(req *Request) time.Time {
 	timeout := req.Timeout
 	if timeout == 0 && !req.Stream {
 		timeout = DefaultTimeout
 	}
-	until := time.Time{}
-	if timeout > 0 {
-		until = time.Now().Add(timeout)
+	if timeout <= 0 {
+		return time.Time{}
 	}
-	pause := req.Backoff
-	if pause <= 0 {
-		pause = defaultRetryBackoff
-	}
-	r := *req
-	for attempt := 1; ; attempt++ {
-		err := once(ctx, &r, pass)
-		if attempt >= req.Attempts || answered || !mayRepeat(err, req.Idempotent) {
-			return err
-		}
-		if !rest(ctx, pause/2+rand.N(pause/2+1), until) {
-			return err
-		}
-		if timeout > 0 {
-			r.Timeout = max(time.Until(until), time.Nanosecond)
-		}
-		pause = min(2*pause, maxRetryBackoff)
-	}
+	return time.Now().Add(timeout)
 }
 
-func mayRepeat(err error, idempotent bool) bool {
+func (c *retried) attempt(ctx context.Context, next Handler) error {
+	r := *c.req
+	if c.again && !c.until.IsZero() {
+		r.Timeout = max(time.Until(c.until), time.Nanosecond)
+	}
+	c.again = true
+	return next(ctx, &r, func(e Envelope) error {
+		c.answered = true
+		return c.send(e)
+	})
+}
+
+func (c *retried) mayRepeat(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Retryable && (!e.Sent || idempotent)
+	if !ok || e == nil {
+		return false
+	}
+	c.ran = c.ran || e.Sent
+	return !c.answered && e.Retryable && (!c.ran || c.req.Idempotent)
 }
 
-// rest pauses; it is false where the call's time does not suffice.
-func rest(ctx context.Context, d time.Duration, until time.Time) bool {
-	end := time.Now().Add(d)
-	if !until.IsZero() && !end.Before(until) {
-		return false
+// pause returns the next pause, with jitter.
+func (c *retried) pause() time.Duration {
+	d := c.backoff/2 + rand.N(c.backoff/2+1)
+	c.backoff = min(2*c.backoff, maxBackoff)
+	return d
+}
+
+// hasTime reports whether the call can still be made after the pause.
+func (c *retried) hasTime(ctx context.Context, pause time.Duration) bool {
+	end := time.Now().Add(pause)
+	deadline, ok := ctx.Deadline()
+	return (c.until.IsZero() || end.Before(c.until)) && (!ok || end.Before(deadline))
+}
+
+// failure returns the last attempt's error as that of all attempts.
+func (c *retried) failure(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e == nil || e.Sent || !c.ran {
+		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok && !end.Before(deadline) {
-		return false
+	all := *e
+	all.Sent = true
+	if error(e) != err { //nolint:errorlint // whether something is wrapped around it
+		all.Message, all.Cause = messageOf(err, e.Code), err
 	}
+	return &all
+}
+
+// canceled returns the error of a call whose context ended between two attempts.
+func (c *retried) canceled(ctx context.Context, last error) error {
+	cause := context.Cause(ctx)
+	code := CodeAborted
+	if e, ok := errors.AsType[*Error](cause); ok {
+		code = e.Code
+	} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		code = CodeTimeout
+	}
+	return &Error{Code: code, Sent: c.ran, Cause: cause,
+		Message: fmt.Sprintf("the context ended before the next attempt: %v; the last attempt: %v", cause, last)}
+}
+
+// rest pauses; it returns false if ctx ends first.
+func rest(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -81,4 +171,32 @@ func rest(ctx context.Context, d time.Duration, until time.Time) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// retryBudget limits the repeats of many calls. It counts in tenths of a repeat, one for each call.
+type retryBudget struct {
+	limit int // negative: none
+
+	mu   sync.Mutex // guards left
+	left int
+}
+
+func (b *retryBudget) called() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left = min(b.left+1, b.limit)
+}
+
+// repeat takes one repeat; it returns false if none is left.
+func (b *retryBudget) repeat() bool {
+	if b.limit < 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left < callsForOneRepeat {
+		return false
+	}
+	b.left -= callsForOneRepeat
+	return true
 }

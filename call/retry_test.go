@@ -3,6 +3,9 @@ package call_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,77 +13,269 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-// failing fails the first n attempts with e.
-func failing(n int, e *call.Error, made *[]time.Time) call.Handler {
-	return func(_ context.Context, _ *call.Request, send func(call.Envelope) error) error {
-		*made = append(*made, time.Now())
-		if len(*made) <= n {
-			return e
+var (
+	unsent = &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "unsent"}
+	sent   = &call.Error{Code: call.CodeDisconnected, Retryable: true, Sent: true, Message: "sent"}
+	final  = &call.Error{Code: call.CodeAccessDenied}
+)
+
+// attempts is a Caller whose attempts fail with these errors in turn; nil and all further ones succeed. A stream
+// yields the values before it fails.
+type attempts struct {
+	errs   []error
+	values []string // of each stream
+	made   []call.Request
+	at     []time.Time
+	every  error // fails every attempt
+}
+
+func (a *attempts) attempt(req *call.Request) error {
+	n := len(a.made)
+	a.made, a.at = append(a.made, *req), append(a.at, time.Now())
+	if a.every != nil {
+		return a.every
+	}
+	if n < len(a.errs) {
+		return a.errs[n]
+	}
+	return nil
+}
+
+func (a *attempts) Call(_ context.Context, req *call.Request) (call.Envelope, error) {
+	if err := a.attempt(req); err != nil {
+		return call.Envelope{}, err
+	}
+	return envelope(`"ok"`), nil
+}
+
+func (a *attempts) Stream(_ context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
+	return func(yield func(call.Envelope, error) bool) {
+		err := a.attempt(req)
+		for _, v := range a.values {
+			if !yield(envelope(v), nil) {
+				return
+			}
 		}
-		return send(call.Envelope{})
+		if err != nil {
+			yield(call.Envelope{}, err)
+		}
 	}
 }
 
-func TestRepeat(t *testing.T) {
-	unsent := &call.Error{Code: call.CodeUnavailable, Retryable: true}
-	sent := &call.Error{Code: call.CodeDisconnected, Retryable: true, Sent: true}
-	final := &call.Error{Code: call.CodeAccessDenied}
+// both makes the call as a unary one and as a stream without a value, and returns its error.
+func both(t *testing.T, run func(t *testing.T, ask func(ctx context.Context, c call.Caller, opts ...call.Option) error)) {
+	t.Helper()
+	t.Run("call", func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
+			run(t, func(ctx context.Context, c call.Caller, opts ...call.Option) error {
+				out, err := call.Invoke[string](ctx, c, "a.b", nil, opts...)
+				if (out == "ok") != (err == nil) {
+					t.Errorf("%q with the error %v", out, err)
+				}
+				return err
+			})
+		})
+	})
+	t.Run("stream", func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
+			run(t, func(ctx context.Context, c call.Caller, opts ...call.Option) (last error) {
+				for _, err := range call.Stream[string](ctx, c, "a.b", nil, opts...) {
+					last = err
+				}
+				return last
+			})
+		})
+	})
+}
+
+func TestRetry(t *testing.T) {
 	for name, c := range map[string]struct {
-		fails  int
-		err    *call.Error
-		opts   []call.Option
-		made   int
-		failed bool
+		errs     []error
+		retry    *call.RetryOptions
+		opts     []call.Option
+		made     int
+		want     error // nil: it succeeds
+		wantSent bool
 	}{
-		"once without Retry":                 {1, unsent, nil, 1, true},
-		"until it goes well":                 {2, unsent, []call.Option{call.Retry(5, time.Second)}, 3, false},
-		"no more than attempts":              {9, unsent, []call.Option{call.Retry(3, time.Second)}, 3, true},
-		"not what can have run":              {1, sent, []call.Option{call.Retry(3, time.Second)}, 1, true},
-		"what can have run, if idempotent":   {1, sent, []call.Option{call.Retry(3, time.Second), call.Idempotent()}, 2, false},
-		"not what cannot help":               {1, final, []call.Option{call.Retry(3, time.Second), call.Idempotent()}, 1, true},
-		"no longer than the call has time":   {9, unsent, []call.Option{call.Retry(9, time.Second), call.Timeout(1400 * time.Millisecond)}, 2, true},
-		"with a pause of its own by default": {1, unsent, []call.Option{call.Retry(2, 0)}, 2, false},
+		"three attempts by default":        {[]error{unsent, unsent, unsent}, nil, nil, 3, call.CodeUnavailable, false},
+		"until it succeeds":                {[]error{unsent, unsent}, &call.RetryOptions{Attempts: 5}, nil, 3, nil, false},
+		"no more than attempts":            {[]error{unsent, unsent, unsent}, &call.RetryOptions{Attempts: 2}, nil, 2, call.CodeUnavailable, false},
+		"once":                             {[]error{unsent}, &call.RetryOptions{Attempts: 1}, nil, 1, call.CodeUnavailable, false},
+		"not what can have run":            {[]error{sent}, nil, nil, 1, call.CodeDisconnected, true},
+		"what can have run, if idempotent": {[]error{sent}, nil, []call.Option{call.Idempotent()}, 2, nil, false},
+		"not what cannot help":             {[]error{final}, nil, []call.Option{call.Idempotent()}, 1, call.CodeAccessDenied, false},
+		"not an error of another type":     {[]error{errors.New("x")}, nil, []call.Option{call.Idempotent()}, 1, nil, false},
+		"no longer than the call has time": {[]error{unsent, unsent, unsent}, &call.RetryOptions{Attempts: 9, Backoff: time.Second},
+			[]call.Option{call.Timeout(1400 * time.Millisecond)}, 2, call.CodeUnavailable, false},
+		"an attempt of an idempotent call can have run": {[]error{sent, unsent, unsent}, nil, []call.Option{call.Idempotent()}, 3, call.CodeUnavailable, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) {
-				var made []time.Time
-				req := call.NewRequest("a.b", nil, c.opts...)
-				err := call.Repeat(t.Context(), req, func(call.Envelope) error { return nil }, failing(c.fails, c.err, &made))
-				if (err != nil) != c.failed || len(made) != c.made {
-					t.Errorf("%v after %d attempts; want %d, failed %v", err, len(made), c.made, c.failed)
+			both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+				a := &attempts{errs: c.errs}
+				err := ask(t.Context(), call.Intercept(a, call.Retry(c.retry)), c.opts...)
+				if len(a.made) != c.made {
+					t.Errorf("%d attempts, want %d", len(a.made), c.made)
 				}
-				for i := 2; i < len(made); i++ {
-					if made[i].Sub(made[i-1]) < made[i-1].Sub(made[i-2])/2 {
-						t.Errorf("the pauses do not grow: %v", made)
-					}
+				e, _ := errors.AsType[*call.Error](err)
+				if c.want != nil && (!errors.Is(err, c.want) || e.Sent != c.wantSent) || c.want == nil && e != nil {
+					t.Errorf("%+v", err)
+				}
+				if unsent.Sent { // an error belongs to its maker
+					t.Error("the error of an attempt was changed")
 				}
 			})
 		})
 	}
 }
 
-// A stream is repeated only before its first answer, and no attempt follows the
-// end of the context.
-func TestRepeatStops(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		unsent := &call.Error{Code: call.CodeUnavailable, Retryable: true}
-		made := 0
-		req := call.NewRequest("a.b", nil, call.Retry(5, time.Second), call.Idempotent())
-		err := call.Repeat(t.Context(), req, func(call.Envelope) error { return nil },
-			func(_ context.Context, _ *call.Request, send func(call.Envelope) error) error {
-				made++
-				_ = send(call.Envelope{})
-				return unsent
-			})
-		if !errors.Is(err, call.CodeUnavailable) || made != 1 {
-			t.Errorf("%v after %d attempts of a stream that had begun", err, made)
+// The text of a wrapper around the last error stays, also where Sent is corrected.
+func TestRetryKeepsTheWrapper(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		errOwn := errors.New("own")
+		a := &attempts{errs: []error{sent, fmt.Errorf("at the edge: %w, %w", unsent, errOwn)}}
+		err := ask(t.Context(), call.Intercept(a, call.Retry(&call.RetryOptions{Attempts: 2})), call.Idempotent())
+		e, _ := errors.AsType[*call.Error](err)
+		if e == nil || !e.Sent || !strings.Contains(err.Error(), "at the edge: unsent") || !errors.Is(err, errOwn) {
+			t.Errorf("%+v", err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(1100*time.Millisecond, cancel)
-		var at []time.Time
-		err = call.Repeat(ctx, req, func(call.Envelope) error { return nil }, failing(9, unsent, &at))
-		if !errors.Is(err, call.CodeUnavailable) || len(at) != 2 || time.Since(at[0]) > 1100*time.Millisecond {
-			t.Errorf("%v after %d attempts with a context that ended", err, len(at))
+	})
+}
+
+// The pauses double, each between half and all of its bound, up to 30 s.
+func TestRetryPauses(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		for backoff, bound := range map[time.Duration]time.Duration{0: 100 * time.Millisecond, time.Second: time.Second} {
+			a := &attempts{every: unsent}
+			_ = ask(t.Context(), call.Intercept(a, call.Retry(&call.RetryOptions{Attempts: 12, Backoff: backoff})), call.Timeout(-1))
+			if len(a.at) != 12 {
+				t.Fatalf("%d attempts", len(a.at))
+			}
+			uneven := false
+			for i := 1; i < 12; i++ {
+				pause := a.at[i].Sub(a.at[i-1])
+				if pause < bound/2 || pause > bound {
+					t.Errorf("pause %d with backoff %v is %v, want %v to %v", i, backoff, pause, bound/2, bound)
+				}
+				uneven = uneven || pause != bound && pause != bound/2
+				bound = min(2*bound, 30*time.Second)
+			}
+			if !uneven {
+				t.Error("the pauses have no jitter")
+			}
+		}
+	})
+}
+
+// All attempts share the call's timeout; the first has what the caller set.
+func TestRetryTimeout(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		for _, timeout := range []time.Duration{0, time.Minute, -1} {
+			start := time.Now()
+			a := &attempts{every: unsent}
+			_ = ask(t.Context(), call.Intercept(a, call.Retry(&call.RetryOptions{Attempts: 3, Backoff: time.Second})), call.Timeout(timeout))
+			whole := timeout
+			if whole == 0 && !a.made[0].Stream {
+				whole = call.DefaultTimeout
+			}
+			for i, r := range a.made {
+				want := timeout
+				if i > 0 && whole > 0 {
+					want = start.Add(whole).Sub(a.at[i])
+				}
+				if r.Timeout != want {
+					t.Errorf("attempt %d of %d with the timeout %v has %v, want %v", i+1, len(a.made), timeout, r.Timeout, want)
+				}
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 1400*time.Millisecond)
+		defer cancel()
+		a := &attempts{every: unsent}
+		err := ask(ctx, call.Intercept(a, call.Retry(&call.RetryOptions{Attempts: 9, Backoff: time.Second})))
+		if len(a.made) != 2 || !errors.Is(err, call.CodeUnavailable) || ctx.Err() != nil {
+			t.Errorf("%d attempts before the context's deadline: %v", len(a.made), err)
+		}
+	})
+}
+
+// A context that ends during a pause ends the call immediately.
+func TestRetryCanceled(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		for cause, want := range map[error]struct {
+			code call.Code
+			is   error
+		}{
+			errors.New("enough"): {call.CodeAborted, context.Canceled},
+			&call.Error{Code: call.CodeUnavailable, Message: "drains"}: {call.CodeUnavailable, call.CodeUnavailable},
+			context.DeadlineExceeded:                                   {call.CodeAborted, context.DeadlineExceeded},
+		} {
+			for _, first := range []*call.Error{unsent, sent} {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				start := time.Now()
+				time.AfterFunc(time.Second, func() { cancel(cause) })
+				a := &attempts{every: first}
+				err := ask(ctx, call.Intercept(a, call.Retry(&call.RetryOptions{Backoff: 4 * time.Second})), call.Idempotent())
+				e, _ := errors.AsType[*call.Error](err)
+				if e == nil || e.Code != want.code || !errors.Is(err, want.is) || !errors.Is(err, cause) || e.Sent != first.Sent || !strings.Contains(e.Message, first.Message) {
+					t.Errorf("cause %v: %+v", cause, err)
+				}
+				if took := time.Since(start); took != time.Second || len(a.made) != 1 {
+					t.Errorf("%d attempts in %v", len(a.made), took)
+				}
+			}
+		}
+	})
+}
+
+// A stream is repeated only before its first answer.
+func TestRetryStreamThatHasBegun(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a := &attempts{errs: []error{unsent}, values: []string{"1"}}
+		n := 0
+		var last error
+		for _, err := range call.Stream[int](t.Context(), call.Intercept(a, call.Retry(nil)), "a.b", nil, call.Idempotent()) {
+			n, last = n+1, err
+		}
+		if n != 2 || !errors.Is(last, call.CodeUnavailable) || len(a.made) != 1 {
+			t.Errorf("%d elements of %d attempts: %v", n, len(a.made), last)
+		}
+		// One that is left is not made again either.
+		a = &attempts{values: []string{"1"}}
+		for range call.Stream[int](t.Context(), call.Intercept(a, call.Retry(nil)), "a.b", nil, call.Idempotent()) {
+			break
+		}
+		if len(a.made) != 1 {
+			t.Errorf("%d attempts of a stream that was left", len(a.made))
+		}
+	})
+}
+
+// The budget belongs to the interceptor: a reserve, and one repeat for every ten calls.
+func TestRetryBudget(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		for budget, want := range map[int]int{0: 100 + 40, 7: 7 + 40, -1: 400} {
+			a := &attempts{every: unsent}
+			retry := call.Retry(&call.RetryOptions{Attempts: 2, Budget: budget})
+			for range 200 { // two Callers share it
+				_ = ask(t.Context(), call.Intercept(a, retry))
+				_ = ask(t.Context(), call.Intercept(a, retry))
+			}
+			// The reserve is full at the first call, which adds nothing then.
+			if repeats := len(a.made) - 400; repeats > want || repeats < want-1 {
+				t.Errorf("budget %d: %d repeats of 400 calls, want %d", budget, repeats, want)
+			}
+			// Calls that succeed fill it again, up to the reserve.
+			a.every = nil
+			for range 1100 {
+				_ = ask(t.Context(), call.Intercept(a, retry))
+			}
+			a.made, a.every = nil, unsent
+			for range 150 {
+				_ = ask(t.Context(), call.Intercept(a, retry))
+			}
+			full := map[int]int{0: 100 + 15, 7: 7 + 15, -1: 150}[budget]
+			if repeats := len(a.made) - 150; repeats > full || repeats < full-1 {
+				t.Errorf("budget %d: %d repeats of 150 calls when it is full, want %d", budget, repeats, full)
+			}
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/peer"
 )
 
@@ -14,54 +15,41 @@ var _ call.Caller = (*Hub)(nil)
 // Call makes a unary call for the embedding program; see [call.Caller]. Without
 // [call.As] nobody's access is checked.
 func (h *Hub) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	c := newOwnCall(ctx, nil)
-	if len(h.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
-		err := h.invoke(ctx, req, false, c.Take)
-		return c.Out, err
+	if h.intercepted != nil && req != nil {
+		copied := *req // or req would escape from calls without interceptors too
+		return h.intercepted.Call(ctx, &copied)
 	}
-	err := c.Req.Copy(ctx, req, false)
-	if err == nil {
-		err = h.answer(&c.Req, c)
-	}
-	return c.Out, err
+	return caller{h}.Call(ctx, req)
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
 func (h *Hub) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
-	return func(yield func(call.Envelope, error) bool) {
-		err := h.invoke(ctx, req, true, func(e call.Envelope) error {
-			if !yield(e, nil) {
-				return errReaderLeft
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errReaderLeft) {
-			yield(call.Envelope{}, err)
-		}
+	if h.intercepted != nil {
+		return h.intercepted.Stream(ctx, req)
 	}
+	return caller{h}.Stream(ctx, req)
 }
 
-// invoke makes a call with the interceptors around it.
-func (h *Hub) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	var r call.Request
-	if err := r.Copy(ctx, req, stream); err != nil {
-		return err
+// caller makes the calls of the embedding program, inside the interceptors.
+type caller struct{ hub *Hub }
+
+func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
+	c := newOwnCall(ctx, nil)
+	err := c.Req.Copy(ctx, req, false)
+	if err == nil {
+		err = r.hub.answer(&c.Req, c)
 	}
-	return call.Repeat(ctx, &r, send, h.once)
+	return c.Out, err
 }
 
-// once makes one attempt of a call, with the interceptors around it.
-func (h *Hub) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-		if len(h.opts.Interceptors) > 0 { // which may have changed it
-			var r call.Request
-			if err := r.Copy(ctx, req, req.Stream); err != nil {
-				return err
-			}
-			req = &r
+func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
+	return callcore.Stream(func(send func(call.Envelope) error) error {
+		c := newOwnCall(ctx, send)
+		if err := c.Req.Copy(ctx, req, true); err != nil {
+			return err
 		}
-		return h.answer(req, newOwnCall(ctx, send))
-	}, h.opts.Interceptors...)(ctx, req, send)
+		return r.hub.answer(&c.Req, c)
+	})
 }
 
 // answer answers a request of the embedding program with an operation of the

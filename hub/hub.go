@@ -38,6 +38,7 @@ type Hub struct {
 	directory Directory
 	publisher *publisher
 
+	intercepted    call.Caller // with Options.Interceptors; nil without
 	operations     call.Registry
 	linkOperations call.Registry // what other hubs call: of this hub alone
 	table          table
@@ -80,6 +81,9 @@ func New(o *Options) (*Hub, error) {
 	}
 	h := &Hub{opts: opts, startedAt: time.Now(), idPrefix: randomPrefix(), drained: make(chan struct{}), building: make(chan struct{}, listsAtOnce)}
 	h.queues.MaxDetached = opts.MaxWaitingBytes
+	if len(opts.Interceptors) > 0 {
+		h.intercepted = call.Intercept(caller{h}, opts.Interceptors...)
+	}
 	h.log = opts.Logger.With().Str("hub", opts.ID).Logger()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.open, h.shut = context.WithCancel(h.ctx)

@@ -124,8 +124,8 @@ type Options struct {
 	// the hub drains; 0 is 5 s. It is also the Retry-After of a hub that is draining or full, at least 1 s.
 	DrainSpread time.Duration
 
-	// Interceptors wrap every call that the embedding program makes with the
-	// hub, the first outermost. Those around handlers are set on Operations.
+	// Interceptors wrap every call that the embedding program makes with the hub, the first outermost; [call.Retry]
+	// is one. For some calls only, use [call.Intercept]; for handlers, [call.Registry.Use] of [Hub.Operations].
 	Interceptors []call.Interceptor
 	// Backplane joins hubs; nil is memory, for a hub that is alone.
 	Backplane *Backplane

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -278,5 +277,3 @@ func (h *Hub) streams(operation string) bool {
 	}
 	return false
 }
-
-var errReaderLeft = errors.New("the reader left")

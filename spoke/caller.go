@@ -7,65 +7,51 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 var _ call.Caller = (*Spoke)(nil)
 
-// errReaderLeft ends a stream whose reader has left the loop.
-var errReaderLeft = errors.New("the reader left")
-
 // Call makes a unary call; see [call.Caller]. While there is no connection it
 // waits, within its time; a request that cannot have left goes out on the next connection.
 func (s *Spoke) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
-	c := &peer.Caller{Ctx: ctx}
-	if len(s.opts.Interceptors) > 0 || req != nil && req.Attempts > 1 {
-		err := s.invoke(ctx, req, false, c.Take)
-		return c.Out, err
+	if s.intercepted != nil && req != nil {
+		copied := *req // or req would escape from calls without interceptors too
+		return s.intercepted.Call(ctx, &copied)
 	}
-	err := c.Req.Copy(ctx, req, false)
-	if err == nil {
-		err = s.ask(&c.Req, c)
-	}
-	return c.Out, err
+	return caller{s}.Call(ctx, req)
 }
 
 // Stream makes a call that answers many times; see [call.Caller].
 func (s *Spoke) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
-	return func(yield func(call.Envelope, error) bool) {
-		err := s.invoke(ctx, req, true, func(e call.Envelope) error {
-			if !yield(e, nil) {
-				return errReaderLeft
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errReaderLeft) {
-			yield(call.Envelope{}, err)
-		}
+	if s.intercepted != nil {
+		return s.intercepted.Stream(ctx, req)
 	}
+	return caller{s}.Stream(ctx, req)
 }
 
-func (s *Spoke) invoke(ctx context.Context, req *call.Request, stream bool, send func(call.Envelope) error) error {
-	var r call.Request
-	if err := r.Copy(ctx, req, stream); err != nil {
-		return err
+// caller makes the calls of a spoke, inside the interceptors.
+type caller struct{ spoke *Spoke }
+
+func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
+	c := &peer.Caller{Ctx: ctx}
+	err := c.Req.Copy(ctx, req, false)
+	if err == nil {
+		err = r.spoke.ask(&c.Req, c)
 	}
-	return call.Repeat(ctx, &r, send, s.once)
+	return c.Out, err
 }
 
-// once makes one attempt of a call, with the interceptors around it.
-func (s *Spoke) once(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-	return call.Chain(func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
-		if len(s.opts.Interceptors) > 0 { // which may have changed it
-			var r call.Request
-			if err := r.Copy(ctx, req, req.Stream); err != nil {
-				return err
-			}
-			req = &r
+func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
+	return callcore.Stream(func(send func(call.Envelope) error) error {
+		c := &peer.Caller{Ctx: ctx, Send: send}
+		if err := c.Req.Copy(ctx, req, true); err != nil {
+			return err
 		}
-		return s.ask(req, &peer.Caller{Ctx: ctx, Send: send})
-	}, s.opts.Interceptors...)(ctx, req, send)
+		return r.spoke.ask(&c.Req, c)
+	})
 }
 
 // ask makes the call on the current connection, or on the next.

@@ -94,8 +94,8 @@ type Options struct {
 	// call. 0 is 5 s, negative leaves streams alone.
 	StreamGrace time.Duration
 
-	// Interceptors wrap every call that is made with the spoke, the first
-	// outermost. Those around handlers are set on Operations.
+	// Interceptors wrap every call that is made with the spoke, the first outermost; [call.Retry] is one. For some
+	// calls only, use [call.Intercept]; for handlers, [call.Registry.Use] of [Spoke.Operations].
 	Interceptors []call.Interceptor
 	// OnState is called at every change of state, in order. It must not block, nor
 	// call Shutdown. A panic is logged and counted.

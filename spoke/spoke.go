@@ -35,6 +35,8 @@ type Spoke struct {
 	reading    context.Context // ends, with a cause, when streams have had their time to end in a drain
 	endReading context.CancelCauseFunc
 
+	intercepted call.Caller // with Options.Interceptors; nil without
+
 	operations call.Registry
 	events     *events
 	state      stateBox
@@ -70,6 +72,9 @@ func New(url string, o *Options) (*Spoke, error) {
 	opts.Labels = maps.Clone(opts.Labels)
 	s := &Spoke{opts: opts, id: opts.ID, instanceID: uuid.NewString(), changed: make(chan struct{}),
 		done: make(chan struct{})}
+	if len(opts.Interceptors) > 0 {
+		s.intercepted = call.Intercept(caller{s}, opts.Interceptors...)
+	}
 	s.quit, s.sayQuit = context.WithCancel(context.Background())
 	s.reading, s.endReading = context.WithCancelCause(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()

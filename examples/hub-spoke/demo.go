@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
@@ -122,7 +121,7 @@ func runJob(ctx context.Context, sys *system, j *job) error {
 		urls := sys.spokeURLs(i)
 		s, leave, err := connect(ctx, urls[0], &spoke.Options{ID: fmt.Sprintf("demo-%d", i+1), URLs: urls[1:],
 			Token: spoke.StaticToken(sys.token), MaxMessageBytes: maxMessageBytes, BackoffMax: backoffMax,
-			Interceptors: []call.Interceptor{j.countAttempts}})
+			Interceptors: j.interceptors()})
 		if err != nil {
 			return err
 		}

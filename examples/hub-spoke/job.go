@@ -152,12 +152,10 @@ const (
 	firstPause = 10 * time.Millisecond
 )
 
-// ask makes a call, and makes it again where the error says that this may help. What was killed
-// may have run it: these operations may be repeated, and only their caller knows.
+// ask makes a call that may be repeated: only its caller knows that.
 func (j *job) ask(ctx context.Context, c call.Caller, operation string, input json.RawMessage, out any, by *string, opts ...call.Option) error {
 	j.calls.Add(1)
-	opts = append(opts, call.Retry(mostTries, firstPause), call.Idempotent())
-	env, err := c.Call(ctx, call.NewRequest(operation, input, opts...))
+	env, err := c.Call(ctx, call.NewRequest(operation, input, append(opts, call.Idempotent())...))
 	if err == nil {
 		*by = spokeOf(env.Meta)
 		return json.Unmarshal(env.Data, out)
@@ -168,7 +166,13 @@ func (j *job) ask(ctx context.Context, c call.Caller, operation string, input js
 	return err
 }
 
-// countAttempts stands around every attempt of a call.
+// interceptors repeat a call whose error says that this may help, and count the attempts. The job is to finish although
+// spokes are killed, so nothing limits the repeats of all calls.
+func (j *job) interceptors() []call.Interceptor {
+	return []call.Interceptor{call.Retry(&call.RetryOptions{Attempts: mostTries, Backoff: firstPause, Budget: -1}), j.countAttempts}
+}
+
+// countAttempts is around each attempt of a call.
 func (j *job) countAttempts(next call.Handler) call.Handler {
 	return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 		j.attempts.Add(1)

@@ -18,16 +18,12 @@ import (
 // answering is a Caller that answers with a function.
 type answering func(req *call.Request) (string, error)
 
-func (a answering) Call(ctx context.Context, req *call.Request) (out call.Envelope, err error) {
-	take := func(e call.Envelope) error { out = e; return nil }
-	err = call.Repeat(ctx, req, take, func(_ context.Context, req *call.Request, send func(call.Envelope) error) error {
-		data, err := a(req)
-		if err != nil {
-			return err
-		}
-		return send(call.Envelope{Data: json.RawMessage(data), Meta: json.RawMessage(`{"source":"local","spokeId":"w"}`)})
-	})
-	return out, err
+func (a answering) Call(_ context.Context, req *call.Request) (call.Envelope, error) {
+	data, err := a(req)
+	if err != nil {
+		return call.Envelope{}, err
+	}
+	return call.Envelope{Data: json.RawMessage(data), Meta: json.RawMessage(`{"source":"local","spokeId":"w"}`)}, nil
 }
 
 func (answering) Stream(context.Context, *call.Request) iter.Seq2[call.Envelope, error] {
@@ -41,7 +37,7 @@ func runOne(t *testing.T, c call.Caller, disturb func(context.Context) error) (*
 		t.Fatal(err)
 	}
 	j := newJob([]source{{path, "a.go"}}, 2, newProgress(io.Discard, 1))
-	if err := j.run(t.Context(), []asker{{Caller: c}}, disturb); err != nil {
+	if err := j.run(t.Context(), []asker{{Caller: call.Intercept(c, j.interceptors()...)}}, disturb); err != nil {
 		return j, err
 	}
 	return j, j.verdict()

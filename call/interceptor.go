@@ -1,0 +1,88 @@
+package call
+
+import (
+	"context"
+	"iter"
+
+	"github.com/alkdev/hubspoke/internal/callcore"
+)
+
+// Interceptor returns a [Handler] that does something around next. One shape serves both sides: around the handlers of a
+// [Registry] ([Registry.Use], [Handle]), and around the making of calls ([Intercept], the Options of a hub and a spoke), where
+// next makes the call and send takes its answers. It may change what passes: a copy of the request, the answers, the error.
+// The Handler must be safe for concurrent use. Nil interceptors are ignored.
+type Interceptor func(next Handler) Handler
+
+// chain puts the interceptors around h; the first is the outermost.
+func chain(h Handler, interceptors []Interceptor) Handler {
+	for i := len(interceptors) - 1; i >= 0; i-- {
+		if interceptors[i] != nil {
+			h = interceptors[i](h)
+		}
+	}
+	return h
+}
+
+// Intercept returns a [Caller] that makes its calls through c, with the interceptors around each call. The first is
+// the outermost. An error of an interceptor reaches the caller unchanged.
+func Intercept(c Caller, interceptors ...Interceptor) Caller {
+	if len(interceptors) == 0 {
+		return c
+	}
+	return &intercepted{c, chain(through(c), interceptors)}
+}
+
+type intercepted struct {
+	Caller
+	call Handler
+}
+
+func (i *intercepted) Call(ctx context.Context, req *Request) (Envelope, error) {
+	if req == nil {
+		return i.Caller.Call(ctx, nil) // which refuses it
+	}
+	r := *req
+	r.Stream = false
+	var out Envelope
+	err := i.call(ctx, &r, func(e Envelope) error {
+		out = e
+		return nil
+	})
+	if err != nil {
+		return Envelope{}, err
+	}
+	return out, nil
+}
+
+func (i *intercepted) Stream(ctx context.Context, req *Request) iter.Seq2[Envelope, error] {
+	if req == nil {
+		return i.Caller.Stream(ctx, nil)
+	}
+	return callcore.Stream(func(send func(Envelope) error) error {
+		r := *req
+		r.Stream = true
+		return i.call(ctx, &r, send)
+	})
+}
+
+// through is the innermost handler: it makes the call.
+func through(c Caller) Handler {
+	return func(ctx context.Context, req *Request, send func(Envelope) error) error {
+		if !req.Stream {
+			e, err := c.Call(ctx, req)
+			if err != nil {
+				return err
+			}
+			return send(e)
+		}
+		for e, err := range c.Stream(ctx, req) {
+			if err == nil {
+				err = send(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
