@@ -143,7 +143,7 @@ func (l *sender) Control(frame []byte) error { return l.peer.Post(frame) }
 
 // Event implements [wstarget.Sender].
 func (l *sender) Event(ctx context.Context, topic string, payload []byte) error {
-	b := session.NewBuffer()
+	b := session.NewBuffer(len(payload))
 	b.B = wire.AppendEvent(b.B, topic, payload)
 	if size, limit := len(b.B), l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(size) > limit {
 		b.Free()

@@ -242,7 +242,7 @@ func (p *Peer) postError(req *call.Request, e *call.Error) {
 }
 
 func (p *Peer) postAbort(id, reason string) {
-	b := session.NewBuffer()
+	b := session.NewBuffer(0)
 	b.B = wire.AppendAborted(b.B, id, reason)
 	_ = p.sess.AppendControl(session.Control, b) // fails only when the session has ended
 }

@@ -118,7 +118,7 @@ func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
 
 // WriteRegistered answers a registration.
 func WriteRegistered(conn transport.Conn, id string, r *wire.Registered) error {
-	data, frame := session.NewBuffer(), session.NewBuffer() // conn keeps neither
+	data, frame := session.NewBuffer(0), session.NewBuffer(0) // conn keeps neither
 	defer data.Free()
 	defer frame.Free()
 	data.B = r.AppendTo(data.B)

@@ -94,7 +94,7 @@ func (in *Incoming) run() {
 		LogFailed(in.peer.side.Log(), &in.Request, err)
 		in.fail(err)
 	case in.Request.Stream:
-		b := session.NewBuffer()
+		b := session.NewBuffer(0)
 		b.B = wire.AppendCompleted(b.B, in.Request.ID)
 		in.finish(b)
 	default:

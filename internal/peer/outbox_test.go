@@ -32,7 +32,7 @@ func TestOutboxIsWrittenUnderLoad(t *testing.T) {
 	if err := to.Attach(told); err != nil {
 		t.Fatal(err)
 	}
-	b := session.NewBuffer()
+	b := session.NewBuffer(0)
 	b.B = append(b.B, "{}"...)
 	if _, _, ready := to.TryAppend(session.Request, b, nil); !ready {
 		t.Fatal("not ready")

@@ -86,7 +86,7 @@ func (o *Outgoing) enter(p *Peer, req *call.Request, timeout time.Duration, owne
 	case err != nil:
 		return nil, p.disconnected(err, false)
 	}
-	b := session.NewBuffer()
+	b := session.NewBuffer(len(req.Input) + len(req.Metadata))
 	b.B = appendRequest(b.B, id, req, timeout, o.credit.initial())
 	if e := p.oversize(b); e != nil {
 		o.wait.Drop()
@@ -240,7 +240,7 @@ func (o *Outgoing) grant(consumed, ceiling int) {
 	if more == 0 || !o.wait.Grant(more) {
 		return
 	}
-	b := session.NewBuffer()
+	b := session.NewBuffer(0)
 	b.B = wire.AppendCredited(b.B, o.wait.ID(), more)
 	_ = o.peer.sess.AppendControl(session.Control, b) // fails only when the session has ended
 }

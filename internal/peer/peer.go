@@ -278,7 +278,7 @@ func (p *Peer) PostDrain(retryAfterMillis int64) error {
 
 // PostBare sends a control frame without a payload that is not counted; see [session.Uncounted].
 func (p *Peer) PostBare(t wire.Type) error {
-	b := session.NewBuffer()
+	b := session.NewBuffer(0)
 	b.B = wire.AppendBare(b.B, t)
 	return p.sess.AppendControl(session.Uncounted, b)
 }

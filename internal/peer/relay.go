@@ -113,7 +113,7 @@ func (in *Incoming) answer(output []byte, from *Peer) {
 		in.Refuse(e)
 		return
 	}
-	b := session.NewBuffer()
+	b := session.NewBuffer(len(output))
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	if e := in.peer.oversize(b); e != nil {
 		e.Sent = true

@@ -20,7 +20,7 @@ func (in *Incoming) Handle(h call.Handler) *call.Error {
 		if e := checkEnvelope(in.Request.Operation, e, in.peer.MaxDepth()); e != nil {
 			return in.refuseValue(e)
 		}
-		b := session.NewBuffer()
+		b := session.NewBuffer(len(e.Data) + len(e.Meta))
 		b.B = wire.AppendRespondedData(b.B, in.Request.ID, e.Data, e.Meta, in.Request.Operation, time.Now())
 		return in.send(b)
 	})
@@ -37,7 +37,7 @@ func (in *Incoming) begin() bool {
 
 // Send answers with an output of this side as it is on the wire; nil is null.
 func (in *Incoming) Send(output []byte) error {
-	b := session.NewBuffer()
+	b := session.NewBuffer(len(output))
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	return in.send(b)
 }
@@ -76,7 +76,7 @@ func (in *Incoming) pass(from *Peer, output []byte) error {
 	if e := in.checkOutput(output, from); e != nil {
 		return in.refuseValue(e)
 	}
-	b := session.NewBuffer()
+	b := session.NewBuffer(len(output))
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
 	if in.Request.Stream {
 		return in.push(b)

@@ -122,7 +122,7 @@ const refusalBytes = 32 << 10
 
 // errorFrame makes the frame of an error that ends a request of the other side.
 func (p *Peer) errorFrame(id, operation string, e *call.Error) *session.Buffer {
-	b := session.NewBuffer()
+	b := session.NewBuffer(0)
 	b.B = wire.AppendFailed(b.B, id, failureOf(checkError(operation, e, p.MaxDepth())), p.maxMessage.Load())
 	return b
 }

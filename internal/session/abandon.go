@@ -114,7 +114,7 @@ func (q *queue) replaceAbandoned(p uint64) {
 
 // left returns the terminal frame of a request whose caller has left.
 func left(quotedID []byte) *Buffer {
-	b := NewBuffer()
+	b := NewBuffer(0)
 	b.B = wire.AppendFailedTo(b.B, quotedID, &wire.Left)
 	return b
 }

@@ -21,7 +21,7 @@ func TestSendAllocations(t *testing.T) {
 	}
 	for name, send := range map[string]func(){
 		"response": func() {
-			b := NewBuffer()
+			b := NewBuffer(0)
 			b.B = append(b.B, data...)
 			if _, err := s.Append(context.Background(), Response, b, 0, nil); err != nil {
 				t.Error(err)

@@ -44,7 +44,7 @@ func benchmarkSend(b *testing.B, send func(s *Session, frame []byte) error) {
 
 func BenchmarkSend(b *testing.B) {
 	benchmarkSend(b, func(s *Session, data []byte) error {
-		f := NewBuffer()
+		f := NewBuffer(0)
 		f.B = append(f.B, data...)
 		_, err := s.Append(context.Background(), Response, f, 0, nil)
 		return err

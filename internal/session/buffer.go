@@ -9,17 +9,42 @@ type Buffer struct {
 	shared bool
 }
 
-// maxPooled keeps a few huge frames from making every pooled buffer huge.
-const maxPooled = 64 << 10
+// classes are the largest capacities of the pooled buffers of each size. A queue may hold thousands of small frames: in
+// buffers of any size they would keep many times the memory that is counted.
+var classes = [...]int{1 << 10, 8 << 10, maxPooled}
+
+const (
+	// maxPooled is the largest capacity of a buffer that is used again.
+	maxPooled = 64 << 10
+	// membersBytes is about what a frame has besides its values.
+	membersBytes = 256
+)
 
 var (
-	buffers = sync.Pool{New: func() any { return new(Buffer) }}
+	buffers [len(classes)]sync.Pool
 	// wrappers are the Buffers of shared frames.
 	wrappers = sync.Pool{New: func() any { return &Buffer{shared: true} }}
 )
 
-// NewBuffer returns an empty buffer to append a frame to.
-func NewBuffer() *Buffer { return buffers.Get().(*Buffer) }
+// classOf returns the class of the buffers that have a capacity; len(classes) if they are not pooled.
+func classOf(capacity int) int {
+	i := 0
+	for i < len(classes) && capacity > classes[i] {
+		i++
+	}
+	return i
+}
+
+// NewBuffer returns an empty buffer to append a frame to, whose values have this many bytes.
+func NewBuffer(values int) *Buffer {
+	capacity := values + membersBytes
+	if i := classOf(capacity); i < len(classes) {
+		if b, ok := buffers[i].Get().(*Buffer); ok {
+			return b
+		}
+	}
+	return &Buffer{B: make([]byte, 0, capacity)}
+}
 
 // Shared wraps a frame that many sessions send, for one of them: the frame is never changed and never reused.
 func Shared(frame []byte) *Buffer {
@@ -30,16 +55,14 @@ func Shared(frame []byte) *Buffer {
 
 // Free gives back a buffer that was not appended. It does nothing to a nil buffer.
 func (b *Buffer) Free() {
-	switch {
-	case b == nil:
-		return
-	case b.shared:
-		b.B = nil
-		wrappers.Put(b)
-		return
-	case cap(b.B) > maxPooled:
+	if b == nil {
 		return
 	}
-	b.B = b.B[:0]
-	buffers.Put(b)
+	if b.shared {
+		b.B = nil
+		wrappers.Put(b)
+	} else if i := classOf(cap(b.B)); i < len(classes) {
+		b.B = b.B[:0]
+		buffers[i].Put(b)
+	}
 }

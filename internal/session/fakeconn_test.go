@@ -146,7 +146,7 @@ func (c *fakeConn) want(t *testing.T, frames ...string) {
 
 // "<id> answer …" and "<id> end …" are frames that answer the request with the id, the second one terminal for streams too.
 func frame(s string) *Buffer {
-	b := NewBuffer()
+	b := NewBuffer(0)
 	id, rest, _ := strings.Cut(s, " ")
 	switch {
 	case strings.HasPrefix(rest, "answer"):

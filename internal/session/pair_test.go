@@ -76,7 +76,7 @@ func (e *end) read(c transport.Conn) {
 }
 
 func textFrame(typ, text string) *Buffer {
-	b := NewBuffer()
+	b := NewBuffer(0)
 	b.B = wire.AppendEvent(b.B, typ, strconv.AppendQuote(nil, text))
 	return b
 }
