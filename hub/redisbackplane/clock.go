@@ -15,8 +15,5 @@ func (c *clock) now() int64 { return time.Now().UnixMilli() + c.ahead.Load() }
 // have been long on its way, so it says only between what the difference lies.
 func (c *clock) set(redis int64, asked time.Time) {
 	least, most := redis-time.Now().UnixMilli(), redis-asked.UnixMilli()
-	ahead := c.ahead.Load()
-	if ahead < least || ahead > most {
-		c.ahead.Store(min(max(ahead, least), most)) // of two at once either will do
-	}
+	c.ahead.Store(min(max(c.ahead.Load(), least), most)) // of two concurrent ones either will do
 }

@@ -45,13 +45,37 @@ func (c *failing) hold(part string, fails bool) (waits, answered chan struct{}) 
 	return waits, answered
 }
 
+func (c *failing) fails(cmd rueidis.Completed) bool {
+	fail := c.fail.Load()
+	return fail != nil && (*fail)(slices.Clone(cmd.Commands()))
+}
+
 func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
-	if fail := c.fail.Load(); fail != nil && (*fail)(slices.Clone(cmd.Commands())) {
+	if c.fails(cmd) {
 		canceled, cancel := context.WithCancel(ctx)
 		cancel()
 		ctx = canceled
 	}
 	return c.Client.Do(ctx, cmd)
+}
+
+func (c *failing) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rueidis.RedisResult {
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	answers := make([]rueidis.RedisResult, len(multi))
+	var sent []rueidis.Completed
+	var at []int
+	for i, cmd := range multi {
+		if c.fails(cmd) {
+			answers[i] = c.Client.Do(canceled, cmd)
+			continue
+		}
+		sent, at = append(sent, cmd), append(at, i)
+	}
+	for i, answer := range c.Client.DoMulti(ctx, sent...) {
+		answers[at[i]] = answer
+	}
+	return answers
 }
 
 // joinFailing makes a backplane on a client that can fail.
@@ -197,6 +221,151 @@ func TestUnsettledStopsAtFirstFailure(t *testing.T) {
 	redistest.Poll(t, "all to be written", func() bool {
 		return healthy(n) && len(strings.Fields(server.Do("KEYS", "alk:hubspoke:op:*"))) == operations
 	})
+}
+
+// A lookup that finds many dead hubs leaves a bounded number to the clean-up; later lookups find the rest.
+func TestDeadHubsAreBounded(t *testing.T) {
+	const key, dead, most = "alk:hubspoke:op:{a.b}", 600, 256
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir, _, _ := rawDirectoryOn(t, server, bp)
+	add := []string{"SADD", key, "life:far"}
+	for i := range dead {
+		add = append(add, fmt.Sprint("life:dead-", i))
+	}
+	server.Do(add...)
+	held := make(chan struct{})
+	client.when(func(words []string) bool {
+		if words[0] == "GET" {
+			<-held
+		}
+		return false
+	})
+	look := func() {
+		t.Helper()
+		if hubs, err := dir.Providers(t.Context(), "a.b"); err != nil || !slices.Equal(hubs, []string{"far"}) {
+			t.Errorf("%v, %v", hubs, err)
+		}
+	}
+	left := func() int { return len(strings.Fields(server.Do("SMEMBERS", key))) - 1 }
+	look()
+	close(held)
+	redistest.Poll(t, "the first to be removed", func() bool { return left() <= dead-most })
+	if n := left(); n < dead-most-1 { // one more may be removed already when the last is found
+		t.Errorf("%d are left", n)
+	}
+	redistest.Poll(t, "all to be removed", func() bool { look(); return left() == 0 })
+}
+
+// Nobody sends Redis a command while it is known to be down, except a hub that renews its lease. What the hub has to write
+// is written later.
+func TestDownIsNotAsked(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir, _, n := rawDirectoryOn(t, server, bp)
+	links := bp.Backplane().Links
+	leave, err := links.Join("near", func(string, transport.Conn) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(leave)
+	held := claimed(t, dir, "held")
+	if err := dir.Provide(t.Context(), "near", "a.old"); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	client.when(func(words []string) bool {
+		if words[0] != "EVALSHA" && words[0] != "EVAL" || !strings.HasSuffix(words[3], ":lease") {
+			asked.Add(1)
+		}
+		return true
+	})
+	if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "x", HubID: "near", IdentityID: "someone"}); err == nil || asked.Load() == 0 {
+		t.Fatalf("the first claim: %v", err)
+	}
+	asked.Store(0)
+	ctx := t.Context()
+	var given int64
+	for name, do := range map[string]func() error{
+		"Claim": func() error {
+			var err error
+			given, err = dir.Claim(ctx, hub.Record{SpokeID: "y", HubID: "near", IdentityID: "someone"})
+			return err
+		},
+		"Spoke":     func() error { _, _, err := dir.Spoke(ctx, "z"); return err },
+		"Providers": func() error { _, err := dir.Providers(ctx, "a.b"); return err },
+		"Hubs":      func() error { _, err := dir.Hubs(ctx); return err },
+		"Dial":      func() error { _, err := links.Dial(ctx, "near", "far"); return err },
+	} {
+		if err := do(); err == nil || !strings.Contains(err.Error(), "Redis cannot be reached") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := errors.Join(dir.Release(ctx, "near", "held", held), dir.Withdraw(ctx, "near", "a.old"), dir.Provide(ctx, "near", "a.new")); err != nil {
+		t.Error(err)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("%d commands were sent", n)
+	}
+	client.when(func([]string) bool { return false })
+	exists := func(key string) bool { return server.Do("EXISTS", "alk:hubspoke:"+key) == "1" }
+	redistest.Poll(t, "all to be written", func() bool {
+		return healthy(n) && exists("spoke:{x}") && exists("spoke:{y}") && !exists("spoke:{held}") && !exists("op:{a.old}") && exists("op:{a.new}")
+	})
+	if got := fieldsOf(server, "alk:hubspoke:spoke:{y}")["gen"]; got != strconv.FormatInt(given, 10) {
+		t.Errorf("generation %s was written, %d was reported to the hub", got, given)
+	}
+}
+
+// What Redis refuses is tried less and less often.
+func TestRefusedIsTriedLessOften(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "limited", "on", ">pw", "+@all", "&*", "~*")
+	bp, client := joinFailing(t, "redis://limited:pw@"+server.Addr(), nil)
+	dir, _, n := rawDirectoryOn(t, server, bp)
+	tried := make(chan time.Time, 100)
+	client.when(func(words []string) bool {
+		if (words[0] == "EVALSHA" || words[0] == "EVAL") && words[3] == "alk:hubspoke:spoke:{x}" {
+			tried <- time.Now()
+		}
+		return false
+	})
+	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~alk:hubspoke:hub*", "%R~*")
+	if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "x", HubID: "near", IdentityID: "someone"}); err == nil {
+		t.Error("the claim was not refused")
+	}
+	<-tried           // the claim itself
+	before := <-tried // immediately after it
+	for _, least := range []time.Duration{200, 400, 800} {
+		next := <-tried
+		if waited := next.Sub(before); waited < least*time.Millisecond*9/10 {
+			t.Errorf("tried after %v, want at least %d ms", waited, least)
+		}
+		before = next
+	}
+	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~*")
+	redistest.Poll(t, "the claim to be written", func() bool { return healthy(n) && server.Do("EXISTS", "alk:hubspoke:spoke:{x}") == "1" })
+}
+
+// A hub that cannot write to the directory does not join, and the error names Redis as the cause.
+func TestJoinFails(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir := bp.Backplane().Directory
+	client.when(func(words []string) bool { return len(words) > 3 && words[3] == "alk:hubspoke:hubs" })
+	if _, err := dir.Join(t.Context(), "near", func(hub.Record) {}); err == nil || !strings.Contains(err.Error(), "Redis cannot be reached") {
+		t.Errorf("got %v", err)
+	}
+	if keys := server.Do("KEYS", "*"); keys != "" {
+		t.Errorf("it has left %s", keys)
+	}
+	client.when(func([]string) bool { return false })
+	leave, err := dir.Join(t.Context(), "near", func(hub.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave(t.Context())
 }
 
 // A hub that leaves removes all that it has written, however much it is.

@@ -67,6 +67,53 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// Each key that a lookup finds with a foreign value is counted, and what else the lookup finds is its answer.
+func TestGarbageIsCounted(t *testing.T) {
+	const set, record, lease = "alk:hubspoke:op:{a.b}", "alk:hubspoke:spoke:{x}", "alk:hubspoke:hub:{far}:lease"
+	server := redistest.Start(t)
+	for name, c := range map[string]struct {
+		write [][]string
+		count uint64
+		hubs  string
+		found bool
+	}{
+		"nothing":              {nil, 0, "far", true},
+		"members that are not": {[][]string{{"SADD", set, "x", ":", "x:", ":x", ""}}, 5, "far", true},
+		"a hub twice":          {[][]string{{"SADD", set, "old:far"}}, 0, "far", true},
+		"another set":          {[][]string{{"SET", set, "x"}}, 1, "", true},
+		"another record":       {[][]string{{"SET", record, "x"}}, 1, "far", false},
+		"another lease":        {[][]string{{"DEL", lease}, {"HSET", lease, "x", "y"}}, 2, "", false},
+		"no hub":               {[][]string{{"HDEL", record, "hub"}}, 1, "far", false},
+		"no incarnation":       {[][]string{{"HDEL", record, "inc"}}, 1, "far", false},
+		"no generation":        {[][]string{{"HDEL", record, "gen"}}, 1, "far", false},
+		"a generation below 0": {[][]string{{"HSET", record, "gen", "-1"}}, 1, "far", false},
+		"no number":            {[][]string{{"HSET", record, "gen", "1e9"}}, 1, "far", false},
+		"no attempt":           {[][]string{{"HDEL", record, "att"}}, 0, "far", true},
+		"another life":         {[][]string{{"HSET", record, "inc", "old"}}, 0, "far", false},
+		"released":             {[][]string{{"DEL", record}, {"HSET", record, "gen", "5", "gone", "1"}}, 0, "far", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _, n := rawDirectory(t, server.URL(), server)
+			server.Do("SADD", set, "life:far")
+			farRecord(server, record, "0")
+			for _, words := range c.write {
+				server.Do(words...)
+			}
+			rec, found, err := dir.Spoke(t.Context(), "x")
+			if err != nil || found != c.found || found && rec.HubID != "far" || !found && rec != (hub.Record{}) {
+				t.Errorf("Spoke: %+v, %v, %v", rec, found, err)
+			}
+			hubs, err := dir.Providers(t.Context(), "a.b")
+			if got := strings.Join(hubs, " "); err != nil || got != c.hubs {
+				t.Errorf("Providers: %q, %v", got, err)
+			}
+			if got := n.bp.Stats().GarbageKeys; got != c.count {
+				t.Errorf("%d were counted, want %d", got, c.count)
+			}
+		})
+	}
+}
+
 func lookups(t *testing.T, dir hub.Directory) []error {
 	_, _, err := dir.Spoke(t.Context(), "on-b")
 	_, err2 := dir.Providers(t.Context(), "test.who")

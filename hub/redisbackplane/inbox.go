@@ -88,7 +88,7 @@ func (b *Backplane) exit(in *inbox) {
 	in.users--
 	last := in.users == 0
 	in.mu.Unlock()
-	if last && b.inboxes[in.hubID] == in {
+	if last {
 		delete(b.inboxes, in.hubID)
 	}
 	b.mu.Unlock()

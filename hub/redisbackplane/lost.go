@@ -135,9 +135,6 @@ func (m *membership) checkSome(ctx context.Context) (first error) {
 		}
 	}
 	m.mu.Unlock()
-	if len(list) == 0 {
-		return nil
-	}
 	ask := make([]rueidis.Completed, len(list))
 	for i, c := range list {
 		ask[i] = b.client.B().Hgetall().Key(b.keys.record(c.rec.SpokeID)).Build()

@@ -112,6 +112,28 @@ func TestLinksOfHubCutOff(t *testing.T) {
 	r.open("life.3").works(0)
 }
 
+// A hub that does not hear the others any more loses its links, those too over which nothing is in flight, and hears again.
+func TestDeafHubLosesItsLinks(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr())
+	r := newRawHubOf(t, server, func(t *testing.T) *redisbackplane.Backplane { return join(t, "redis://"+proxy.Addr(), nil) })
+	busy, idle := r.open("life.1"), r.open("life.2")
+	if proxy.Stall(redistest.ToClient, "inbox:{near}") == 0 {
+		t.Fatal("no connection has subscribed")
+	}
+	busy.conn.(hub.Watched).Watch(func() bool { return true })
+	idle.lost("the subscription does not hear")
+	busy.lost("nothing was heard")
+	for w := r.next(); !w.Reset || w.To != idle.far; w = r.next() {
+	}
+	redistest.Poll(t, "the hub to hear again", func() bool { return r.near.Health().Status == hub.StatusOK })
+	r.open("life.3").works(0)
+	if s := r.near.Stats(); s.Rebuilt != 1 || s.Probes != 1 || s.Silences != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A link that was lost sends no ticks while the frames that it has received are unread.
 func TestLostLinkIsSilent(t *testing.T) {
 	t.Parallel()

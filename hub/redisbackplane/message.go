@@ -29,7 +29,7 @@ type message struct {
 	Reset       bool              `json:"reset"`
 	Close       *closing          `json:"close"`
 
-	texts []string // the frames, where they were found by their sizes
+	texts []string // the frames; nil for a message that has no list of them
 }
 
 type closing struct {
@@ -138,8 +138,11 @@ func parseMessage(text string) (m message, err error) {
 	if m.From == "" || m.Incarnation == "" && !m.Reset {
 		return message{}, errNotMessage
 	}
-	for _, f := range m.Frames {
-		m.texts = append(m.texts, string(f))
+	if m.Frames != nil { // an empty list too: the message has a number then
+		m.texts = make([]string, len(m.Frames))
+	}
+	for i, f := range m.Frames {
+		m.texts[i] = string(f)
 	}
 	return m, nil
 }

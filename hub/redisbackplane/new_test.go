@@ -79,6 +79,68 @@ func TestMissingRights(t *testing.T) {
 	}
 }
 
+// otherServer is a client of a Redis that reports another version and database.
+type otherServer struct {
+	rueidis.Client
+	info, clientInfo string
+}
+
+func (c *otherServer) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	text := ""
+	switch words := strings.Join(cmd.Commands(), " "); {
+	case strings.HasPrefix(words, "INFO"):
+		text = c.info
+	case words == "CLIENT INFO":
+		text = c.clientInfo
+	}
+	if text != "" {
+		cmd = c.B().Eval().Script("return ARGV[1]").Numkeys(0).Arg(text).Build()
+	}
+	return c.Client.Do(ctx, cmd)
+}
+
+// New refuses a Redis that is too old, and a database that would share its channels with another installation.
+func TestServerIsChecked(t *testing.T) {
+	client, err := redisbackplane.Connect(redistest.Start(t).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	own := &redisOptions{Prefix: "own:"}
+	for _, c := range []struct {
+		server otherServer
+		o      *redisOptions
+		want   string
+	}{
+		{otherServer{info: "redis_version:6.2.14\r\n"}, nil, "is version 6.2.14, 7 or later is needed"},
+		{otherServer{info: "redis_version:7.0.0\r\n"}, nil, ""},
+		{otherServer{info: "redis_version:10.1.0\r\n"}, nil, ""},
+		{otherServer{info: "# Server\r\n"}, nil, ""}, // some services omit it
+		{otherServer{clientInfo: "id=3 db=2 sub=0"}, nil, "database 2"},
+		{otherServer{clientInfo: "id=3 db=2 sub=0"}, &redisOptions{Prefix: "own:", EventPrefix: redistarget.DefaultPrefix}, "database 2"},
+		{otherServer{clientInfo: "id=3 db=2 sub=0"}, &redisOptions{EventPrefix: "own:"}, "database 2"},
+		{otherServer{clientInfo: "id=3 db=2 sub=0"}, own, ""},
+		{otherServer{clientInfo: "id=3 db=0 sub=0"}, nil, ""},
+	} {
+		c.server.Client = client
+		bp, err := redisbackplane.New(&c.server, c.o)
+		if err == nil {
+			bp.Close()
+		}
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, redisbackplane.ErrOptions) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%q %q with %+v: %v, want %q", c.server.info, c.server.clientInfo, c.o, err, c.want)
+		}
+	}
+}
+
+// The defaults are those that the documentation of Options names.
+func TestDefaults(t *testing.T) {
+	if redisbackplane.DefaultPrefix != "alk:" || redisbackplane.DefaultLease != 10*time.Second ||
+		redisbackplane.DefaultTimeout != time.Second || redisbackplane.DefaultLinkBytes != 64*1024*1024 {
+		t.Error("a default has changed")
+	}
+}
+
 func TestHubIDInUse(t *testing.T) {
 	server := redistest.Start(t)
 	o := &redisOptions{Lease: time.Second}

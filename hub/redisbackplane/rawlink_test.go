@@ -246,6 +246,12 @@ func TestLinkMessages(t *testing.T) {
 			l.seq++
 			l.works(0)
 		}, redisbackplane.Stats{}},
+		"no frames": {func(l *rawLink) { // a message without frames still has a number
+			l.post(fmt.Sprintf(`{"from":"far","incarnation":%q,"to":%q,"seq":1,"sizes":[],"frames":[]}`, l.far, l.near))
+			l.post(fmt.Sprintf(`{"frames":[],"seq":2,"to":%q,"incarnation":%q,"from":"far"}`, l.near, l.far))
+			l.seq = 2
+			l.works(0)
+		}, redisbackplane.Stats{}},
 		"the end of near not named": {func(l *rawLink) { // as before far knows it
 			w := l.head()
 			w.To, w.Seq, w.Frames = "", 1, framesOf("1")
@@ -372,6 +378,29 @@ func TestLinkMessages(t *testing.T) {
 				}
 			}
 		}, redisbackplane.Stats{}},
+		"frames after the end": {func(l *rawLink) { // nothing that comes later is read, not even what was missing
+			lost := l.open("life.2")
+			l.frames("1")
+			l.seq++
+			w := l.head()
+			w.Close = &wireClose{4010, "a reason"}
+			l.send(w)
+			l.want(wire{From: "near", Incarnation: l.near, To: l.far, Seq: 1, Close: w.Close})
+			l.frames("3")
+			l.reads("1")
+			_, err := l.conn.Read()
+			wantClose(l.T, err, 4010, true)
+			lost.frames("1")
+			lost.seq = 2
+			lost.frames("3")
+			lost.isReset()
+			lost.seq = 1
+			lost.frames("2")
+			lost.frames("3")
+			lost.nothing()
+			lost.reads("1")
+			lost.lost("a message was lost")
+		}, redisbackplane.Stats{LinksReset: 1, Gaps: 1, Strays: 1}},
 		"closed by near": {func(l *rawLink) {
 			l.works(0)
 			l.conn.Close(4011, "why")
@@ -556,6 +585,47 @@ func TestLinkBatches(t *testing.T) {
 		}
 	}
 	l.nothing()
+}
+
+// A link whose large frame has been read keeps no memory for it once a small one is.
+func TestLinkKeepsNoLargeBuffer(t *testing.T) {
+	l := newRawHub(t, redistest.Start(t), nil).open("life.1")
+	for _, c := range []struct{ size, most int }{{1 << 20, 2 << 20}, {100, 64 << 10}, {60 << 10, 128 << 10}, {5, 128 << 10}} {
+		l.frames(`"` + strings.Repeat("x", c.size-2) + `"`)
+		if msg, err := l.conn.Read(); err != nil || len(msg) != c.size || cap(msg) > c.most {
+			t.Errorf("a frame of %d bytes in a buffer of %d: %v", len(msg), cap(msg), err)
+		}
+	}
+}
+
+// A hub that has left and joins again hears, also while its place in the directory, which has the same
+// subscription, remains.
+func TestLeaveAndJoinAgain(t *testing.T) {
+	r := newRawHub(t, redistest.Start(t), nil)
+	dir := r.near.Backplane().Directory
+	n := 0
+	rejoin := func() {
+		t.Helper()
+		r.leave()
+		leave, err := r.links.Join("near", func(from string, c transport.Conn) { r.accepted <- accepted{from, c} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.leave = leave
+		n++
+		l := r.open(fmt.Sprint("life.", n))
+		l.works(0)
+		l.conn.Abort()
+		l.isReset()
+	}
+	rejoin()
+	leave, err := dir.Join(t.Context(), "near", func(hub.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rejoin()
+	leave(t.Context())
+	rejoin()
 }
 
 // Unread frames are bounded; each frame counts with 32 bytes more.

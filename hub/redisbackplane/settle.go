@@ -170,9 +170,6 @@ func (m *membership) sayUnsaid(ctx context.Context, operation string) error {
 }
 
 func (m *membership) sayReleases(ctx context.Context, list []*claim) (first error) {
-	if len(list) == 0 {
-		return nil
-	}
 	execs := make([]rueidis.LuaExec, len(list))
 	for i, c := range list {
 		execs[i] = m.release(c)
