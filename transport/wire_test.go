@@ -2,12 +2,14 @@ package transport_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,6 +211,32 @@ func TestPingFlood(t *testing.T) {
 	_, err := c.Read() // ends only because the control queue ran over
 	wantLost(t, err)
 	wantLost(t, c.Write([][]byte{[]byte("x")}))
+}
+
+// Control frames wait behind a write that the other side does not read, up to 64 KiB with room for the largest header.
+// One more ends the connection.
+func TestControlFramesThatWait(t *testing.T) {
+	const most = 64<<10 - 14
+	for _, size := range []int{0, 125} {
+		s := newServer(t, false, nil)
+		r, c := dialRaw(t, s)
+		stuck := make(chan error, 1)
+		go func() { stuck <- c.Write([][]byte{make([]byte, 24<<20)}) }()
+		if _, err := r.in.ReadByte(); err != nil { // it is being written
+			t.Fatal(err)
+		}
+		ping := frame(0x89, strings.Repeat("x", size))
+		r.send(append(bytes.Repeat(ping, (most-size)/(2+size)+1), frame(0x81, "data")...))
+		if msg, err := c.Read(); err != nil || string(msg) != "data" {
+			t.Errorf("as many pings of %d bytes as fit: %q, %v", size, msg, err)
+		}
+		r.send(append(ping, frame(0x81, "data")...))
+		msg, err := c.Read()
+		wantLost(t, err)
+		if wantLost(t, <-stuck); len(msg) > 0 || !strings.Contains(err.Error(), "too many control frames") {
+			t.Errorf("one ping more: %q, %v", msg, err)
+		}
+	}
 }
 
 // A reader goes on reading while a writer is stuck.
