@@ -25,7 +25,8 @@ import (
 // error of the client, as if the connection had failed.
 type failing struct {
 	rueidis.Client
-	fail atomic.Pointer[func(words []string) bool]
+	fail   atomic.Pointer[func(words []string) bool]
+	answer atomic.Pointer[func(words []string) string] // the error that Redis answers instead; "" for none
 }
 
 func (c *failing) when(fail func(words []string) bool) { c.fail.Store(&fail) }
@@ -51,6 +52,11 @@ func (c *failing) fails(cmd rueidis.Completed) bool {
 }
 
 func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	if answer := c.answer.Load(); answer != nil {
+		if text := (*answer)(slices.Clone(cmd.Commands())); text != "" {
+			cmd = c.B().Eval().Script("return redis.error_reply(ARGV[1])").Numkeys(0).Arg(text).Build()
+		}
+	}
 	if c.fails(cmd) {
 		canceled, cancel := context.WithCancel(ctx)
 		cancel()
@@ -317,6 +323,44 @@ func TestDownIsNotAsked(t *testing.T) {
 	}
 }
 
+// What Redis answers decides what the hub writes again: after an error that concerns one call only this call, after one
+// with which no call would succeed everything.
+func TestErrorsOfRedis(t *testing.T) {
+	server := redistest.Start(t)
+	for text, down := range map[string]bool{
+		"LOADING Redis is loading the dataset in memory":                        true,
+		"CLUSTERDOWN The cluster is down":                                       true,
+		"TRYAGAIN Multiple keys request during rehashing of slot":               true,
+		"READONLY You can't write against a read only replica.":                 true,
+		"OOM command not allowed when used memory > 'maxmemory'.":               false,
+		"NOPERM User limited has no permissions to access one of the keys used": false,
+		"WRONGTYPE Operation against a key holding the wrong kind of value":     false,
+		"ERR unknown command": false,
+	} {
+		t.Run(strings.Fields(text)[0], func(t *testing.T) {
+			bp, client := joinFailing(t, server.URL(), nil)
+			dir, _, n := rawDirectoryOn(t, server, bp)
+			claimed(t, dir, "x")
+			var answered atomic.Bool
+			answer := func(words []string) string {
+				if len(words) < 4 || words[3] != "alk:hubspoke:spoke:{y}" || answered.Swap(true) {
+					return ""
+				}
+				return text
+			}
+			client.answer.Store(&answer)
+			_, err := dir.Claim(t.Context(), hub.Record{SpokeID: "y", HubID: "near", IdentityID: "someone"})
+			if err == nil || strings.Contains(err.Error(), "Redis cannot be reached") != down {
+				t.Errorf("the error is %v", err)
+			}
+			redistest.Poll(t, "the claim to be written", func() bool { return healthy(n) && server.Do("EXISTS", "alk:hubspoke:spoke:{y}") == "1" })
+			if s := n.bp.Stats(); (s.Settled > 1) != down || s.Settled == 0 {
+				t.Errorf("%d claims were written again", s.Settled)
+			}
+		})
+	}
+}
+
 // What Redis refuses is tried less and less often.
 func TestRefusedIsTriedLessOften(t *testing.T) {
 	t.Parallel()
@@ -366,6 +410,43 @@ func TestJoinFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	leave(t.Context())
+}
+
+// A hub that is cut off remembers a bounded number of spokes that have left. With more of them it begins a new life when
+// Redis is back, under which all older records are void.
+func TestTooManyReleases(t *testing.T) {
+	const lease, most = "alk:hubspoke:hub:{near}:lease", 100_000
+	server := redistest.Start(t)
+	for over := range 2 {
+		bp, client := joinFailing(t, server.URL(), nil)
+		dir, _, n := rawDirectoryOn(t, server, bp)
+		claimed(t, dir, "stays")
+		gone := claimed(t, dir, "gone")
+		before := server.Do("GET", lease)
+		client.when(func([]string) bool { return true })
+		if _, err := dir.Claim(t.Context(), hub.Record{SpokeID: "late", HubID: "near", IdentityID: "someone"}); err == nil {
+			t.Error("the claim did not fail")
+		}
+		if err := dir.Release(t.Context(), "near", "gone", gone); err != nil {
+			t.Fatal(err)
+		}
+		for i := range most - 1 + over {
+			if err := dir.Release(t.Context(), "near", strconv.Itoa(i), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		client.when(func([]string) bool { return false })
+		redistest.Poll(t, "the hub to have written all", func() bool { return healthy(n) })
+		for id, want := range map[string]bool{"stays": true, "late": true, "gone": false} {
+			if _, found, err := dir.Spoke(t.Context(), id); found != want || err != nil {
+				t.Errorf("%d over: spoke %s is found: %v, %v", over, id, found, err)
+			}
+		}
+		if after := server.Do("GET", lease); (after != before) != (over > 0) {
+			t.Errorf("%d over: the life was %s and is %s", over, before, after)
+		}
+		bp.Close()
+	}
 }
 
 // A hub that leaves removes all that it has written, however much it is.
