@@ -361,6 +361,35 @@ func TestErrorsOfRedis(t *testing.T) {
 	}
 }
 
+// While Redis does not answer, the resets and ticks that wait are bounded and the rest is counted; the reset of a link of
+// this hub's own always waits.
+func TestSmallMessagesAreBounded(t *testing.T) {
+	const most, over = 1024, 5
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
+	l := r.open("life.1")
+	waits, answered := client.hold(`"reset"`, false)
+	stray := wire{From: "far", Incarnation: "stray.x", To: "unknown", Seq: 1, Frames: framesOf("1")}
+	r.send(stray)
+	<-waits
+	for range most + over {
+		r.send(stray)
+	}
+	redistest.Poll(t, "the messages to be counted", func() bool { return bp.Stats().Strays == 1+most+over })
+	l.conn.Abort()
+	client.when(func([]string) bool { return false })
+	close(answered)
+	for range 1 + most {
+		r.want(wire{From: "near", To: "stray.x", Reset: true})
+	}
+	l.isReset()
+	r.nothing()
+	if s := bp.Stats(); s.Dropped != over {
+		t.Errorf("%d were dropped, want %d", s.Dropped, over)
+	}
+}
+
 // What Redis refuses is tried less and less often.
 func TestRefusedIsTriedLessOften(t *testing.T) {
 	t.Parallel()
