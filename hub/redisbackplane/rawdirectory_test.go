@@ -132,6 +132,42 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// The generations that a hub receives for a spoke rise, also if Redis has forgotten the last one, or does not answer.
+func TestGenerationsRise(t *testing.T) {
+	const key = "alk:hubspoke:spoke:{x}"
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir, _, n := rawDirectoryOn(t, server, bp)
+	last := time.Now().Add(time.Minute).UnixMilli()
+	farRecord(server, key, strconv.FormatInt(last, 10))
+	rises := func(when string, fails bool) {
+		t.Helper()
+		g, err := dir.Claim(t.Context(), hub.Record{SpokeID: "x", HubID: "near", IdentityID: "someone"})
+		if g <= last || (err != nil) != fails {
+			t.Errorf("%s: generation %d after %d, %v", when, g, last, err)
+		}
+		last = g
+	}
+	down := func(down bool) { client.when(func([]string) bool { return down }) }
+	rises("after another hub's", false)
+	server.Do("DEL", key)
+	rises("after a forgotten one", false)
+	server.Do("DEL", key)
+	down(true)
+	rises("while Redis does not answer", true)
+	if n.bp.Health().Status == hub.StatusOK {
+		t.Error("the hub is healthy")
+	}
+	rises("again", true)
+	if err := dir.Release(t.Context(), "near", "x", last); err != nil {
+		t.Error(err)
+	}
+	rises("after a release", true)
+	down(false)
+	redistest.Poll(t, "the claim to be written", func() bool { return healthy(n) && fieldsOf(server, key)["gen"] == strconv.FormatInt(last, 10) })
+	rises("afterwards", false)
+}
+
 // A letter, in the inbox or in the list, takes a spoke from a hub, if it is a newer claim of another hub's.
 func TestLetters(t *testing.T) {
 	server := redistest.Start(t)
@@ -181,7 +217,7 @@ func TestRefusedIsDoneLater(t *testing.T) {
 	const spokeKey, operationKey = "alk:hubspoke:spoke:{x}", "alk:hubspoke:op:{a.b}"
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "limited", "on", ">pw", "+@all", "&*", "~*")
-	dir, _, n := rawDirectory(t, "redis://limited:pw@"+server.Addr(), server)
+	dir, _, n := rawDirectoryOn(t, server, join(t, "redis://limited:pw@"+server.Addr(), nil)) // no machine is too busy for this lease
 	exists := func(key string) string { return server.Do("EXISTS", key) }
 	var generation int64
 	for _, c := range []struct {
