@@ -33,6 +33,24 @@ func TestCloseErrorText(t *testing.T) {
 	}
 }
 
+// The codes are those of section 7 of the protocol: programs in other languages send and read the numbers.
+func TestCodesOfTheProtocol(t *testing.T) {
+	for code, want := range map[transport.CloseCode]int{
+		transport.CloseNormal: 1000, transport.CloseGoingAway: 1001, transport.CloseProtocolError: 1002,
+		transport.CloseUnsupportedData: 1003, transport.CloseNoStatus: 1005, transport.CloseInvalidFrame: 1007,
+		transport.CloseMessageTooBig: 1009, transport.CloseServiceRestart: 1012, transport.CloseTryAgainLater: 1013,
+		transport.CloseNotRegistered: 4000, transport.CloseHeartbeatMissed: 4001, transport.CloseSlowConsumer: 4002,
+		transport.CloseRateLimit: 4003, transport.CloseIDTaken: 4004, transport.CloseCredentialsExpired: 4005,
+		transport.CloseSuperseded: 4006, transport.CloseResumeElsewhere: 4007, transport.CloseLeft: 4008,
+		transport.CloseNotAuthenticated: 4500, transport.CloseRegistrationRefused: 4501, transport.CloseReplaced: 4502,
+		transport.CloseKicked: 4503,
+	} {
+		if int(code) != want {
+			t.Errorf("%v is %d, want %d", code, int(code), want)
+		}
+	}
+}
+
 // What a close frame may not hold goes out as a close without a code, at both borders of each range.
 func TestCodesThatCanBeSent(t *testing.T) {
 	for code, want := range map[transport.CloseCode]transport.CloseCode{

@@ -109,6 +109,66 @@ func collect() {
 	}
 }
 
+// counted is a Meter that reports the bytes.
+type counted chan int
+
+func (c counted) Received(_, bytes int) bool {
+	if bytes > 0 {
+		c <- bytes
+	}
+	return true
+}
+
+// Each connection has a buffer of its own for what has arrived, also after others ended while they waited.
+func TestBuffersAreNotShared(t *testing.T) {
+	const n, half = 20, 1000
+	for _, secure := range []bool{false, true} {
+		s := newServer(t, secure, nil)
+		waits := make(chan error, n)
+		var idle []transport.Conn
+		for range n {
+			_, c := dialRaw(t, s)
+			idle = append(idle, c)
+			go func() { _, err := c.Read(); waits <- err }()
+		}
+		<-time.After(20 * time.Millisecond) // they wait
+		for _, c := range idle {
+			c.Abort()
+		}
+		for range n {
+			wantLost(t, <-waits)
+		}
+		var raws []*raw
+		arrived, read := make(counted, 100*n), make(chan string, n)
+		for range n {
+			r, c := dialRaw(t, s)
+			c.SetMeter(arrived)
+			raws = append(raws, r)
+			go func() {
+				msg, err := c.Read()
+				if err != nil {
+					t.Error(err)
+				}
+				read <- string(msg)
+			}()
+		}
+		text := func(i int) string { return strings.Repeat(string(rune('a'+i)), 2*half) }
+		total := 0
+		for i, r := range raws {
+			r.send(frame(0x81, text(i))[:half])
+			for total += half; total > 0; { // it is in its buffer
+				total -= <-arrived
+			}
+		}
+		for i, r := range raws {
+			r.send(frame(0x81, text(i))[half:])
+			if got := <-read; got != text(i) {
+				t.Errorf("TLS %v: message %d is %.20q … of %d bytes", secure, i, got, len(got))
+			}
+		}
+	}
+}
+
 // While a reader waits, its connection holds no read buffer, with TLS nor without.
 func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	for _, secure := range []bool{false, true} {
