@@ -280,10 +280,6 @@ func (t *table) provideLocked(c *conn) (first []string) {
 func (t *table) withdrawLocked(c *conn) (last []string) {
 	for op := range c.profile.operations {
 		list := t.providers[op]
-		i := slices.Index(list, c)
-		if i < 0 {
-			continue
-		}
 		if len(list) == 1 {
 			delete(t.providers, op)
 			delete(t.variants, op)
@@ -291,6 +287,7 @@ func (t *table) withdrawLocked(c *conn) (last []string) {
 			last = append(last, op)
 			continue
 		}
+		i := slices.Index(list, c)
 		t.providers[op] = slices.Delete(slices.Clone(list), i, i+1)
 	}
 	return last

@@ -298,6 +298,9 @@ func TestDialContextAndHeader(t *testing.T) {
 func echo(t *testing.T, a, b transport.Conn) {
 	t.Helper()
 	for range 2 {
+		if msg, ok, err := b.TryRead(); len(msg) > 0 || ok || err != nil { // nothing has come, and it does not wait
+			t.Fatalf("%q, %v, %v", msg, ok, err)
+		}
 		if err := a.Write([][]byte{[]byte("hello")}); err != nil {
 			t.Fatal(err)
 		}

@@ -239,6 +239,34 @@ func TestControlFramesThatWait(t *testing.T) {
 	}
 }
 
+// A ping or a close that does not fit behind the control frames that wait ends the connection too.
+func TestControlFrameTooMany(t *testing.T) {
+	const fit = (64<<10-14)/2 + 1 // of pings without a payload
+	for name, last := range map[string]func(transport.Conn) error{
+		"Ping":  func(c transport.Conn) error { return c.Ping() },
+		"Close": func(c transport.Conn) error { c.Close(transport.CloseKicked, "why"); return transport.ErrLost },
+	} {
+		s := newServer(t, false, nil)
+		r, c := dialRaw(t, s)
+		stuck := make(chan error, 1)
+		go func() { stuck <- c.Write([][]byte{make([]byte, 24<<20)}) }()
+		if _, err := r.in.ReadByte(); err != nil { // it is being written
+			t.Fatal(err)
+		}
+		for i := range fit {
+			if err := c.Ping(); err != nil {
+				t.Fatalf("ping %d: %v", i, err)
+			}
+		}
+		wantLost(t, last(c))
+		_, err := c.Read()
+		wantLost(t, err)
+		if wantLost(t, <-stuck); !strings.Contains(err.Error(), "too many control frames") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A reader goes on reading while a writer is stuck.
 func TestStuckWriterDoesNotBlockTheReader(t *testing.T) {
 	for _, secure := range []bool{false, true} {

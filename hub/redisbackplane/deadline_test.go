@@ -19,8 +19,9 @@ import (
 // timed is a client that notes how much time each command has.
 type timed struct {
 	rueidis.Client
-	mu   sync.Mutex // guards the field below
-	left map[string]time.Duration
+	mu       sync.Mutex // guards the fields below
+	left     map[string]time.Duration
+	contexts map[string]context.Context
 }
 
 // note records the time of a command; none is a negative time.
@@ -36,6 +37,8 @@ func (c *timed) note(ctx context.Context, words []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left[name] = left
+	ctx.Done() // as a command that waits does
+	c.contexts[name] = ctx
 }
 
 func (c *timed) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
@@ -62,8 +65,8 @@ func (c *timed) DoMultiCache(ctx context.Context, multi ...rueidis.CacheableTTL)
 	return c.Client.DoMultiCache(ctx, multi...)
 }
 
-// Every command has Options.Timeout, or the time of the caller's context if that is less. Only a message with frames may
-// have up to a quarter more.
+// Every command has Options.Timeout, or the time of the caller's context if that is less, and its timer ends with the call.
+// Only a message with frames may have up to a quarter more, and shares a timer with the next one.
 func TestEveryCommandHasItsTime(t *testing.T) {
 	const timeout, own = time.Hour, time.Minute
 	server := redistest.Start(t)
@@ -81,7 +84,7 @@ func TestEveryCommandHasItsTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			times := &timed{Client: client, left: map[string]time.Duration{}}
+			times := &timed{Client: client, left: map[string]time.Duration{}, contexts: map[string]context.Context{}}
 			bp, err := redisbackplane.New(times, &redisOptions{Timeout: timeout})
 			if err != nil {
 				t.Fatal(err)
@@ -103,12 +106,19 @@ func TestEveryCommandHasItsTime(t *testing.T) {
 				if len(times.left) == 0 {
 					t.Errorf("%s sends nothing", what)
 				}
+				for command, ctx := range times.contexts {
+					if ctx.Err() == nil && what != "Write" {
+						t.Errorf("%s: the timer of %s runs on", what, command)
+					}
+				}
 				clear(times.left)
+				clear(times.contexts)
 			}
 			clear(times.left)
+			clear(times.contexts)
 			leave, err := dir.Join(c.ctx, "near", func(hub.Record) {})
 			check("Join", min(c.least, own), timeout, err)
-			leaveFar, err := links.Join("far", func(string, transport.Conn) {})
+			leaveFar, err := join(t, server.URL(), nil).Backplane().Links.Join("far", func(string, transport.Conn) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,6 +129,7 @@ func TestEveryCommandHasItsTime(t *testing.T) {
 			}
 			t.Cleanup(leaveNear)
 			clear(times.left)
+			clear(times.contexts)
 			far := fmt.Sprint(time.Now().UnixMilli() - 1000)
 			server.Do("SET", "alk:hubspoke:hub:{other}:lease", "life", "PX", "100000")
 			server.Do("HSET", "alk:hubspoke:spoke:{x}", "hub", "other", "inc", "life", "gen", far, "id", "someone", "inst", "p", "att", "1", "tok", "t")
@@ -135,10 +146,12 @@ func TestEveryCommandHasItsTime(t *testing.T) {
 			check("Withdraw", c.least, c.most, dir.Withdraw(c.ctx, "near", "a.b"))
 			check("Release", c.least, c.most, dir.Release(c.ctx, "near", "x", generation))
 			conn, err := links.Dial(c.ctx, "near", "far")
-			check("Dial", c.least, timeout, err) // with the answer of the other hub
+			check("Dial", c.least, c.most, err)
 			err = conn.Write([][]byte{[]byte("1")})
 			check("Write", timeout-5*time.Minute, timeout*5/4, err)
-			conn.Abort()
+			leaveNear() // it waits for what the link still sends
+			clear(times.left)
+			clear(times.contexts)
 			leave(c.ctx)
 			check("leave", c.least, timeout, nil)
 		})

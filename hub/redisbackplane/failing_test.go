@@ -390,6 +390,39 @@ func TestSmallMessagesAreBounded(t *testing.T) {
 	}
 }
 
+// A hub renews its lease after a third of it.
+func TestRenewsAfterAThird(t *testing.T) {
+	t.Parallel()
+	const lease, most = 3000, 2000 + 50 // milliseconds; the clocks of the two may differ by less than a tick
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), &redisOptions{Lease: lease * time.Millisecond})
+	left := make(chan int, 100)
+	client.when(func(words []string) bool {
+		if (words[0] == "EVALSHA" || words[0] == "EVAL") && words[2] == "2" && strings.HasSuffix(words[3], ":lease") {
+			ms, _ := strconv.Atoi(server.Do("PTTL", words[3]))
+			left <- ms
+		}
+		return false
+	})
+	leave, err := bp.Backplane().Directory.Join(t.Context(), "near", func(hub.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave(t.Context())
+	for tries := 0; ; tries++ {
+		ms := <-left
+		if ms > most {
+			t.Errorf("renewed with %d ms of %d left", ms, lease)
+		}
+		if ms > lease*6/10 {
+			return
+		}
+		if tries == 10 { // a busy machine is late, but not each time
+			t.Fatalf("renewed only with %d ms of %d left", ms, lease)
+		}
+	}
+}
+
 // What Redis refuses is tried less and less often.
 func TestRefusedIsTriedLessOften(t *testing.T) {
 	t.Parallel()

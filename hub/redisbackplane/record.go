@@ -90,10 +90,7 @@ func parseOutcome(r rueidis.RedisResult) (o outcome, err error) {
 		}
 		text = append(text, s)
 	}
-	o.generation, err = strconv.ParseInt(text[0], 10, 64)
-	if err != nil {
-		return o, errNoRecord
-	}
+	o.generation, _ = strconv.ParseInt(text[0], 10, 64) // the script has made it
 	attempt, _ := strconv.ParseInt(text[3], 10, 64)
 	o.other = stored{hub.Record{HubID: text[4], Generation: o.generation, IdentityID: text[1],
 		InstanceID: text[2], Attempt: attempt}, text[5]}
