@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // Four pages are built at the same time: a list that has to wait for its turn ends with its context, as does one that is built.
@@ -72,5 +73,57 @@ func TestListsEndWithTheirContext(t *testing.T) {
 		if _, err := net.Hub.SpokePage(t.Context(), nil, hub.ListQuery{Limit: -1}); !errors.Is(err, call.CodeValidation) {
 			t.Errorf("limit -1: %v", err)
 		}
+	})
+}
+
+// A list whose caller has gone while another hub was asked ends as the caller's context did: it is no list that lacks a hub.
+func TestListWhoseCallerHasGone(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		bp := hub.NewMemoryBackplane()
+		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-a", Backplane: bp})
+		leaveDirectory, err := bp.Directory.Join(t.Context(), "silent", func(hub.Record) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leaveDirectory(t.Context())
+		links := make(chan transport.Conn, 10)
+		leaveLinks, err := bp.Links.Join("silent", func(_ string, c transport.Conn) { links <- c })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leaveLinks()
+		for name, list := range map[string]func(context.Context) (int, error){
+			"SpokePage": func(ctx context.Context) (int, error) {
+				p, err := net.Hub.SpokePage(ctx, nil, hub.ListQuery{})
+				return len(p.Items) + len(p.Incomplete), err
+			},
+			"OperationPage": func(ctx context.Context) (int, error) {
+				p, err := net.Hub.OperationPage(ctx, nil, hub.ListQuery{})
+				return len(p.Items) + len(p.Incomplete), err
+			},
+			"AllSpokes":     func(ctx context.Context) (int, error) { l, err := net.Hub.AllSpokes(ctx, nil, nil); return len(l), err },
+			"AllOperations": func(ctx context.Context) (int, error) { l, err := net.Hub.AllOperations(ctx, nil); return len(l), err },
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				n, err := list(ctx)
+				if n != 0 {
+					t.Errorf("%s: %d items", name, n)
+				}
+				ended <- err
+			}()
+			synctest.Wait()
+			select {
+			case err := <-ended:
+				t.Fatalf("%s did not wait for the other hub: %v", name, err)
+			default:
+			}
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v, want canceled", name, err)
+			}
+		}
+		(<-links).Abort()
 	})
 }

@@ -107,18 +107,24 @@ func TestCallWaitsForRoom(t *testing.T) {
 	})
 }
 
-// A context whose deadline has passed and whose timer has not fired: that is a time-out, no cancellation.
+// A context whose deadline has passed, or is now, and whose timer has not fired: that is a time-out, no cancellation, and
+// no call without a limit.
 func TestDeadlinePassedBeforeItsTimer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, _ := join(t, config{}, config{})
-		_, err := a.Call(lateContext{t.Context()}, unary("x.y", ""))
-		wantError(t, err, call.CodeTimeout, false)
+		for _, late := range []time.Duration{0, 1} {
+			_, err := a.Call(lateContext{t.Context(), late}, unary("x.y", ""))
+			wantError(t, err, call.CodeTimeout, false)
+		}
 	})
 }
 
-type lateContext struct{ context.Context }
+type lateContext struct {
+	context.Context
+	late time.Duration
+}
 
-func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+func (c lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-c.late), true }
 
 func TestEndWithCallsInFlight(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
