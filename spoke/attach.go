@@ -150,7 +150,7 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool, e *end) {
 	keepCtx, stopKeeping := context.WithCancel(context.Background())
 	l.wg.Go(func() { l.keep(keepCtx, a) })
 	l.wg.Go(func() { l.heartbeat(keepCtx, a) })
-	err := l.peer.Run(a.conn)
+	err := <-l.peer.Start(a.conn)
 	stop()
 	stopQuit()
 	stopKeeping()

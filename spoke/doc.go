@@ -19,6 +19,9 @@
 //   - While a session is detached, the spoke dials the hub that has it, at intervals of at most a third of the window:
 //     at the URL that the hub has announced (hub.Options.URL), in turn with the spoke's own, else at the URL of its last
 //     registration. It dials the next of its URLs when the window expires, and immediately if nothing listens at the first.
+//   - Handlers run concurrently, except that those of an operation that has returned within microseconds run one after
+//     the other. One of them that waits for something delays the connection by 20 ms at most, and not at all if it waits
+//     in a call that it makes with its context.
 //   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
 //
 // # Bounds

@@ -12,18 +12,18 @@ import (
 	"github.com/alkdev/hubspoke/pending"
 )
 
-// dispatch runs on the reader.
-func (p *Peer) dispatch(m *wire.Message) {
+// dispatch runs on the reader. It returns a request whose handler is to run there too; nil for none.
+func (p *Peer) dispatch(m *wire.Message) *Incoming {
 	switch m.Type {
 	case wire.Requested:
-		p.requested(m)
+		return p.requested(m)
 	case wire.Responded, wire.Completed, wire.Failed, wire.Aborted, wire.Credited:
 		if m.Err == nil {
 			m.Err = p.tooDeep(m)
 		}
 		if m.Err != nil {
 			p.malformed(m)
-			return
+			return nil
 		}
 		p.answered(m)
 	case wire.Ping:
@@ -41,6 +41,7 @@ func (p *Peer) dispatch(m *wire.Message) {
 			p.cfg.Counters.Unknown.Add(1)
 		}
 	}
+	return nil
 }
 
 func (p *Peer) event(m *wire.Message) {
@@ -152,12 +153,12 @@ func (p *Peer) credited(m *wire.Message) {
 	in.addCredit(m.Credit)
 }
 
-// requested puts a request into the table and starts its handler. It runs on the
-// reader, so that an abort that follows finds the request.
-func (p *Peer) requested(m *wire.Message) {
+// requested puts a request into the table and starts its handler, or returns the request if the handler is to run on the
+// reader. It runs on the reader, so that an abort that follows finds the request.
+func (p *Peer) requested(m *wire.Message) *Incoming {
 	if errors.Is(m.Err, wire.ErrNoID) {
 		p.cfg.Counters.Malformed.Add(1)
-		return
+		return nil
 	}
 	now := time.Now()
 	in := &Incoming{peer: p}
@@ -184,9 +185,16 @@ func (p *Peer) requested(m *wire.Message) {
 	case refused != nil:
 		p.postError(req, refused)
 	case !admitted:
-	case req.Stream || !p.side.Route(in):
+	case req.Stream:
+		go in.run()
+	case p.side.Route(in):
+	default:
+		if in.pace = p.paceOf(req.Operation); in.pace != nil && in.pace.quick() {
+			return in
+		}
 		go in.run()
 	}
+	return nil
 }
 
 // admit gives the request a slot, and counts it in the peer's goroutines. The error is for its caller;

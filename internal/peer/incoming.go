@@ -27,12 +27,15 @@ type Incoming struct {
 	// Order rises with each request of the connection, in the order of arrival.
 	Order uint64
 	// Allowed is for the owner of the peer: that Relay has permitted the request, so that Serve need not ask.
-	Allowed bool
-	peer    *Peer
-	ctx     handlerContext
-	ended   atomic.Bool // a terminal frame has been made
-	left    atomic.Bool // its caller has left
-	runs    bool        // run has begun
+	Allowed   bool
+	peer      *Peer
+	ctx       handlerContext
+	ended     atomic.Bool // a terminal frame has been made
+	left      atomic.Bool // its caller has left
+	runs      bool        // run has begun
+	pace      *pace       // of its operation; nil where no handler runs on the reader
+	reader    *reader     // on which its handler runs, or began; nil for none
+	unwritten atomic.Bool // the reader is to write its last frame
 	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
 	parent atomic.Pointer[Incoming]
 	tried  *Peer       // where Relay has failed, before run; nil if it has not
@@ -86,8 +89,15 @@ func (in *Incoming) run() {
 		}
 		in.returned()
 	}()
+	var start time.Time
+	if in.pace != nil && in.reader == nil {
+		start = time.Now()
+	}
 	err := in.peer.side.Serve(&in.ctx, in)
 	returned = true
+	if !start.IsZero() {
+		in.pace.took(time.Since(start))
+	}
 	switch {
 	case in.ended.Load():
 	case err != nil:

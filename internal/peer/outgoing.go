@@ -55,7 +55,9 @@ func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request) error {
 	if e := CheckRequest(req, p.MaxDepth()); e != nil {
 		return e
 	}
-	b, err := o.enter(p, req, timeout, IncomingFrom(ctx))
+	made := IncomingFrom(ctx)
+	made.yield()
+	b, err := o.enter(p, req, timeout, made)
 	if err != nil {
 		return err
 	}

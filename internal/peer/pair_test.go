@@ -28,6 +28,7 @@ type config struct {
 	MaxDepth    int
 	Gauges      *Gauges
 	Remote      string
+	Start       bool // Start reads, instead of Run
 	Counters    *Counters
 
 	Serve   func(ctx context.Context, in *Incoming) *call.Error
@@ -113,8 +114,16 @@ func newSide(t *testing.T, conn transport.Conn, cfg config, o session.Options) *
 	if err := cfg.Session.Attach(conn); err != nil {
 		t.Fatal(err)
 	}
+	var ended <-chan error
+	if cfg.Start {
+		ended = s.Start(conn)
+	}
 	go func() {
 		defer close(s.ran)
+		if cfg.Start {
+			s.End(<-ended)
+			return
+		}
 		s.End(s.Run(conn))
 	}()
 	t.Cleanup(func() {

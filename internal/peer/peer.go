@@ -68,13 +68,14 @@ type Peer struct {
 	pending pending.Map
 	ctx     context.Context // whose values handlers see, and whose end ends theirs
 	wg      sync.WaitGroup
-	busy    atomic.Bool // Run handles a frame
+	busy    atomic.Bool // the reader handles a frame
 	nextID  atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
-	maxDepth   atomic.Int64 // the nesting that it takes in a value; 0 is wire.MaxDepth
-	cache      *decodeCache // the reader's; nil before the first request
-	outbox     outbox       // the reader's
+	maxDepth   atomic.Int64     // the nesting that it takes in a value; 0 is wire.MaxDepth
+	cache      *decodeCache     // the reader's; nil before the first request
+	paces      map[string]*pace // the reader's, by operation; nil if no handler runs on the reader
+	outbox     outbox           // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Incoming
@@ -123,41 +124,27 @@ func (p *Peer) SetRemote(maxMessageBytes int64, maxInFlight int) {
 	p.pending.SetLimit(maxInFlight)
 }
 
-// Run reads from the connection until it ends and dispatches what comes. It
-// returns why the connection ended; it does not end the session.
-func (p *Peer) Run(conn transport.Conn) error {
-	defer p.outbox.flush()
-	for {
-		p.busy.Store(false)
-		data, err := p.outbox.read(conn)
-		if err != nil {
-			return err
-		}
-		p.busy.Store(true)
-		p.received(conn, data)
-	}
-}
-
 // messages keeps the Messages of readers while they wait.
 var messages = sync.Pool{New: func() any { return new(wire.Message) }}
 
-func (p *Peer) received(conn transport.Conn, data []byte) {
+// received dispatches a frame. It returns a request whose handler is to run on the reader; nil for none.
+func (p *Peer) received(conn transport.Conn, data []byte) *Incoming {
 	m := messages.Get().(*wire.Message)
 	defer messages.Put(m)
 	if err := wire.Parse(data, m); err != nil {
 		p.side.Log().Warn().Err(err).Msg("not a frame; connection closed")
 		conn.Close(transport.CloseInvalidFrame, "not a frame")
-		return // the next Read returns why it ended
+		return nil // the next Read returns why it ended
 	}
 	p.cfg.Counters.Frames.Add(1)
 	if m.Type == wire.Ack && p.sess.Resumable() {
 		p.acknowledged(conn, m)
-		return
+		return nil
 	}
 	if m.Type.Counted() {
 		p.sess.Received(len(data))
 	}
-	p.dispatch(m)
+	return p.dispatch(m)
 }
 
 // acknowledged notes how many frames the other side has received. If it claims more than were sent, it has lost count,

@@ -138,6 +138,10 @@ func (in *Incoming) finish(b *session.Buffer) {
 
 // sendLast sends the terminal frame; it may wait for room.
 func (in *Incoming) sendLast(b *session.Buffer) {
+	if in.answerHere(b) {
+		in.abandonIfLeft()
+		return
+	}
 	if _, err := in.peer.sess.Append(context.Background(), session.Response, b, 0, in); err != nil {
 		in.release() // the session has ended, and nothing can be sent
 		return
