@@ -30,7 +30,6 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 	var err error
 	limits := h.registrationLimits()
 	limits.Timeout = h.opts.HandshakeTimeout
-	limits.Late = func() { a.conn.Close(transport.CloseNotRegistered, "no registration in time") }
 	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn, limits); err != nil {
 		a.closeUnread(err)
 		return nil, err

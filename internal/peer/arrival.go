@@ -23,8 +23,7 @@ func CrossingTime(bytes int64) time.Duration {
 type arrival struct {
 	conn    transport.Conn
 	timeout time.Duration
-	last    time.Time // late is called then at the latest
-	late    func()
+	last    time.Time // the connection is closed then at the latest
 
 	mu    sync.Mutex // guards the fields below
 	timer *time.Timer
@@ -38,7 +37,7 @@ func startArrival(conn transport.Conn, l Limits) *arrival {
 		return nil
 	}
 	now := time.Now()
-	a := &arrival{conn: conn, timeout: l.Timeout, last: now.Add(l.Timeout + CrossingTime(int64(l.Bytes))), late: l.Late, whole: now}
+	a := &arrival{conn: conn, timeout: l.Timeout, last: now.Add(l.Timeout + CrossingTime(int64(l.Bytes))), whole: now}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.timer = time.AfterFunc(l.Timeout, a.look)
@@ -55,7 +54,7 @@ func (a *arrival) read() {
 	a.whole = time.Now()
 }
 
-// stop ends the timer: late is not called from then on.
+// stop ends the timer: the connection is not closed from then on.
 func (a *arrival) stop() {
 	if a == nil {
 		return
@@ -68,7 +67,7 @@ func (a *arrival) stop() {
 
 func (a *arrival) look() {
 	if a.isLate() {
-		a.late()
+		a.conn.Close(transport.CloseNotRegistered, "no registration in time")
 	}
 }
 

@@ -13,8 +13,11 @@ import (
 // unfinished is a connection that receives bytes of a message which never ends.
 type unfinished struct {
 	transport.Conn
-	last atomic.Pointer[time.Time]
+	last   atomic.Pointer[time.Time]
+	closed chan transport.CloseCode
 }
+
+func (c *unfinished) Close(code transport.CloseCode, _ string) { c.closed <- code }
 
 func (c *unfinished) LastReceived() time.Time { return *c.last.Load() }
 
@@ -35,15 +38,14 @@ func TestArrivalOfUnfinishedRegistration(t *testing.T) {
 	} {
 		bubble.Test(t, func(t *testing.T) {
 			start := time.Now()
-			conn := &unfinished{}
+			conn := &unfinished{closed: make(chan transport.CloseCode, 1)}
 			conn.received()
-			late := make(chan time.Duration, 1)
-			defer startArrival(conn, Limits{Bytes: 256 << 10, Timeout: 10 * time.Second, Late: func() { late <- time.Since(start) }}).stop()
+			defer startArrival(conn, Limits{Bytes: 256 << 10, Timeout: 10 * time.Second}).stop()
 			for {
 				select {
-				case d := <-late:
-					if d.Truncate(time.Second) != c.want {
-						t.Errorf("%+v: late after %v", c, d)
+				case code := <-conn.closed:
+					if d := time.Since(start); d.Truncate(time.Second) != c.want || code != transport.CloseNotRegistered {
+						t.Errorf("%+v: closed with %v after %v", c, code, d)
 					}
 					return
 				case <-time.After(100 * time.Millisecond):
@@ -60,12 +62,15 @@ func TestArrivalOfUnfinishedRegistration(t *testing.T) {
 func TestArrivalInTime(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := transport.Pipe(nil)
-		limits := Limits{Timeout: time.Second, Late: func() { t.Error("late") }}
+		limits := Limits{Timeout: time.Second}
 		go func() { _, _ = Register(a, &Registration{}) }() // ends with the connection
 		if _, _, err := ReadRegistration(b, limits); err != nil {
 			t.Error(err)
 		}
 		<-time.After(time.Minute)
+		if err := b.Write([][]byte{[]byte("open")}); err != nil {
+			t.Errorf("the connection is closed: %v", err)
+		}
 		go func() {
 			<-time.After(time.Hour)
 			b.Abort()

@@ -30,11 +30,10 @@ type Limits struct {
 	// Sets, if not nil, is where equal operations are shared.
 	Sets *OperationSets
 
-	// Timeout bounds the time until [ReadRegistration] has read a registration; 0 is no bound. It is extended only while
-	// bytes of an unfinished message arrive, at most by the time that Bytes take to cross the slowest link.
+	// Timeout bounds the time until [ReadRegistration] has read a registration, after which it closes the connection; 0 is no
+	// bound. It is extended only while bytes of an unfinished message arrive, at most by the time that Bytes take to cross the
+	// slowest link.
 	Timeout time.Duration
-	// Late is called, on a goroutine of its own, when that time has expired. It must unblock the connection's Read.
-	Late func()
 }
 
 // ReadRegistration reads the first frame of a spoke. A malformed one still gives
