@@ -46,11 +46,11 @@ func (m *Map) expire() {
 			if next.IsZero() || r.deadline.Before(next) {
 				next = r.deadline
 			}
-		case r.taker != nil:
-			r.endLocked(ErrTimeout)
-			told = append(told, r)
 		default:
-			r.expireLocked(now)
+			r.endLocked(ErrTimeout)
+			if r.taker != nil {
+				told = append(told, r)
+			}
 		}
 	}
 	m.armLocked(next)

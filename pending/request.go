@@ -87,18 +87,21 @@ func (r *Request) selectLocked(ctx context.Context) ([]byte, error) {
 		silence = timer.C
 	}
 	for {
+		ended := r.sleepLocked(ctx, silence)
 		if v, ok, err := r.pollLocked(); ok {
 			return v, err
 		}
-		err := r.sleepLocked(ctx, silence)
 		now := time.Now()
-		if err != nil {
-			// The context may be one that ends with the request's own time.
-			if r.expireLocked(now); !r.over {
-				return nil, err
-			}
-		} else if timer != nil {
-			r.expireLocked(now)
+		switch {
+		case r.lateLocked(): // whatever has ended the wait: the context may be one that ends with the request's own time
+			r.endLocked(ErrTimeout)
+			return nil, r.err
+		case r.idle > 0 && !now.Before(r.heard.Add(r.idle)):
+			r.endLocked(ErrIdleTimeout)
+			return nil, r.err
+		case ended != nil:
+			return nil, ended
+		case timer != nil:
 			timer.Reset(r.heard.Add(r.idle).Sub(now))
 		}
 	}
@@ -169,17 +172,6 @@ func (r *Request) keepLocked(value []byte) {
 	r.bytes += len(value)
 	if r.metered {
 		r.credit--
-	}
-}
-
-// expireLocked ends the request if its time is up, unless an answer was quicker.
-func (r *Request) expireLocked(now time.Time) {
-	switch {
-	case r.over || len(r.values) > 0:
-	case !r.deadline.IsZero() && !now.Before(r.deadline):
-		r.endLocked(ErrTimeout)
-	case r.idle > 0 && !now.Before(r.heard.Add(r.idle)):
-		r.endLocked(ErrIdleTimeout)
 	}
 }
 
