@@ -18,7 +18,6 @@ import (
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
-	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -90,17 +89,15 @@ type profile struct {
 }
 
 var (
-	_ peer.Side       = (*conn)(nil)
-	_ session.Owner   = (*conn)(nil)
-	_ wstarget.Outlet = (*outlet)(nil)
+	_ peer.Side     = (*conn)(nil)
+	_ session.Owner = (*conn)(nil)
 
 	errReplaced = errors.New("replaced by a newer registration")
 	errSilent   = errors.New("heartbeat missed")
 	errKicked   = errors.New("disconnected by the operator")
 )
 
-// newConn makes the session of a registration: its event target, and the peer
-// with its pending requests.
+// newConn makes the session of a registration: the peer with its pending requests, and the hub's end of its events.
 func (h *Hub) newConn(a *arrival) *conn {
 	c := &conn{hub: h, id: a.reg.SpokeID, instanceID: a.reg.InstanceID,
 		attempt: a.reg.Attempt, connectedAt: time.Now()}
@@ -110,9 +107,6 @@ func (h *Hub) newConn(a *arrival) *conn {
 	if s := a.reg.Session; s != nil && h.opts.SessionWindow > 0 {
 		c.sessionID, c.offers = rand.Text(), s.ID != ""
 	}
-	c.events = wstarget.NewEndpoint(wstarget.EndpointOptions{
-		Fanout: &h.fanout, Outlet: (*outlet)(c), Publish: c.publish, Allow: c.maySubscribe, MaxTopics: h.opts.MaxTopics,
-	})
 	c.peer = peer.New(h.ctx, peer.Config{
 		Session: session.New(session.Options{
 			LimitBytes:      h.opts.LogBytes,
@@ -127,6 +121,7 @@ func (h *Hub) newConn(a *arrival) *conn {
 		MaxInFlight: h.opts.MaxInFlight, Limit: "for one spoke, hub.Options.MaxInFlight", Running: h.leftovers.acquire(spokeOf{a.from.identity.ID, c.id}),
 		MaxDepth: h.opts.MaxDepth, Counters: &h.counters, Gauges: &h.calls,
 	})
+	c.events = h.fanout.NewEndpoint(c.peer, h.opts.MaxTopics)
 	c.from = *a.from
 	a.from = &c.from
 	c.adopt(a)
@@ -139,7 +134,7 @@ func (c *conn) Ends() (this, other string) { return "hub " + c.hub.opts.ID, "spo
 // adopt takes over what each registration says anew.
 func (c *conn) adopt(a *arrival) {
 	if old := c.origin.Swap(a.from); old != nil {
-		c.events.Recheck() // other credentials may permit less
+		c.recheckSubscriptions() // other credentials may permit less
 	}
 	c.maxMessage.Store(a.reg.MaxMessageBytes)
 	if a.reg.MaxMessageBytes == 0 {
@@ -228,77 +223,20 @@ func (c *conn) Streams(operation string) bool { return c.hub.streams(operation) 
 // MadeFor implements [peer.Side].
 func (c *conn) MadeFor(id string) (*peer.Incoming, bool) { return c.peer.MadeFor(id) }
 
-// outlet is the way of events to the spoke.
-type outlet conn
-
-// Control implements [wstarget.Outlet].
-func (o *outlet) Control(frame []byte) { _ = o.peer.Post(frame) }
-
-// Event implements [wstarget.Outlet]. An event that is larger than the spoke
-// accepts is dropped, and reported as a gap.
-func (o *outlet) Event(topic string, frame []byte) {
-	if int64(len(frame)) > o.maxMessage.Load() {
-		(*conn)(o).sendEvent(topic, nil)
-		return
-	}
-	(*conn)(o).sendEvent(topic, session.Shared(frame))
-}
-
-// sendEvent appends an event to the session's queue; a nil buffer leaves a gap. The hub's flushers write it.
-func (c *conn) sendEvent(topic string, b *session.Buffer) {
-	if s := c.peer.Session(); s.AppendEvent(topic, b) {
-		c.hub.flushers.add(s)
-	}
-}
-
-// Gap implements [wstarget.Outlet].
-func (o *outlet) Gap(topic string, dropped int) {
-	_ = o.peer.Post(wire.AppendGap(nil, topic, dropped))
-}
-
-func (c *conn) maySubscribe(topic string) *wstarget.Denial {
-	if reservedFrame(topic) {
-		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic,
-			Code: string(call.CodeAccessDenied), Message: "the topic is reserved"}
-	}
-	if e := c.hub.allowSubscribe(c.who(), topic); e != nil {
-		return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic, Code: string(e.Code), Message: e.Message}
-	}
-	return nil
-}
-
-// publish takes an event of the spoke, on the reader.
-func (c *conn) publish(ev pubsub.Event) *wstarget.Denial {
-	deny := func(code call.Code, msg string) *wstarget.Denial {
-		return &wstarget.Denial{Action: wstarget.ActionPublish, Topic: ev.Topic, Code: string(code), Message: msg}
-	}
-	if e := c.hub.mayPublish(c.who(), ev.Topic); e != nil {
-		return deny(e.Code, e.Message)
-	}
-	c.hub.publishAsync(ev, func(err error) {
-		c.events.Deny(deny(call.CodeUnavailable, err.Error()))
-	})
-	return nil
-}
-
-// Event implements [peer.Side]. An event that is nested deeper than the hub takes is refused.
-func (c *conn) Event(topic string, payload []byte, err error) {
-	if err != nil {
-		c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(call.CodeValidation),
-			Message: "the payload " + err.Error()})
-		return
-	}
-	c.events.Published(topic, payload)
-}
-
 // Control implements [peer.Side].
 func (c *conn) Control(m *wire.Message) bool {
-	if m.Type == wire.Drain {
+	switch m.Type {
+	case wire.Drain:
 		c.leaving.Store(true)
 		c.hub.table.changed()
-		return true
+	case wire.Subscribe:
+		c.subscribe(string(m.Topic))
+	case wire.Unsubscribe:
+		c.events.Unsubscribe(string(m.Topic))
+	default:
+		return false
 	}
-	return c.events.Control(m)
+	return true
 }
 
 // offered gives the names of the operations that c registered last.

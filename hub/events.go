@@ -1,20 +1,23 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
 
 // events is the core as the embedding program sees it.
 type events struct{ hub *Hub }
 
 func (e events) Dispatch(ctx context.Context, ev pubsub.Event) error {
-	if reservedFrame(ev.Topic) {
+	if wire.Reserved(ev.Topic) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, ev.Topic)
 	}
 	if e := e.hub.checkPayload(ev); e != nil {
@@ -36,7 +39,7 @@ func (h *Hub) checkPayload(ev pubsub.Event) *call.Error {
 }
 
 func (e events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
-	if reservedFrame(topic) {
+	if wire.Reserved(topic) {
 		return nil, fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
 	}
 	if fn != nil {
@@ -65,21 +68,20 @@ func (h *Hub) MayPublish(id *call.Identity, topic string) error {
 // MaySubscribe says likewise whether the identity may subscribe to the topic. Who
 // subscribes for somebody listens at [Hub.EventsAs].
 func (h *Hub) MaySubscribe(id *call.Identity, topic string) error {
-	if err := pubsub.ValidTopic(topic); err != nil {
-		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
-	}
-	if reservedFrame(topic) {
-		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
-	}
-	if e := h.allowSubscribe(id, topic); e != nil {
+	if e := h.maySubscribe(id, topic); e != nil {
 		return e
 	}
 	return nil
 }
 
-// allowSubscribe asks the authorizer; what is told of one spoke, only those hear
-// who may see it.
-func (h *Hub) allowSubscribe(id *call.Identity, topic string) *call.Error {
+// maySubscribe is MaySubscribe. To subscribe to the presence of one spoke, the identity must be allowed to see that spoke.
+func (h *Hub) maySubscribe(id *call.Identity, topic string) *call.Error {
+	if err := pubsub.ValidTopic(topic); err != nil {
+		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
+	}
+	if wire.Reserved(topic) {
+		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
+	}
 	if e := h.allow(id, Subscribe, topic); e != nil {
 		return e
 	}
@@ -114,7 +116,7 @@ func (e eventsAs) Listen(ctx context.Context, topic string, fn func(pubsub.Event
 		return nil, pubsub.ErrNoListener
 	}
 	return e.events.Listen(ctx, topic, func(ev pubsub.Event) {
-		if e.hub.seen(ev)(e.id) {
+		if e.hub.maySee(e.id, ev) {
 			fn(ev)
 		}
 	})
@@ -124,7 +126,7 @@ func (h *Hub) mayPublish(id *call.Identity, topic string) *call.Error {
 	if err := pubsub.ValidTopic(topic); err != nil {
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
 	}
-	if reservedFrame(topic) || reservedTopic(topic) {
+	if wire.Reserved(topic) || reservedTopic(topic) {
 		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
 	}
 	return h.allow(id, Publish, topic)
@@ -135,4 +137,61 @@ func (h *Hub) mayPublish(id *call.Identity, topic string) *call.Error {
 func (h *Hub) publishAsync(ev pubsub.Event, failed func(error)) {
 	h.published.Add(1)
 	h.publisher.publish(ev, failed)
+}
+
+// subscribe takes a subscription of the spoke.
+func (c *conn) subscribe(topic string) {
+	if d := c.maySubscribe(topic); d != nil {
+		c.events.Deny(d)
+		return
+	}
+	var visible func(pubsub.Event) bool
+	if _, ok := presenceTopic(topic); ok && c.hub.opts.Authorize != nil {
+		visible = func(ev pubsub.Event) bool { return c.hub.maySee(c.who(), ev) }
+	}
+	c.events.Subscribe(topic, visible)
+}
+
+func (c *conn) maySubscribe(topic string) *wstarget.Denial {
+	err := c.hub.maySubscribe(c.who(), topic)
+	switch {
+	case err == nil:
+		return nil
+	case err.Code == call.CodeAccessDenied && wire.Reserved(topic):
+		err.Message = "the topic is reserved" // __denied names it
+	}
+	return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic, Code: string(err.Code), Message: err.Message}
+}
+
+// recheckSubscriptions ends and denies the subscriptions that the spoke's identity no longer permits.
+func (c *conn) recheckSubscriptions() {
+	for _, topic := range c.events.Topics() {
+		if d := c.maySubscribe(topic); d != nil {
+			c.events.Unsubscribe(topic)
+			c.events.Deny(d)
+		}
+	}
+}
+
+// Event implements [peer.Side]: it publishes an event of the spoke. One that is nested deeper than the hub accepts is
+// refused. A session that has ended publishes nothing.
+func (c *conn) Event(topic string, payload []byte, err error) {
+	if err != nil {
+		c.denyPublish(topic, call.CodeValidation, "the payload "+err.Error())
+		return
+	}
+	if c.peer.Session().Cause() != nil {
+		return
+	}
+	if e := c.hub.mayPublish(c.who(), topic); e != nil {
+		c.denyPublish(topic, e.Code, e.Message)
+		return
+	}
+	c.hub.publishAsync(pubsub.Event{Topic: topic, Payload: bytes.Clone(payload)}, func(err error) {
+		c.denyPublish(topic, call.CodeUnavailable, err.Error())
+	})
+}
+
+func (c *conn) denyPublish(topic string, code call.Code, message string) {
+	c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(code), Message: message})
 }

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/quota"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -42,8 +42,7 @@ type Hub struct {
 	operations     call.Registry
 	linkOperations call.Registry // what other hubs call: of this hub alone
 	table          table
-	fanout         fanout
-	flushers       flushers
+	fanout         *wstarget.Fanout
 	links          links
 	leaveDirectory func(context.Context)
 	counters       peer.Counters
@@ -99,15 +98,8 @@ func New(o *Options) (*Hub, error) {
 	if h.directory == nil {
 		h.directory = &MemoryDirectory{}
 	}
-	h.fanout.core = h.core
+	h.fanout = wstarget.NewFanout(h.core, &h.log, &h.counters.Malformed)
 	h.local.Log, h.local.Counters, h.local.MaxDepth = h.log, &h.counters, opts.MaxDepth
-	h.fanout.unchecked = func(topic string, err error) {
-		h.counters.Malformed.Add(1)
-		h.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
-	}
-	if opts.Authorize != nil {
-		h.fanout.seen = h.seen
-	}
 	h.publisher = newPublisher(h.core)
 	h.registerOperations()
 	h.registerLinkOperations()
@@ -149,11 +141,6 @@ func (h *Hub) Operations() *call.Registry { return &h.operations }
 // Topics that begin with "__" or "call." fail with [pubsub.ErrInvalidTopic]. A listener that panics is logged and
 // counted ([Stats].Panics), and hears the next event.
 func (h *Hub) Events() pubsub.EventTarget { return events{h} }
-
-// reservedFrame reports whether a topic would be mistaken for another frame.
-func reservedFrame(topic string) bool {
-	return strings.HasPrefix(topic, "__") || strings.HasPrefix(topic, "call.")
-}
 
 // enter counts a connection. A hub that drains takes it only while it has sessions that it may be for.
 func (h *Hub) enter() bool {

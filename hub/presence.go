@@ -58,17 +58,17 @@ func presenceTopic(topic string) (spokeID string, ok bool) {
 	return "", false
 }
 
-// seen gives a filter of the events of a topic: whether an identity may see this
-// one. Only those of presence are about somebody who may have to be hidden.
-func (h *Hub) seen(ev pubsub.Event) func(*call.Identity) bool {
+// maySee reports whether the identity may receive an event: one of presence is about a spoke, which may be hidden from it.
+// The embedding program may publish what it likes on such a topic, and only it receives what names no spoke.
+func (h *Hub) maySee(id *call.Identity, ev pubsub.Event) bool {
 	if _, ok := presenceTopic(ev.Topic); !ok || ev.Gap || h.opts.Authorize == nil {
-		return func(*call.Identity) bool { return true }
+		return true
 	}
 	var spokeID string
 	if err := jsonscan.Decode(ev.Payload, jsonscan.StringField("spokeId", &spokeID)); err != nil {
-		return func(id *call.Identity) bool { return id == nil } // the embedding program may publish what it likes
+		return id == nil
 	}
-	return func(id *call.Identity) bool { return h.allow(id, List, spokeID) == nil }
+	return h.allow(id, List, spokeID) == nil
 }
 
 func reservedTopic(topic string) bool { return strings.HasPrefix(topic, "hub.") }

@@ -54,7 +54,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	go func() { // ends with the last connection; with ctx over, soon after the cut below
 		h.entered.Wait()
 		_ = h.local.Idle(context.Background()) // cannot fail
-		h.flushers.wg.Wait()
+		h.fanout.Wait()
 		h.links.close()
 		h.leaveBackplane()
 		h.stopBeat()

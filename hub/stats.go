@@ -36,7 +36,7 @@ func (h *Hub) Stats() Stats {
 	k := &h.counters
 	return Stats{
 		HubID: h.opts.ID, Connections: int(h.connections.Load()), Refused: h.refused.Load(), RateLimited: h.rateLimited.Load(),
-		Spokes: h.table.len(), Operations: h.table.operationsNow(), Topics: h.fanout.topicsNow(),
+		Spokes: h.table.len(), Operations: h.table.operationsNow(), Topics: h.fanout.Topics(),
 		InFlight: int(h.calls.InFlight.Load()), Serving: int(h.calls.Serving.Load()),
 		QueuedBytes: int(h.queues.QueuedBytes.Load()), EventsDropped: h.queues.EventsDropped.Load(),
 		Frames: k.Frames.Load(), Calls: k.Calls.Load(), Served: k.Served.Load(), Overloaded: k.Overloaded.Load(),

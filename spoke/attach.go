@@ -134,10 +134,7 @@ func (s *Spoke) stay(ctx context.Context, l *link, resumed bool, e *end) {
 	start := time.Now()
 	a := l.now.Load()
 	stopping := !s.setLink(l)
-	if !l.listening {
-		l.listening = true
-		s.events.attach(l)
-	}
+	s.events.target.Attach(l.peer)
 	switch {
 	case stopping && resumed: // Shutdown waits for what is in flight, and may have begun while there was no connection
 		_ = l.peer.PostBare(wire.Drain) // fails only when the session has ended

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
@@ -14,251 +13,76 @@ import (
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 )
 
-// events is the spoke's event target: it outlives connections. Listeners hang on
-// the local target; each topic has one subscription on the session of the moment, made again on
-// the next one.
+// events is the target of [Spoke.Events]: the one table of subscriptions, which outlives sessions, for the spoke's program.
 type events struct {
-	spoke *Spoke
-	local pubsub.Local
-
-	mu     sync.Mutex // guards the fields below and those of every subscription
-	topics map[string]*subscription
-	link   *link
-	closed bool
+	spoke  *Spoke
+	target wstarget.Target
 }
 
-type subscription struct {
-	topic     string
-	listeners int
-	answer    *answer // to the listener that asked first, or first after it was deaf
-	stop      func()  // on the current session
-	deaf      bool    // the hub has refused or ended it
-}
+var (
+	_ pubsub.EventTarget   = (*events)(nil)
+	_ pubsub.CloseNotifier = (*events)(nil)
+)
 
-// answer is what the hub answers to a subscription that listeners wait for.
-type answer struct {
-	done    chan struct{} // closed when the subscription has been live once, or is refused
-	settled bool          // done is closed; guarded by the mu of events
-	err     error         // set before done is closed
-}
-
-func newAnswer() *answer { return &answer{done: make(chan struct{})} }
-
-var _ pubsub.EventTarget = (*events)(nil)
-
-func newEvents(s *Spoke) *events { return &events{spoke: s} }
-
-// Dispatch implements [pubsub.EventTarget]. An event whose session ended before
-// it was taken goes out on the next one.
+// Dispatch implements [pubsub.EventTarget].
 func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
-	if err := checkTopic(ev.Topic, true); err != nil {
-		return err
+	if strings.HasPrefix(ev.Topic, "hub.") {
+		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, ev.Topic)
 	}
-	if err := pubsub.ValidPayload(ev.Payload); err != nil {
+	err := e.target.Dispatch(ctx, ev)
+	if errors.Is(err, pubsub.ErrInvalidPayload) {
 		return &call.Error{Code: call.CodeValidation, Message: err.Error(), Cause: err}
 	}
-	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		l, err := e.spoke.await(ctx)
-		if err != nil {
-			return err
-		}
-		err = l.target.Dispatch(ctx, ev)
-		if err == nil || ctx.Err() != nil || !e.spoke.lost(l) {
-			return err
-		}
-	}
-}
-
-func checkTopic(topic string, publish bool) error {
-	if err := pubsub.ValidTopic(topic); err != nil {
-		return err
-	}
-	if wire.Reserved(topic) || publish && strings.HasPrefix(topic, "hub.") {
-		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
-	}
-	return nil
+	return e.explain(ctx, err)
 }
 
 // Listen implements [pubsub.EventTarget].
 func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
-	if err := checkTopic(topic, false); err != nil {
-		return nil, err
-	}
 	if fn != nil {
 		fn = peer.Guard(&e.spoke.log, &e.spoke.counters, fn)
 	}
-	unlisten, err := e.local.Listen(ctx, topic, fn)
-	if err != nil {
-		return nil, err
-	}
-	sub, answer, err := e.join(topic)
-	if err != nil {
-		unlisten()
-		return nil, err
-	}
-	var once sync.Once
-	stop = func() { once.Do(func() { unlisten(); e.leave(sub) }) }
-	select {
-	case <-answer.done:
-		err = answer.err
-	case <-ctx.Done():
-		if err = context.Cause(ctx); e.spoke.current() == nil {
-			err = e.spoke.unregistered(err)
-		}
-	}
-	if err != nil {
-		stop()
-		return nil, err
-	}
-	return stop, nil
+	stop, err = e.target.Listen(ctx, topic, fn)
+	return stop, e.explain(ctx, err)
 }
 
-func (e *events) join(topic string) (*subscription, *answer, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil, nil, ErrStopped
+// explain adds to the error of a context why the spoke has no session, if it has none.
+func (e *events) explain(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) || e.spoke.current().alive() {
+		return err
 	}
-	sub := e.topics[topic]
-	if sub != nil && sub.deaf { // who comes now asks the hub again, for all
-		sub.deaf, sub.answer = false, newAnswer()
-		e.subscribeLocked(sub)
-	}
-	if sub == nil {
-		if e.topics == nil {
-			e.topics = make(map[string]*subscription)
-		}
-		sub = &subscription{topic: topic, answer: newAnswer()}
-		e.topics[topic] = sub
-		e.subscribeLocked(sub)
-	}
-	sub.listeners++
-	return sub, sub.answer, nil
-}
-
-func (e *events) leave(sub *subscription) {
-	e.mu.Lock()
-	sub.listeners--
-	var stop func()
-	if sub.listeners == 0 && e.topics[sub.topic] == sub {
-		delete(e.topics, sub.topic)
-		stop, sub.stop = sub.stop, nil
-	}
-	e.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-}
-
-// attach makes all subscriptions on a new session.
-func (e *events) attach(l *link) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.link = l
-	for _, sub := range e.topics {
-		e.subscribeLocked(sub)
-	}
-}
-
-// detach forgets a session that has ended, so that nothing more starts on it.
-func (e *events) detach() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.link = nil
-}
-
-// subscribeLocked subscribes on the session of the moment, if there is one. When
-// that is done again, the listeners are told of the gap, since nobody knows what was published meanwhile:
-// once it is live, so that what they miss before they hear of the gap is all that they miss.
-func (e *events) subscribeLocked(sub *subscription) {
-	l := e.link
-	if l == nil {
-		return
-	}
-	gap := func() {}
-	if sub.answer.settled {
-		gap = sync.OnceFunc(func() { e.deliver(pubsub.Event{Topic: sub.topic, Gap: true}) })
-	}
-	l.wg.Go(func() {
-		stop, err := l.target.Listen(context.Background(), sub.topic, func(ev pubsub.Event) {
-			gap()
-			e.deliver(ev)
-		})
-		if err == nil {
-			gap()
-		}
-		e.subscribed(sub, stop, err)
-	})
-}
-
-func (e *events) deliver(ev pubsub.Event) {
-	_ = e.local.Deliver(ev) // fails only when closed
-}
-
-func (e *events) subscribed(sub *subscription, stop func(), err error) {
-	denial, denied := errors.AsType[*wstarget.Denial](err)
-	e.mu.Lock()
-	current := e.topics[sub.topic] == sub
-	deaf := false
-	switch {
-	case err == nil && current:
-		sub.stop, stop, sub.deaf = stop, nil, false
-		e.settleLocked(sub, nil)
-	case denied && !sub.answer.settled:
-		sub.deaf = true // those who wait leave it; others may have listened before
-		e.settleLocked(sub, denial)
-	case denied:
-		sub.deaf, deaf = true, true
-		e.spoke.log.Error().Err(denial).Msg("the hub does not take a subscription back; its listeners hear nothing")
-	}
-	e.mu.Unlock()
-	if stop != nil { // nobody listens any more
-		stop()
-	}
-	if deaf {
-		e.deliver(pubsub.Event{Topic: sub.topic, Gap: true}) // without end, as in ended
-	}
-}
-
-// ended notes that the hub has ended a live subscription of the session: new credentials permit less.
-// Its listeners are told of a gap, which has no end before the hub is asked again.
-func (e *events) ended(l *link, topic string) {
-	e.mu.Lock()
-	sub := e.topics[topic]
-	if sub == nil || e.link != l {
-		e.mu.Unlock()
-		return
-	}
-	sub.deaf = true
-	stop := sub.stop
-	sub.stop = nil
-	e.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-	e.deliver(pubsub.Event{Topic: topic, Gap: true})
-}
-
-func (e *events) settleLocked(sub *subscription, err error) {
-	if a := sub.answer; !a.settled {
-		a.settled, a.err = true, err
-		close(a.done)
-	}
-}
-
-// close ends it with the spoke.
-func (e *events) close() {
-	e.mu.Lock()
-	e.closed = true
-	for _, sub := range e.topics {
-		e.settleLocked(sub, ErrStopped)
-	}
-	e.mu.Unlock()
-	e.local.Close()
+	return e.spoke.unregistered(err)
 }
 
 // AfterClose implements [pubsub.CloseNotifier].
-func (e *events) AfterClose(fn func()) (stop func() bool) { return e.local.AfterClose(fn) }
+func (e *events) AfterClose(fn func()) (stop func() bool) { return e.target.AfterClose(fn) }
+
+// received takes an event of the hub. One that is nested deeper than this spoke accepts is dropped, and its subscribers see
+// a gap.
+func (e *events) received(topic string, payload []byte, err error) {
+	if err != nil {
+		e.spoke.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
+		e.target.Gap(topic, 1)
+		return
+	}
+	e.target.Event(topic, payload)
+}
+
+// control takes a control frame of the hub, and reports whether it was one of events.
+func (e *events) control(m *wire.Message) bool {
+	switch m.Type {
+	case wire.Subscribed:
+		e.target.Subscribed(string(m.Topic))
+	case wire.Gap:
+		e.target.Gap(string(m.Topic), m.Dropped)
+	case wire.Denied:
+		d := &wstarget.Denial{Action: string(m.Action), Topic: string(m.Topic), Code: string(m.Code), Message: string(m.Text)}
+		if e.target.Denied(d) {
+			e.spoke.log.Error().Err(d).Msg("the hub ended a subscription; its listeners receive nothing")
+		} else {
+			e.spoke.log.Warn().Err(d).Msg("the hub refused")
+		}
+	default:
+		return false
+	}
+	return true
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/spoke"
 )
 
 func publish(t *testing.T, to pubsub.EventTarget, payload string) {
@@ -134,6 +136,38 @@ func TestPresenceInOrder(t *testing.T) {
 			if got := <-heard; got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
+		}
+	})
+}
+
+// A spoke that was shut down before Run publishes and subscribes to nothing: both fail, and do not wait for their context.
+func TestEventsOfASpokeThatNeverRan(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, err := spoke.New("ws://hub.test/", nil)
+		must(t, err)
+		waiting := make(chan error, 2)
+		go func() {
+			_, err := s.Events().Listen(t.Context(), "news", func(pubsub.Event) {})
+			waiting <- err
+		}()
+		go func() { waiting <- s.Events().Dispatch(t.Context(), pubsub.Event{Topic: "news"}) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Events().Dispatch(ctx, pubsub.Event{Topic: "news"}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Run has not been called") {
+			t.Errorf("Dispatch before Run: %v", err)
+		}
+		must(t, s.Shutdown(t.Context()))
+		for range 2 {
+			if err := <-waiting; !errors.Is(err, spoke.ErrStopped) {
+				t.Errorf("the call that waited: %v", err)
+			}
+		}
+		if err := s.Events().Dispatch(t.Context(), pubsub.Event{Topic: "news"}); !errors.Is(err, spoke.ErrStopped) {
+			t.Errorf("Dispatch: %v", err)
+		}
+		if _, err := s.Events().Listen(t.Context(), "news", func(pubsub.Event) {}); !errors.Is(err, pubsub.ErrClosed) {
+			t.Errorf("Listen: %v", err)
 		}
 	})
 }

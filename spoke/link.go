@@ -12,11 +12,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
-	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -30,12 +28,10 @@ type link struct {
 	sessionID  string        // "" where the session cannot be resumed
 	window     time.Duration // how long it waits for a connection
 	peer       *peer.Peer
-	target     *wstarget.Target
 	wg         sync.WaitGroup
 	now        atomic.Pointer[attachment]
 	retryAfter atomic.Int64 // ms that the hub asked for when it began to drain
 	hubDrains  atomic.Bool  // the hub has sent __drain on this connection
-	listening  bool         // the spoke's subscriptions have been made; Run's goroutine's
 }
 
 // attachment is one connection of a session.
@@ -65,7 +61,6 @@ func (s *Spoke) newLink(a *attachment) *link {
 	l.log, l.hubID = log, got.HubID
 	sess := session.New(session.Options{LimitBytes: s.opts.LogBytes, Owner: l, Resumable: l.sessionID != "",
 		Interval: time.Duration(got.HeartbeatInterval) * time.Millisecond})
-	l.target = wstarget.New((*sender)(l))
 	l.peer = peer.New(context.Background(), peer.Config{
 		Session: sess, Side: l, IDPrefix: s.instanceID[:8] + "-", MaxDepth: s.opts.MaxDepth,
 		MaxInFlight: s.opts.MaxInFlight, Limit: "spoke.Options.MaxInFlight",
@@ -98,8 +93,7 @@ func (l *link) alive() bool { return l != nil && l.peer.Session().Cause() == nil
 // that its context has ended must not keep the spoke from coming back. Run joins them.
 func (l *link) finish(err error) {
 	l.peer.End(err)
-	l.target.Close(err)
-	l.spoke.events.detach()
+	l.spoke.events.target.Detach(l.peer)
 	l.now.Load().conn.Abort()
 	l.wg.Wait()
 	l.spoke.handlers.Go(l.peer.Wait)
@@ -110,7 +104,6 @@ func (l *link) finish(err error) {
 func (l *link) expire(lost *attachment) {
 	if l.now.Load() == lost && !l.peer.Session().Attached() {
 		l.peer.End(errWindow)
-		l.target.Close(errWindow)
 		l.now.Load().conn.Abort() // of one that has come at this moment
 	}
 }
@@ -135,54 +128,19 @@ func (l *link) Route(*peer.Incoming) bool { return false }
 // MadeFor implements [peer.Side].
 func (l *link) MadeFor(id string) (*peer.Incoming, bool) { return l.peer.MadeFor(id) }
 
-// sender is the way of events to the hub.
-type sender link
-
-// Control implements [wstarget.Sender].
-func (l *sender) Control(frame []byte) error { return l.peer.Post(frame) }
-
-// Event implements [wstarget.Sender].
-func (l *sender) Event(ctx context.Context, topic string, payload []byte) error {
-	b := session.NewBuffer(len(payload))
-	b.B = wire.AppendEvent(b.B, topic, payload)
-	if size, limit := len(b.B), l.now.Load().registered.MaxMessageBytes; limit > 0 && int64(size) > limit {
-		b.Free()
-		return &call.Error{Code: call.CodeMessageTooLarge,
-			Message: fmt.Sprintf("the event has %d bytes: limit %d (hub.Options.MaxMessageBytes)", size, limit)}
-	}
-	if err := jsonscan.CheckDepth(payload, l.peer.MaxDepth()); err != nil {
-		b.Free()
-		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
-	}
-	_, err := l.peer.Session().Append(ctx, session.Response, b, 0, nil)
-	return err
-}
-
-// Event implements [peer.Side]. An event that is nested deeper than this spoke accepts is dropped, and its subscribers
-// see a gap.
+// Event implements [peer.Side].
 func (l *link) Event(topic string, payload []byte, err error) {
-	if err == nil {
-		l.target.Event(topic, payload)
-		return
-	}
-	l.spoke.log.Warn().Err(err).Str("topic", topic).Msg("event dropped")
-	l.target.Lose(topic)
+	l.spoke.events.received(topic, payload, err)
 }
 
 // Control implements [peer.Side].
 func (l *link) Control(m *wire.Message) bool {
-	switch m.Type {
-	case wire.Drain:
+	if m.Type == wire.Drain {
 		l.hubDrains.Store(true)
 		l.retryAfter.Store(min(max(m.RetryAfter, 0), time.Hour.Milliseconds()))
 		return true
-	case wire.Denied:
-		l.spoke.log.Warn().Bytes("action", m.Action).Bytes("topic", m.Topic).Bytes("code", m.Code).Bytes("reason", m.Text).Msg("the hub refused")
-		if topic, ended := l.target.Ended(m); ended {
-			l.spoke.events.ended(l, topic)
-		}
 	}
-	return l.target.Control(m)
+	return l.spoke.events.control(m)
 }
 
 // Serve implements [peer.Side].

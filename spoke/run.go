@@ -56,7 +56,7 @@ func (s *Spoke) stopped() {
 	s.stopping = true
 	s.setLinkLocked(nil)
 	s.mu.Unlock()
-	s.events.close()
+	s.events.target.Close(s.errStopped())
 	s.handlers.Wait()
 	s.state.set(Stopped)
 }

@@ -45,6 +45,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 	}
 	s.sayQuit()
 	if !running {
+		s.events.target.Close(ErrStopped)
 		s.state.set(Stopped)
 		return err
 	}

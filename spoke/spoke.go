@@ -38,7 +38,7 @@ type Spoke struct {
 	intercepted call.Caller // with Options.Interceptors; nil without
 
 	operations call.Registry
-	events     *events
+	events     events
 	state      stateBox
 	counters   peer.Counters
 	connects   atomic.Uint64
@@ -82,7 +82,7 @@ func New(url string, o *Options) (*Spoke, error) {
 		s.state.notify = s.notifyState
 	}
 	s.operations.Check(s.checkOperation)
-	s.events = newEvents(s)
+	s.events.spoke = s
 	return s, nil
 }
 
@@ -94,7 +94,7 @@ func (s *Spoke) Operations() *call.Registry { return &s.operations }
 // context, while there is no connection. Subscriptions outlive connections: they are made
 // again on the next one, and their listeners get a gap event. A refusal by the hub fails the
 // subscription; that of an event is logged.
-func (s *Spoke) Events() pubsub.EventTarget { return s.events }
+func (s *Spoke) Events() pubsub.EventTarget { return &s.events }
 
 // ID is the id under which the spoke is registered, or was last; it is the one
 // of the options, or empty, before the first registration.

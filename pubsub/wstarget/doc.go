@@ -1,10 +1,15 @@
-// Package wstarget is the pubsub core's event target on one session: [Target] is
-// the spoke's end, [Endpoint] the hub's (protocol section 5).
+// Package wstarget carries the events of a WebSocket connection (protocol section 5). [Target] is the spoke's end: an event
+// target that publishes and subscribes at the hub. [Endpoint] is the hub's end: it subscribes to a core event target for
+// one spoke, and [Fanout] shares what the endpoints of a hub subscribe to.
 //
-// Both are fed by the connection's reader through methods that never wait, and
-// write through a small sender. They end with their session. Delivery is at most
-// once, in order per topic and publisher; missing events are reported as a gap event.
+// Both ends write to a session, through its peer, and its reader calls them for each frame of events. These
+// calls never wait. Missing events are reported as a gap, in their place in the order.
 //
-// They hold a map entry for each topic that has a listener, and no
-// buffers: frames wait in the session's outbound queue, within its budget.
+// # Where a subscription is kept
+//
+// At the spoke in one table, that of Target. It outlives sessions: Attach subscribes again, and the listeners get a gap,
+// since events may have been published meanwhile. At the hub in one table for each session, that of Endpoint; a Fanout
+// lists the endpoints of a topic and listens to the core once for all of them.
+//
+// Neither end has a buffer: events wait in the outbound queue of the session, within its budget.
 package wstarget

@@ -1,113 +1,95 @@
-package wstarget
+package wstarget_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
-	"github.com/alkdev/hubspoke/internal/wire"
+	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
-	"github.com/alkdev/hubspoke/pubsub/pubsubtest"
+	"github.com/alkdev/hubspoke/pubsub/wstarget"
+	"github.com/alkdev/hubspoke/transport"
 )
 
-// outlet writes down what goes to the spoke.
-type outlet struct{ sent }
-
-func (o *outlet) Control(frame []byte)             { _ = o.sent.Control(frame) }
-func (o *outlet) Event(topic string, frame []byte) { _ = o.put(topic, string(frame)) }
-func (o *outlet) Gap(topic string, dropped int)    { o.Control(wire.AppendGap(nil, topic, dropped)) }
-
-func newEndpoint(t *testing.T, o EndpointOptions) (*Endpoint, *fanout, *outlet) {
-	t.Helper()
-	f, out := &fanout{}, &outlet{}
-	o.Fanout, o.Outlet = f, out
-	if o.Publish == nil {
-		o.Publish = func(pubsub.Event) *Denial { return nil }
-	}
-	e := NewEndpoint(o)
-	t.Cleanup(e.Close)
-	return e, f, out
+// denied is a __denied of a subscription.
+func denied(topic, code, message string) string {
+	return fmt.Sprintf(`__denied {"action":"subscribe","topic":%q,"code":%q,"message":%q}`, topic, code, message)
 }
-
-func (e *Endpoint) subscribeTo(topic string) {
-	e.Control(parsed(wire.AppendTopic(nil, wire.Subscribe, topic)))
-	synctest.Wait()
-}
-
-func (e *Endpoint) unsubscribeFrom(topic string) {
-	e.Control(parsed(wire.AppendTopic(nil, wire.Unsubscribe, topic)))
-	synctest.Wait()
-}
-
-const subscribedA = "__subscribed " + topicA
 
 func TestSubscribe(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		e, f, out := newEndpoint(t, EndpointOptions{})
-		e.unsubscribeFrom("a") // of nothing
-		e.subscribeTo("a")
-		out.want(t, subscribedA)
-		e.subscribeTo("a") // answered, and joined once
-		out.want(t, subscribedA)
-		if f.joins != 1 || e.Topics() != 1 || !f.live("a", e) {
-			t.Errorf("%d joins, %d topics", f.joins, e.Topics())
+		core, f := newHub()
+		e, spoke := rawSpoke(t, f, 0)
+		spoke.send(t, unsubA) // of nothing
+		spoke.send(t, subA)
+		spoke.want(t, subscribedA)
+		spoke.send(t, subA) // answered, and joined once
+		spoke.want(t, subscribedA)
+		if n := core.listens.Load(); n != 1 || f.Topics() != 1 || !slices.Equal(e.endpoint.Topics(), []string{"a"}) {
+			t.Errorf("%d joins, %d topics, %v", n, f.Topics(), e.endpoint.Topics())
 		}
-		f.publish("a", "frame")
-		e.DeliverGap("a", 3)
-		out.want(t, "a frame", `__gap {"topic":"a","dropped":3}`)
-		e.unsubscribeFrom("a")
-		e.unsubscribeFrom("a")
-		f.publish("a", "frame")
-		if out.want(t); e.Topics() != 0 || f.live("a", e) {
+		publish(t, core, "a", "1")
+		publish(t, core, "b", "2")
+		_ = core.Deliver(pubsub.Event{Topic: "a", Gap: true, Dropped: 3})
+		spoke.want(t, "a 1", `__gap {"topic":"a","dropped":3}`)
+		spoke.send(t, unsubA, unsubA)
+		publish(t, core, "a", "3")
+		spoke.want(t)
+		if len(e.endpoint.Topics()) != 0 || f.Topics() != 0 || core.listening.Load() != 0 {
 			t.Error("still a member")
 		}
 	})
 }
 
-// Every transition while a join is under way.
+// Every transition while a join is in progress.
 func TestWhileJoining(t *testing.T) {
-	const sub, unsub = true, false
+	const failed = `__denied {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"on purpose"}`
 	for name, c := range map[string]struct {
-		steps []bool // after the first __subscribe
+		steps []string // after the first __subscribe
 		fails bool
 		live  bool
 		sent  []string
 	}{
 		"nothing":            {nil, false, true, []string{subscribedA}},
-		"subscribe":          {[]bool{sub, sub}, false, true, []string{subscribedA}},
-		"unsubscribe":        {[]bool{unsub, unsub}, false, false, nil},
-		"wanted again":       {[]bool{unsub, sub}, false, true, []string{subscribedA}},
-		"unwanted at last":   {[]bool{unsub, sub, unsub}, false, false, nil},
-		"fails":              {nil, true, false, []string{`__denied {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
-		"fails unwanted":     {[]bool{unsub}, true, false, nil},
-		"fails wanted again": {[]bool{unsub, sub}, true, false, []string{`__denied {"action":"subscribe","topic":"a","code":"UNAVAILABLE","message":"` + errJoin.Error() + `"}`}},
+		"subscribe":          {[]string{subA, subA}, false, true, []string{subscribedA}},
+		"unsubscribe":        {[]string{unsubA, unsubA}, false, false, nil},
+		"wanted again":       {[]string{unsubA, subA}, false, true, []string{subscribedA}},
+		"unwanted at last":   {[]string{unsubA, subA, unsubA}, false, false, nil},
+		"fails":              {nil, true, false, []string{failed}},
+		"fails unwanted":     {[]string{unsubA}, true, false, nil},
+		"fails wanted again": {[]string{unsubA, subA}, true, false, []string{failed}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
-				e, f, out := newEndpoint(t, EndpointOptions{})
-				f.held = make(chan struct{})
-				f.fails = func() bool { return c.fails }
-				e.subscribeTo("a")
-				for _, s := range c.steps {
-					if s == sub {
-						e.subscribeTo("a")
-					} else {
-						e.unsubscribeFrom("a")
-					}
+				core, f := newHub()
+				core.held = make(chan struct{})
+				core.fails = func() bool { return c.fails }
+				e, spoke := rawSpoke(t, f, 0)
+				spoke.send(t, subA)
+				spoke.send(t, c.steps...)
+				spoke.want(t)
+				if n := len(e.endpoint.Topics()); n != 1 {
+					t.Errorf("%d topics while joining", n)
 				}
-				out.want(t)
-				close(f.held)
-				out.want(t, c.sent...)
-				if f.live("a", e) != c.live || (e.Topics() == 1) != c.live || f.joins != 1 {
-					t.Errorf("live %v, %d topics, %d joins", f.live("a", e), e.Topics(), f.joins)
+				close(core.held)
+				spoke.want(t, c.sent...)
+				members := 0
+				if c.live {
+					members = 1
 				}
-				f.fails = nil
-				e.subscribeTo("a") // works in any case
-				if !f.live("a", e) {
-					t.Error("not live")
+				if core.listening.Load() != int64(members) || len(e.endpoint.Topics()) != members || f.Topics() != members || core.listens.Load() != 1 {
+					t.Errorf("%d listeners, topics %v, %d joins", core.listening.Load(), e.endpoint.Topics(), core.listens.Load())
 				}
+				core.fails = nil
+				spoke.send(t, subA) // works in any case
+				publish(t, core, "a", "1")
+				spoke.want(t, subscribedA, "a 1")
 			})
 		})
 	}
@@ -115,155 +97,350 @@ func TestWhileJoining(t *testing.T) {
 
 func TestCloseEndpoint(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		e, f, out := newEndpoint(t, EndpointOptions{})
-		e.subscribeTo("a")
-		out.want(t, subscribedA)
-		f.held = make(chan struct{}) // never closed: the context ends the join
-		e.subscribeTo("b")
-		e.subscribeTo("c")
-		e.unsubscribeFrom("c")
-		closed := 0
-		e.AfterClose(func() { closed++ })
-		e.Close()
-		e.Close()
-		if e.Topics() != 0 || f.live("a", e) || closed != 1 {
-			t.Errorf("%d topics, live %v, closed %d", e.Topics(), f.live("a", e), closed)
+		core, f := newHub()
+		e, spoke := rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		spoke.want(t, subscribedA)
+		e.endpoint.Close()
+		e.endpoint.Close()
+		if len(e.endpoint.Topics()) != 0 || core.listening.Load() != 0 {
+			t.Errorf("topics %v, %d listeners", e.endpoint.Topics(), core.listening.Load())
 		}
-		e.subscribeTo("d")
-		e.unsubscribeFrom("a")
-		e.Published("a", []byte("1"))
-		if err := e.Dispatch(t.Context(), pubsub.Event{Topic: "a"}); !errors.Is(err, pubsub.ErrClosed) {
-			t.Errorf("Dispatch: %v", err)
+		spoke.send(t, `__subscribe {"topic":"d"}`, unsubA)
+		e.endpoint.EndSubscriptions("ended")
+		spoke.send(t, subA)
+		publish(t, core, "a", "1")
+		spoke.want(t)
+		if n := core.listens.Load(); n != 1 {
+			t.Errorf("%d joins", n)
 		}
-		if _, err := e.Listen(t.Context(), "a", func(pubsub.Event) {}); !errors.Is(err, pubsub.ErrClosed) {
-			t.Errorf("Listen: %v", err)
-		}
-		out.want(t)
 	})
 }
 
-// A join that is done while Close runs is taken back.
+// Close ends a join that waits for the join of another spoke, and waits for one that waits for the core. What has joined
+// meanwhile is taken back.
 func TestCloseWhileJoining(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		out := &outlet{}
-		f := &deafFanout{release: make(chan struct{})}
-		e := NewEndpoint(EndpointOptions{Fanout: f, Outlet: out})
-		e.subscribeTo("a")
+		core, f := newHub()
+		core.held = make(chan struct{})
+		first, spoke1 := rawSpoke(t, f, 0)
+		second, spoke2 := rawSpoke(t, f, 0)
+		third, spoke3 := rawSpoke(t, f, 0)
+		spoke1.send(t, subA)
+		spoke2.send(t, subA)
+		spoke3.send(t, subA)
+		second.endpoint.Close()
+		if len(second.endpoint.Topics()) != 0 {
+			t.Error("closed with topics")
+		}
 		closed := make(chan struct{})
-		go func() { e.Close(); close(closed) }()
+		go func() { first.endpoint.Close(); close(closed) }()
 		synctest.Wait()
 		select {
 		case <-closed:
 			t.Error("Close did not wait for the join")
 		default:
 		}
-		close(f.release)
+		close(core.held)
 		<-closed
-		if out.want(t); f.members != 0 || e.Topics() != 0 {
-			t.Errorf("%d members", f.members)
+		spoke1.want(t)
+		spoke2.want(t)
+		spoke3.want(t, subscribedA)
+		publish(t, core, "a", "1")
+		spoke1.want(t)
+		spoke2.want(t)
+		spoke3.want(t, "a 1")
+		if core.listening.Load() != 1 || core.listens.Load() != 1 {
+			t.Errorf("%d listeners, %d joins", core.listening.Load(), core.listens.Load())
+		}
+		third.endpoint.Close()
+		if core.listening.Load() != 0 || f.Topics() != 0 {
+			t.Errorf("%d listeners, %d topics", core.listening.Load(), f.Topics())
 		}
 	})
 }
 
-// deafFanout joins although the context has ended.
-type deafFanout struct {
-	release chan struct{}
-	members int
+// The first join of a topic outlives its spoke if it is the only one: nothing remains.
+func TestCloseWhileJoiningAlone(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		core.delay = func() time.Duration { return time.Second }
+		e, spoke := rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		e.endpoint.Close()
+		spoke.want(t)
+		if core.listens.Load() != 1 || core.listening.Load() != 0 || f.Topics() != 0 {
+			t.Errorf("%d joins, %d listeners, %d topics", core.listens.Load(), core.listening.Load(), f.Topics())
+		}
+	})
 }
-
-func (f *deafFanout) Join(context.Context, string, *Endpoint) error {
-	<-f.release
-	f.members++
-	return nil
-}
-func (f *deafFanout) Leave(string, *Endpoint) { f.members-- }
 
 func TestRefusals(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		e, f, out := newEndpoint(t, EndpointOptions{MaxTopics: 2,
-			Allow: func(topic string) *Denial {
-				if topic == "secret" {
-					return &Denial{ActionSubscribe, topic, "ACCESS_DENIED", "no"}
-				}
-				return nil
-			},
-			Publish: func(ev pubsub.Event) *Denial {
-				if ev.Topic == "secret" {
-					return &Denial{ActionPublish, ev.Topic, "ACCESS_DENIED", "no"}
-				}
-				return nil
-			}})
-		e.subscribeTo("secret")
-		out.want(t, `__denied {"action":"subscribe","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
-		e.Published("secret", []byte("1"))
-		out.want(t, `__denied {"action":"publish","topic":"secret","code":"ACCESS_DENIED","message":"no"}`)
-		e.subscribeTo("a")
-		e.subscribeTo("b")
-		out.want(t, subscribedA, `__subscribed {"topic":"b"}`)
-		e.subscribeTo("c")
-		out.want(t, `__denied {"action":"subscribe","topic":"c","code":"OVERLOADED","message":"too many topics: limit 2 (hub.Options.MaxTopics)"}`)
-		e.unsubscribeFrom("a")
-		e.subscribeTo("c")
-		out.want(t, `__subscribed {"topic":"c"}`)
-		e.subscribeTo("tab\there")
-		if len(out.frames) != 1 || f.joins != 3 {
-			t.Errorf("sent %q, %d joins", out.frames, f.joins)
+		core, f := newHub()
+		e, spoke := rawSpoke(t, f, 2)
+		spoke.send(t, subA)
+		spoke.send(t, `__subscribe {"topic":"b"}`)
+		spoke.want(t, subscribedA, `__subscribed {"topic":"b"}`)
+		spoke.send(t, `__subscribe {"topic":"c"}`)
+		spoke.want(t, denied("c", "OVERLOADED", "too many topics: limit 2 (hub.Options.MaxTopics)"))
+		spoke.send(t, subA) // is no further topic
+		spoke.want(t, subscribedA)
+		spoke.send(t, unsubA, `__subscribe {"topic":"c"}`)
+		spoke.want(t, `__subscribed {"topic":"c"}`)
+		e.endpoint.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: "d", Code: "X", Message: "m"})
+		spoke.want(t, `__denied {"action":"publish","topic":"d","code":"X","message":"m"}`)
+		if n := core.listens.Load(); n != 3 {
+			t.Errorf("%d joins", n)
 		}
 	})
 }
 
-func TestEndpointAsTarget(t *testing.T) {
+// The default limit is 10,000 topics.
+func TestDefaultMaxTopics(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		e, _, out := newEndpoint(t, EndpointOptions{})
-		var got []pubsub.Event
-		stop, err := e.Listen(t.Context(), "a", func(ev pubsub.Event) { got = append(got, ev) })
-		if err != nil {
-			t.Fatal(err)
+		_, f := newHub()
+		e, spoke := rawSpoke(t, f, -1)
+		for n := range wstarget.DefaultMaxTopics + 1 {
+			e.endpoint.Subscribe(fmt.Sprint("t", n), nil)
 		}
-		payload := []byte("1")
-		e.Published("a", payload)
-		payload[0] = 'X'
-		e.Published("a", nil)
-		stop()
-		e.Published("a", nil)
-		if len(got) != 2 || string(got[0].Payload) != "1" || got[1].Payload != nil {
-			t.Errorf("got %+v", got)
+		synctest.Wait()
+		if n := len(e.endpoint.Topics()); n != 10_000 || f.Topics() != n {
+			t.Errorf("%d topics", n)
 		}
-		for _, ev := range []pubsub.Event{{Topic: "a", Payload: []byte("1")}, {Topic: `"q"`}, {Topic: "a", Gap: true, Dropped: 2}} {
-			if err := e.Dispatch(t.Context(), ev); err != nil {
-				t.Error(err)
-			}
+		spoke.mu.Lock()
+		defer spoke.mu.Unlock()
+		if text := strings.Join(spoke.frames, "\n"); strings.Count(text, "__subscribed ") != 10_000 || strings.Count(text, "limit 10000 ") != 1 {
+			t.Errorf("%d answers", len(spoke.frames))
 		}
-		out.want(t, `a {"type":"a","payload":1}`, `"q" {"type":"\"q\"","payload":null}`, `__gap {"topic":"a","dropped":2}`)
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		for _, err := range []error{e.Dispatch(ended, pubsub.Event{Topic: "a"}), e.Dispatch(t.Context(), pubsub.Event{}), e.Dispatch(t.Context(), pubsub.Event{Topic: "a", Payload: []byte("{")})} {
-			if err == nil {
-				t.Error("dispatched")
-			}
-		}
-		out.want(t)
 	})
 }
 
-// Both ends together pass the suite of event targets.
-func TestContract(t *testing.T) {
-	pubsubtest.TestTarget(t, func(t *testing.T) (publisher, subscriber pubsub.EventTarget) {
-		p := newPair(t, nil, false)
-		return p.target, settled{p.target, p}
+// EndSubscriptions denies what is live, what is joining, and what comes later; once.
+func TestEndSubscriptions(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		e, spoke := rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		spoke.want(t, subscribedA)
+		core.held = make(chan struct{})
+		spoke.send(t, `__subscribe {"topic":"b"}`, `__subscribe {"topic":"c"}`, `__unsubscribe {"topic":"c"}`)
+		e.endpoint.EndSubscriptions("replaced")
+		e.endpoint.EndSubscriptions("once more")
+		spoke.want(t, denied("a", "UNAVAILABLE", "replaced"))
+		close(core.held)
+		spoke.want(t, denied("b", "UNAVAILABLE", "replaced"))
+		spoke.send(t, subA, unsubA)
+		spoke.want(t, denied("a", "UNAVAILABLE", "replaced"))
+		publish(t, core, "a", "1")
+		spoke.want(t)
+		if core.listening.Load() != 0 || f.Topics() != 0 || len(e.endpoint.Topics()) != 0 {
+			t.Errorf("%d listeners, %d topics", core.listening.Load(), f.Topics())
+		}
 	})
 }
 
-// settled lets what is on its way arrive before a new listener is there. The suite's model expects that a
-// listener hears nothing from before it; the contract leaves it open.
-type settled struct {
-	*Target
-	p *pair
+// A join that fails after the subscriptions have ended is denied with its own reason.
+func TestEndSubscriptionsWhileJoinFails(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		core.held = make(chan struct{})
+		core.fails = func() bool { return true }
+		e, spoke := rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		e.endpoint.EndSubscriptions("replaced")
+		close(core.held)
+		spoke.want(t, denied("a", "UNAVAILABLE", "on purpose"))
+	})
 }
 
-func (s settled) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
-	arrived := make(chan struct{})
-	s.p.up.put(func() { s.p.down.put(func() { close(arrived) }) })
-	<-arrived
-	return s.Target.Listen(ctx, topic, fn)
+// A subscriber receives only the events that are visible to it, and every gap.
+func TestVisible(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		some, spoke1 := rawSpoke(t, f, 0)
+		_, spoke2 := rawSpoke(t, f, 0)
+		some.endpoint.Subscribe("a", func(ev pubsub.Event) bool { return ev.Topic == "a" && string(ev.Payload) == "2" })
+		spoke2.send(t, subA)
+		for _, payload := range []string{"1", "2", "3"} {
+			publish(t, core, "a", payload)
+		}
+		_ = core.Deliver(pubsub.Event{Topic: "a", Payload: []byte("{")}) // not JSON: not visible either
+		synctest.Wait()
+		_ = core.Deliver(pubsub.Event{Topic: "a", Gap: true})
+		spoke1.want(t, subscribedA, "a 2", `__gap {"topic":"a","dropped":0}`)
+		spoke2.want(t, subscribedA, "a 1", "a 2", "a 3", `__gap {"topic":"a","dropped":1}`, `__gap {"topic":"a","dropped":0}`)
+	})
+}
+
+// What a spoke does not accept, or what is not JSON, is a gap of one to it; other spokes are not concerned.
+func TestEventsThatAreNotAccepted(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		small, spoke1 := rawSpoke(t, f, 0)
+		flat, spoke2 := rawSpoke(t, f, 0)
+		_, spoke3 := rawSpoke(t, f, 0)
+		small.peer.SetRemote(30, 0)
+		flat.peer.SetMaxDepth(1)
+		for _, s := range []*raw{spoke1, spoke2, spoke3} {
+			s.send(t, subA)
+			s.want(t, subscribedA)
+		}
+		const gap1 = `__gap {"topic":"a","dropped":1}`
+		for _, c := range []struct{ payload, small, flat, any string }{
+			{`1234567`, "a 1234567", "a 1234567", "a 1234567"},
+			{`12345678`, gap1, "a 12345678", "a 12345678"},
+			{`[1]`, "a [1]", "a [1]", "a [1]"},
+			{`[[]]`, "a [[]]", gap1, "a [[]]"},
+			{`"[["`, `a "[["`, `a "[["`, `a "[["`}, // long enough to be nested too deep
+			{`{`, gap1, gap1, gap1},
+			{``, "a null", "a null", "a null"},
+		} {
+			_ = core.Deliver(pubsub.Event{Topic: "a", Payload: []byte(c.payload)})
+			spoke1.want(t, c.small)
+			spoke2.want(t, c.flat)
+			spoke3.want(t, c.any)
+		}
+		if n := core.malformed.Load(); n != 1 {
+			t.Errorf("%d malformed", n)
+		}
+	})
+}
+
+// A Local has checked its payloads: they are not checked again for each event.
+func TestLocalCoreIsTrusted(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var core pubsub.Local
+		var malformed atomic.Uint64
+		_, spoke := rawSpoke(t, wstarget.NewFanout(&core, &nop, &malformed), 0)
+		spoke.send(t, subA)
+		_ = core.Deliver(pubsub.Event{Topic: "a", Payload: []byte("{")})
+		spoke.want(t, subscribedA, "a {")
+		if malformed.Load() != 0 {
+			t.Error("counted as malformed")
+		}
+	})
+}
+
+// A spoke that does not read loses events within its budget for them, and each loss is reported in its place; others
+// receive everything.
+func TestSlowSpoke(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		a, b := transport.Pipe(&transport.PipeOptions{BufferBytes: 100})
+		slow := connectEndpoint(f, nil, a, session.Options{EventBytes: 1000}, 0)
+		_, fast := rawSpoke(t, f, 0)
+		slow.endpoint.Subscribe("a", nil)
+		fast.send(t, subA)
+		want := []string{subscribedA}
+		for n := range 200 {
+			publish(t, core, "a", fmt.Sprintf("%03d0", n+100))
+			want = append(want, fmt.Sprintf("a %03d0", n+100))
+		}
+		fast.want(t, want...)
+		if n := slow.peer.Session().QueuedBytes(); n > 3000 {
+			t.Errorf("%d bytes wait for a spoke that does not read", n)
+		}
+		r := newRaw(b)
+		synctest.Wait()
+		publish(t, core, "a", "9999")
+		synctest.Wait()
+		r.mu.Lock()
+		events, gaps := 0, 0
+		for _, frame := range r.frames {
+			var dropped int
+			if _, err := fmt.Sscanf(frame, `__gap {"topic":"a","dropped":%d}`, &dropped); err == nil {
+				gaps += dropped
+			} else if strings.HasPrefix(frame, "a ") {
+				events++
+			}
+		}
+		if events+gaps != 201 || gaps == 0 || r.frames[len(r.frames)-1] != "a 9999" {
+			t.Errorf("%d events and %d lost of 201, the last frame is %s", events, gaps, r.frames[len(r.frames)-1])
+		}
+		r.mu.Unlock()
+		slow.close()
+		b.Abort()
+		<-r.done
+	})
+}
+
+// The members of a topic share one listener on the core: the first makes it, the last stops it. A core that fails is
+// asked again for the next subscription.
+func TestMembersShareAListener(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core, f := newHub()
+		core.held = make(chan struct{})
+		var spokes []*raw
+		for range 5 {
+			_, spoke := rawSpoke(t, f, 0)
+			spoke.send(t, subA)
+			spokes = append(spokes, spoke)
+		}
+		core.fails = func() bool { return true }
+		close(core.held)
+		for _, s := range spokes {
+			s.want(t, denied("a", "UNAVAILABLE", "on purpose"))
+		}
+		if f.Topics() != 0 || core.listens.Load() != 1 {
+			t.Errorf("%d topics, %d joins", f.Topics(), core.listens.Load())
+		}
+		core.fails = nil
+		for _, s := range spokes {
+			s.send(t, subA)
+			s.want(t, subscribedA)
+		}
+		for i, s := range spokes {
+			publish(t, core, "a", fmt.Sprint(i))
+			for j, other := range spokes {
+				if j < i {
+					other.want(t)
+				} else {
+					other.want(t, fmt.Sprint("a ", i))
+				}
+			}
+			if core.listening.Load() != 1 || f.Topics() != 1 || core.listens.Load() != 2 {
+				t.Errorf("%d listeners, %d topics, %d joins", core.listening.Load(), f.Topics(), core.listens.Load())
+			}
+			s.send(t, unsubA)
+		}
+		if core.listening.Load() != 0 || f.Topics() != 0 {
+			t.Errorf("%d listeners, %d topics", core.listening.Load(), f.Topics())
+		}
+	})
+}
+
+// The core's code runs without a lock of the endpoint: it may use the endpoint itself.
+func TestCoreUsesTheEndpoint(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var e *end
+		core := &callingCore{call: func() { e.endpoint.Topics(); e.endpoint.Unsubscribe("b") }}
+		var malformed atomic.Uint64
+		f := wstarget.NewFanout(core, &nop, &malformed)
+		var spoke *raw
+		e, spoke = rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		spoke.send(t, unsubA)
+		spoke.send(t, subA)
+		e.endpoint.EndSubscriptions("ended")
+		spoke.want(t, subscribedA, subscribedA, denied("a", "UNAVAILABLE", "ended"))
+		e, spoke = rawSpoke(t, f, 0)
+		spoke.send(t, subA)
+		e.endpoint.Close()
+		if n := core.stops.Load(); n != 3 {
+			t.Errorf("%d listeners stopped", n)
+		}
+	})
+}
+
+type callingCore struct {
+	pubsub.Local
+	call  func()
+	stops atomic.Int64
+}
+
+func (c *callingCore) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (func(), error) {
+	c.call()
+	stop, err := c.Local.Listen(ctx, topic, fn)
+	return func() { c.stops.Add(1); c.call(); stop() }, err
 }

@@ -1,52 +1,91 @@
 package wstarget
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
-// Sender puts frames on the session's way out, in the order of the calls.
-type Sender interface {
-	// Control sends a control frame. It never waits, and keeps frame.
-	Control(frame []byte) error
-	// Event sends an event. It waits for room until ctx ends, and does not keep payload.
-	Event(ctx context.Context, topic string, payload []byte) error
-}
-
-// Target is the spoke's end: Dispatch publishes at the hub, Listen subscribes
-// there. It implements [pubsub.EventTarget]; its methods may be called concurrently.
+// Target is the spoke's end: Dispatch publishes at the hub, Listen subscribes there. It outlives sessions, and has one
+// at a time, between Attach and Detach. The zero value is ready for use and has no session. It must not be copied. All
+// methods may be called concurrently.
 type Target struct {
-	out   Sender
-	local pubsub.Local // delivers to the listeners
+	local pubsub.Local // calls the listeners
 
-	mu     sync.Mutex // guards the fields below, and the order of control frames
-	topics map[string]*interest
-	closed error
+	mu      sync.Mutex // guards the fields below and every subscription, and orders the frames about subscriptions
+	topics  map[string]*subscription
+	hub     *peer.Peer    // the session's; nil while there is none
+	changed chan struct{} // closed when hub or closed changes; nil while no Dispatch waits for that
+	closed  error
 }
 
-// interest is what this end wants of one topic. One question to the hub is out
-// at a time: who leaves before the answer lets it come, so that an answer always belongs to
-// the last question.
-type interest struct {
-	listeners int
-	live      chan struct{} // closed when the hub has answered
-	answered  bool
-	err       error // set before live is closed
+// subscription is what this end wants of one topic:
+//
+//	        ask                 Subscribed
+//	idle ─────────► asked ───────────────────► live
+//	  ▲               │ Denied                   │ Denied
+//	  │ Detach        ▼                          │
+//	(asked, live)   refused ◄────────────────────┘
+//
+// Attach asks for every topic. Listen asks for a new one, and for one that was refused. When the last listener stops,
+// the hub is asked to unsubscribe; if its answer is still due, then after the answer, so that an answer always belongs to
+// the last question (decision 010).
+type subscription struct {
+	topic     string
+	listeners int // 0 only while asked
+	state     state
+	answer    *answer // for the listeners that wait
+	missed    bool    // the listeners get a gap before anything else: they had an answer from an earlier session
 }
 
-// New makes the target of a session.
-func New(out Sender) *Target { return &Target{out: out} }
+type state uint8
 
-var _ pubsub.EventTarget = (*Target)(nil)
+const (
+	idle    state = iota // there is no session
+	asked                // the answer to __subscribe is due
+	live                 // the hub sends the events
+	refused              // the hub has refused or ended it
+)
 
-// Dispatch sends the event to the hub. That it was sent is all that nil says: the
-// hub answers a publish only when it refuses it. A notice of a gap is not sent. A payload that
-// is not JSON is refused, since it would end the connection.
+// answer is what the hub answers to a subscription.
+type answer struct {
+	done chan struct{} // closed when the subscription has been live once, or was refused
+	err  error         // set before done is closed
+}
+
+func newAnswer() *answer { return &answer{done: make(chan struct{})} }
+
+func (a *answer) settled() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// settle sets the answer, unless it has been set.
+func (a *answer) settle(err error) {
+	if !a.settled() {
+		a.err = err
+		close(a.done)
+	}
+}
+
+var (
+	_ pubsub.EventTarget   = (*Target)(nil)
+	_ pubsub.CloseNotifier = (*Target)(nil)
+)
+
+// Dispatch sends the event to the hub. While there is no session, or its queue is full, it waits until ctx ends. If the
+// session ends before it has taken the event, the next one takes it. A nil error means that the event was queued: the
+// hub answers a publish only if it refuses it. A notice of a gap is not sent. A payload that is not JSON is refused, since
+// it would end the connection.
 func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if err := checkTopic(ev.Topic); err != nil {
 		return err
@@ -54,37 +93,71 @@ func (t *Target) Dispatch(ctx context.Context, ev pubsub.Event) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := t.cause(); err != nil {
-		return err
-	}
-	switch {
-	case ev.Gap:
-		return nil
-	case len(ev.Payload) == 0:
-		ev.Payload = nil
-	}
 	if err := pubsub.ValidPayload(ev.Payload); err != nil {
 		return err
 	}
-	return t.out.Event(ctx, ev.Topic, ev.Payload)
+	for {
+		hub, err := t.await(ctx)
+		if err != nil || ev.Gap {
+			return err
+		}
+		err = hub.Publish(ctx, ev.Topic, ev.Payload)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case hub.Session().Cause() == nil:
+			return err
+		}
+	}
 }
 
-// checkTopic refuses also what the hub would take for another frame.
+// checkTopic also refuses a topic that would make an event look like another frame.
 func checkTopic(topic string) error {
+	if err := pubsub.ValidTopic(topic); err != nil {
+		return err
+	}
 	if wire.Reserved(topic) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
 	}
-	return pubsub.ValidTopic(topic)
+	return nil
 }
 
-func (t *Target) cause() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.closed
+// await waits for a session that has not ended.
+func (t *Target) await(ctx context.Context) (*peer.Peer, error) {
+	for {
+		t.mu.Lock()
+		hub, closed := t.hub, t.closed
+		switch {
+		case closed != nil:
+			t.mu.Unlock()
+			return nil, closed
+		case hub != nil && hub.Session().Cause() == nil:
+			t.mu.Unlock()
+			return hub, nil
+		case t.changed == nil:
+			t.changed = make(chan struct{})
+		}
+		changed := t.changed
+		t.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
-// Listen subscribes at the hub, with the first listener of a topic, and returns
-// when the hub says that the subscription is live. A refusal is a [*Denial].
+func (t *Target) changedLocked() {
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
+}
+
+// Listen subscribes at the hub, with the first listener of a topic, and returns when the subscription is live, or has
+// been live in an earlier session. While there is no session, it waits until ctx ends. A refusal is a [*Denial].
 func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if err := checkTopic(topic); err != nil {
 		return nil, err
@@ -93,16 +166,15 @@ func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	if err != nil {
 		return nil, err
 	}
-	in, err := t.join(topic)
+	sub, answer, err := t.join(topic)
 	if err != nil {
 		unlisten()
 		return nil, err
 	}
-	var once sync.Once
-	stop = func() { once.Do(func() { unlisten(); t.leave(topic, in) }) }
+	stop = sync.OnceFunc(func() { unlisten(); t.leave(sub) })
 	select {
-	case <-in.live:
-		err = in.err
+	case <-answer.done:
+		err = answer.err
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -113,120 +185,186 @@ func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	return stop, nil
 }
 
-// join counts a listener and asks the hub with the first one.
-func (t *Target) join(topic string) (*interest, error) {
+// join counts a listener, and asks the hub if the listener needs a new answer.
+func (t *Target) join(topic string) (*subscription, *answer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed != nil {
-		return nil, t.closed
+		return nil, nil, t.closed
 	}
-	if in := t.topics[topic]; in != nil {
-		in.listeners++
-		return in, nil
+	sub := t.topics[topic]
+	switch {
+	case sub == nil:
+		sub = &subscription{topic: topic, answer: newAnswer()}
+		if t.topics == nil {
+			t.topics = make(map[string]*subscription)
+		}
+		t.topics[topic] = sub
+		t.askLocked(sub)
+	case sub.state == refused:
+		sub.state, sub.answer = idle, newAnswer()
+		t.askLocked(sub)
 	}
-	if err := t.out.Control(wire.AppendTopic(nil, wire.Subscribe, topic)); err != nil {
-		return nil, err
-	}
-	if t.topics == nil {
-		t.topics = make(map[string]*interest)
-	}
-	in := &interest{listeners: 1, live: make(chan struct{})}
-	t.topics[topic] = in
-	return in, nil
+	sub.listeners++
+	return sub, sub.answer, nil
 }
 
-func (t *Target) leave(topic string, in *interest) {
+// leave counts a listener less.
+func (t *Target) leave(sub *subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	in.listeners--
-	if in.answered && in.listeners == 0 && t.topics[topic] == in {
-		t.unsubscribeLocked(topic)
+	sub.listeners--
+	switch {
+	case sub.listeners > 0 || t.topics[sub.topic] != sub: // the target has been closed
+	case sub.state == asked:
+		sub.missed = false
+		if sub.answer.settled() { // in an earlier session: the next listener waits for the answer that is due
+			sub.answer = newAnswer()
+		}
+	default:
+		t.forgetLocked(sub)
 	}
 }
 
-func (t *Target) unsubscribeLocked(topic string) {
-	delete(t.topics, topic)
-	_ = t.out.Control(wire.AppendTopic(nil, wire.Unsubscribe, topic)) // fails only when the session has ended
+// askLocked subscribes at the hub. It has no effect if there is no session.
+func (t *Target) askLocked(sub *subscription) {
+	if t.hub != nil && t.hub.Post(wire.AppendTopic(nil, wire.Subscribe, sub.topic)) == nil {
+		sub.state, sub.missed = asked, sub.answer.settled()
+	}
 }
 
-// settle takes the hub's answer. With an error the topic is forgotten, so that
-// the next listener asks anew.
-func (t *Target) settle(topic string, err error) {
+// forgetLocked removes a subscription, and unsubscribes at the hub if it is live there.
+func (t *Target) forgetLocked(sub *subscription) {
+	delete(t.topics, sub.topic)
+	if sub.state == live {
+		_ = t.hub.Post(wire.AppendTopic(nil, wire.Unsubscribe, sub.topic)) // fails only if the session has ended
+	}
+}
+
+// Attach makes the session of hub the one that events are sent to, and subscribes to every topic there. It has no effect
+// if it is that already, also after the session was resumed.
+func (t *Target) Attach(hub *peer.Peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	in := t.topics[topic]
-	if in == nil || in.answered {
+	if t.closed != nil || t.hub == hub {
 		return
 	}
-	in.answered, in.err = true, err
-	close(in.live)
-	switch {
-	case err != nil:
-		delete(t.topics, topic)
-	case in.listeners == 0:
-		t.unsubscribeLocked(topic)
+	t.detachLocked()
+	t.hub = hub
+	t.changedLocked()
+	for _, sub := range t.topics {
+		t.askLocked(sub)
 	}
 }
 
-// Event delivers an event that the hub sent. It keeps a copy of payload.
-func (t *Target) Event(topic string, payload []byte) {
-	ev := pubsub.Event{Topic: topic}
-	if payload != nil {
-		ev.Payload = append([]byte(nil), payload...)
-	}
-	t.deliver(ev)
-}
-
-// Lose reports a gap of one event to the listeners of the topic, in place of an event that was dropped.
-// It never waits.
-func (t *Target) Lose(topic string) { t.deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: 1}) }
-
-func (t *Target) deliver(ev pubsub.Event) {
+// Detach ends the use of a session that has ended. The subscriptions wait for the next one.
+func (t *Target) Detach(hub *peer.Peer) {
 	t.mu.Lock()
-	wanted := t.topics[ev.Topic] != nil
-	t.mu.Unlock()
-	if wanted {
-		_ = t.local.Deliver(ev) // fails only when closed
+	defer t.mu.Unlock()
+	if t.hub == hub {
+		t.detachLocked()
 	}
 }
 
-// Control takes a well-formed control frame and reports whether it was one of events.
-func (t *Target) Control(m *wire.Message) bool {
-	switch m.Type {
-	case wire.Subscribed:
-		t.settle(string(m.Topic), nil)
-	case wire.Denied:
-		if d := denialOf(m); d.Action == ActionSubscribe {
-			t.settle(d.Topic, d)
+func (t *Target) detachLocked() {
+	t.hub = nil
+	for topic, sub := range t.topics {
+		switch {
+		case sub.listeners == 0:
+			delete(t.topics, topic)
+		case sub.state != refused: // Listen asks again for that
+			sub.state = idle
 		}
-	case wire.Gap:
-		t.deliver(pubsub.Event{Topic: string(m.Topic), Gap: true, Dropped: m.Dropped})
-	default:
+	}
+}
+
+// Subscribed takes the hub's answer that a subscription is live. Like the other methods for frames of the hub, it runs
+// on the session's reader, and never waits but for the listeners.
+func (t *Target) Subscribed(topic string) {
+	t.mu.Lock()
+	sub := t.topics[topic]
+	if sub == nil || sub.state != asked {
+		t.mu.Unlock()
+		return
+	}
+	sub.state = live
+	sub.answer.settle(nil)
+	if sub.listeners == 0 {
+		t.forgetLocked(sub)
+	}
+	missed := sub.missed
+	sub.missed = false
+	t.mu.Unlock()
+	if missed {
+		t.lose(topic, 0)
+	}
+}
+
+// Denied takes a refusal of the hub. It returns true if the topic has listeners that receive nothing from now on: the
+// refusal ended their subscription, or the hub did not resubscribe them. They get a gap, and the next Listen asks
+// the hub again, for all of them.
+func (t *Target) Denied(d *Denial) (silenced bool) {
+	if d.Action != ActionSubscribe {
 		return false
+	}
+	t.mu.Lock()
+	sub := t.topics[d.Topic]
+	switch {
+	case sub == nil || sub.state == idle || sub.state == refused:
+	case sub.listeners == 0:
+		delete(t.topics, d.Topic)
+	default:
+		sub.state = refused
+		silenced = sub.answer.settled()
+		sub.answer.settle(d) // the listeners that wait stop
+	}
+	t.mu.Unlock()
+	if silenced {
+		t.lose(d.Topic, 0)
+	}
+	return silenced
+}
+
+// Event takes an event. It keeps a copy of payload.
+func (t *Target) Event(topic string, payload []byte) {
+	if t.hears(topic) {
+		_ = t.local.Deliver(pubsub.Event{Topic: topic, Payload: bytes.Clone(payload)}) // fails only if closed
+	}
+}
+
+// Gap reports to the listeners of the topic that events are missing; dropped is how many, 0 if that is unknown.
+func (t *Target) Gap(topic string, dropped int) {
+	if t.hears(topic) {
+		t.lose(topic, dropped)
+	}
+}
+
+// hears reports whether the topic is subscribed to, or is about to be. It reports a gap that is due first.
+func (t *Target) hears(topic string) bool {
+	t.mu.Lock()
+	sub := t.topics[topic]
+	if sub == nil || sub.state != asked && sub.state != live {
+		t.mu.Unlock()
+		return false
+	}
+	missed := sub.missed
+	sub.missed = false
+	t.mu.Unlock()
+	if missed {
+		t.lose(topic, 0)
 	}
 	return true
 }
 
-// Ended takes a __denied and reports whether it ends a subscription that was live: its topic is
-// forgotten, so that the next listener subscribes again.
-func (t *Target) Ended(m *wire.Message) (topic string, ended bool) {
-	d := denialOf(m)
-	if d.Action != ActionSubscribe {
-		return "", false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if in := t.topics[d.Topic]; in == nil || !in.answered {
-		return d.Topic, false
-	}
-	delete(t.topics, d.Topic)
-	return d.Topic, true
+func (t *Target) lose(topic string, dropped int) {
+	_ = t.local.Deliver(pubsub.Event{Topic: topic, Gap: true, Dropped: dropped}) // fails only if closed
 }
 
-// Close ends the target with its session: who waits in Listen gets cause.
+// Close ends the target: pending and later calls of Dispatch, and pending calls of Listen, return cause; nil is
+// [pubsub.ErrClosed], which later calls of Listen return.
 func (t *Target) Close(cause error) {
 	if cause == nil {
-		cause = errors.New("wstarget: the session has ended")
+		cause = pubsub.ErrClosed
 	}
 	t.mu.Lock()
 	if t.closed != nil {
@@ -234,13 +372,11 @@ func (t *Target) Close(cause error) {
 		return
 	}
 	t.closed = cause
-	for _, in := range t.topics {
-		if !in.answered {
-			in.answered, in.err = true, cause
-			close(in.live)
-		}
+	for _, sub := range t.topics {
+		sub.answer.settle(cause)
 	}
-	t.topics = nil
+	t.topics, t.hub = nil, nil
+	t.changedLocked()
 	t.mu.Unlock()
 	t.local.Close()
 }

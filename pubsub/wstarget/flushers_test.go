@@ -1,4 +1,4 @@
-package hub
+package wstarget
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ type listener struct {
 	done chan struct{}
 }
 
-// send publishes to the listener as conn.sendEvent does.
+// send publishes to the listener as a Fanout does.
 func (l *listener) send(f *flushers, event []byte) {
 	if l.sess.AppendEvent("t", session.Shared(event)) {
 		f.add(l.sess)

@@ -1,4 +1,4 @@
-package hub
+package wstarget
 
 import (
 	"runtime"
@@ -7,9 +7,8 @@ import (
 	"github.com/alkdev/hubspoke/internal/session"
 )
 
-// flushers write events to the spokes: a few goroutines for all of them, that live while there is something to
-// write. One goroutine a spoke would cost more than the writing, and what is published meanwhile goes out
-// with what waits.
+// flushers write events to the spokes: a few goroutines for all of them, which live while there is something to write. A
+// goroutine for each spoke would cost more than the writing, and events that are published meanwhile are written together.
 type flushers struct {
 	wg sync.WaitGroup
 
