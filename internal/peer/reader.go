@@ -14,7 +14,7 @@ import (
 // new goroutine continues to read, and the former one ends with its handler.
 const (
 	// An operation whose handlers took less than quickTime quickRuns times in a row runs on the reader.
-	quickTime = 20 * time.Microsecond
+	quickTime = 10 * time.Microsecond
 	quickRuns = 3
 	// One whose handler took slowTime or more there, or was taken over from, runs on goroutines for slowRuns calls.
 	slowTime = time.Millisecond
