@@ -162,8 +162,7 @@ func Members(data []byte) iter.Seq2[[]byte, []byte] {
 			return
 		}
 		for c.Member() {
-			name := c.Name()
-			if value := c.Value(); value != nil && !yield(name, value) {
+			if name := c.Name(); !yield(name, c.Value()) {
 				return
 			}
 		}

@@ -57,6 +57,15 @@ func TestParseTypes(t *testing.T) {
 	}
 }
 
+// Every message counts for the acknowledgements of a session but those that only concern the connection.
+func TestCounted(t *testing.T) {
+	for typ := Event; int(typ) < len(typeNames); typ++ {
+		if want := typ != Ack && typ != Ping && typ != Pong && typ != Drain; typ.Counted() != want {
+			t.Errorf("%v is counted: %v", typ, typ.Counted())
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	deep := strings.Repeat("[", 10000) + strings.Repeat("]", 10000)
 	for _, in := range []string{
