@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -60,8 +61,11 @@ func TestParseTypes(t *testing.T) {
 // Every message counts for the acknowledgements of a session but those that only concern the connection.
 func TestCounted(t *testing.T) {
 	for typ := Event; int(typ) < len(typeNames); typ++ {
-		if want := typ != Ack && typ != Ping && typ != Pong && typ != Drain; typ.Counted() != want {
-			t.Errorf("%v is counted: %v", typ, typ.Counted())
+		if got := typ.Counted(); got == slices.Contains([]Type{Ack, Ping, Pong, Drain}, typ) {
+			t.Errorf("%v is counted: %v", typ, got)
+		}
+		if got := typ.Answers(); got != slices.Contains([]Type{Responded, Completed, Failed}, typ) {
+			t.Errorf("%v answers: %v", typ, got)
 		}
 	}
 }
