@@ -116,9 +116,6 @@ func MapField(name string, p *map[string]string) Field {
 			}
 			m[key] = string(value)
 		}
-		if err := c.End(); err != nil {
-			return err
-		}
 		*p = m
 		return nil
 	}}
