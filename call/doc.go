@@ -5,7 +5,7 @@
 // A [Caller] is anything that can make calls: a hub, or a spoke. A program that
 // serves operations puts them into a [Registry]:
 //
-//	err := call.Handle(s.Operations(), "text.wordcount", wordCount)
+//	err := call.Handle(s.Operations(), call.Operation{Name: "text.wordcount"}, wordCount)
 //
 // and one that calls them uses [Invoke], [Stream] or [Gather]:
 //

@@ -16,9 +16,10 @@ func ExampleInterceptor() {
 		return func(next call.Handler) call.Handler {
 			return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 				fmt.Println(side, "before", req.Operation)
-				err := next(ctx, req, send)
-				fmt.Println(side, "after", err)
-				return err
+				return next(ctx, req, func(e call.Envelope) error {
+					fmt.Println(side, "passes", string(e.Data))
+					return send(e)
+				})
 			}
 		}
 	}
@@ -30,8 +31,8 @@ func ExampleInterceptor() {
 	// Output:
 	// caller before math.add
 	// handler before math.add
-	// handler after <nil>
-	// caller after <nil>
+	// handler passes 3
+	// caller passes 3
 	// 3 <nil>
 }
 
@@ -40,7 +41,7 @@ func ExampleIntercept() {
 	ctx := context.Background()
 	h := exampleHub()
 	defer h.Close()
-	err := call.Handle(h.Operations(), "request.metadata", func(ctx context.Context, _ any) (string, error) {
+	err := call.Handle(h.Operations(), call.Operation{Name: "request.metadata"}, func(ctx context.Context, _ any) (string, error) {
 		return string(call.FromContext(ctx).Metadata), nil
 	})
 	if err != nil {
@@ -68,7 +69,7 @@ func ExampleRetry() {
 	h := exampleHub()
 	defer h.Close()
 	n := 0
-	err := call.Handle(h.Operations(), "stock.reserve", func(context.Context, string) (int, error) {
+	err := call.Handle(h.Operations(), call.Operation{Name: "stock.reserve"}, func(context.Context, string) (int, error) {
 		if n++; n < 3 {
 			return 0, call.Refuse(call.Errorf(call.CodeOverloaded, "attempt %d", n)) // nothing has run
 		}

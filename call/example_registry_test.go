@@ -10,13 +10,13 @@ import (
 
 func ExampleRegistry() {
 	var r call.Registry
-	fmt.Println(call.Handle(&r, "math.add", add, call.Describe("adds two numbers")))
-	fmt.Println(call.HandleStream(&r, "math.count", countTo, call.Describe("counts up")))
+	fmt.Println(call.Handle(&r, call.Operation{Name: "math.add", Description: "adds two numbers"}, add))
+	fmt.Println(call.HandleStream(&r, call.Operation{Name: "math.count", Description: "counts up"}, countTo))
 	for _, op := range r.Operations() {
 		fmt.Println(op.Name, op.Type, op.Description)
 	}
 
-	err := call.Handle(&r, "math.add", add)
+	err := call.Handle(&r, call.Operation{Name: "math.add"}, add)
 	fmt.Println(errors.Is(err, call.ErrDuplicateOperation))
 	fmt.Println(r.Remove("math.add"), r.Remove("math.add"))
 	// Output:
@@ -30,12 +30,14 @@ func ExampleRegistry() {
 
 func ExampleHandle() {
 	var r call.Registry
-	err := call.Handle(&r, "account.close",
-		func(_ context.Context, id string) (bool, error) { return id != "", nil },
-		call.OfType(call.Mutation),
-		call.Access(call.AccessControl{RequiredScopes: []string{"accounts"}}))
+	err := call.Handle(&r, call.Operation{
+		Name:        "account.close",
+		Description: "closes an account for good",
+		Type:        call.Mutation,
+		Access:      call.AccessControl{RequiredScopes: []string{"accounts"}},
+	}, func(_ context.Context, id string) (bool, error) { return id != "", nil })
 	fmt.Println(err)
-	fmt.Println(call.Handle(&r, "close", add))
+	fmt.Println(call.Handle(&r, call.Operation{Name: "close"}, add))
 	// Output:
 	// <nil>
 	// invalid operation "close": the name must be dotted (namespace.name), without white space, 256 bytes at most
@@ -45,7 +47,7 @@ func ExampleHandleStream() {
 	ctx := context.Background()
 	h := exampleHub()
 	defer h.Close()
-	err := call.HandleStream(h.Operations(), "math.squares", func(ctx context.Context, n int, send func(int) error) error {
+	err := call.HandleStream(h.Operations(), call.Operation{Name: "math.squares"}, func(ctx context.Context, n int, send func(int) error) error {
 		for i := range n {
 			if err := send(i * i); err != nil {
 				return err // the call is over

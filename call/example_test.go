@@ -41,9 +41,9 @@ func exampleHub(interceptors ...call.Interceptor) *hub.Hub {
 		panic(err)
 	}
 	err = errors.Join(
-		call.Handle(h.Operations(), "math.add", add),
-		call.Handle(h.Operations(), "math.divide", divide, call.ErrorCodes("DIVISION_BY_ZERO")),
-		call.HandleStream(h.Operations(), "math.count", countTo),
+		call.Handle(h.Operations(), call.Operation{Name: "math.add"}, add),
+		call.Handle(h.Operations(), call.Operation{Name: "math.divide", ErrorCodes: []string{"DIVISION_BY_ZERO"}}, divide),
+		call.HandleStream(h.Operations(), call.Operation{Name: "math.count"}, countTo),
 	)
 	if err != nil {
 		panic(err)
@@ -118,7 +118,7 @@ func ExampleFromContext() {
 	ctx := context.Background()
 	h := exampleHub()
 	defer h.Close()
-	err := call.Handle(h.Operations(), "user.greet", func(ctx context.Context, _ any) (string, error) {
+	err := call.Handle(h.Operations(), call.Operation{Name: "user.greet"}, func(ctx context.Context, _ any) (string, error) {
 		req := call.FromContext(ctx)
 		return fmt.Sprintf("%s, %s, %s", req.Operation, call.IdentityFrom(ctx).ID, req.Metadata), nil
 	})

@@ -38,13 +38,13 @@ func must(t *testing.T, err error) {
 
 func TestHandle(t *testing.T) {
 	var r call.Registry
-	must(t, call.Handle(&r, "x.len", func(_ context.Context, d doc) (int, error) { return len(d.Text), nil }))
-	must(t, call.Handle(&r, "x.raw", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
-	must(t, call.Handle(&r, "x.env", func(_ context.Context, in json.RawMessage) (call.Envelope, error) {
+	must(t, call.Handle(&r, call.Operation{Name: "x.len"}, func(_ context.Context, d doc) (int, error) { return len(d.Text), nil }))
+	must(t, call.Handle(&r, call.Operation{Name: "x.raw"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
+	must(t, call.Handle(&r, call.Operation{Name: "x.env"}, func(_ context.Context, in json.RawMessage) (call.Envelope, error) {
 		return call.Envelope{Data: in}, nil
 	}))
-	must(t, call.Handle(&r, "x.chan", func(context.Context, any) (chan int, error) { return make(chan int), nil }))
-	must(t, call.Handle(&r, "x.fail", func(context.Context, any) (int, error) { return 1, call.Errorf("OWN", "m") }))
+	must(t, call.Handle(&r, call.Operation{Name: "x.chan"}, func(context.Context, any) (chan int, error) { return make(chan int), nil }))
+	must(t, call.Handle(&r, call.Operation{Name: "x.fail"}, func(context.Context, any) (int, error) { return 1, call.Errorf("OWN", "m") }))
 	for _, c := range []struct {
 		name, input, out string
 		code             call.Code
@@ -68,14 +68,17 @@ func TestHandle(t *testing.T) {
 
 func TestHandleStream(t *testing.T) {
 	var r call.Registry
-	must(t, call.HandleStream(&r, "x.count", func(_ context.Context, n int, send func(int) error) error {
+	must(t, call.HandleStream(&r, call.Operation{
+		Name: "x.count", Description: "counts", ErrorCodes: []string{"OWN"}, InputSchema: json.RawMessage(`{}`),
+		Access: call.AccessControl{RequiredScopes: []string{"s"}},
+	}, func(_ context.Context, n int, send func(int) error) error {
 		for i := range n {
 			if err := send(i); err != nil {
 				return err
 			}
 		}
 		return errors.New("at the end")
-	}, call.Describe("counts"), call.ErrorCodes("OWN"), call.Schemas(json.RawMessage(`{}`), nil), call.Access(call.AccessControl{RequiredScopes: []string{"s"}})))
+	}))
 	sent, err := serve(t, &r, "x.count", "3")
 	if len(sent) != 3 || sent[2] != "2" || !errors.Is(err, call.CodeExecution) {
 		t.Errorf("%q, %v", sent, err)
@@ -84,11 +87,11 @@ func TestHandleStream(t *testing.T) {
 	if op.Type != call.Subscription || op.Description != "counts" || op.ErrorCodes[0] != "OWN" || string(op.InputSchema) != "{}" || op.Access.IsZero() {
 		t.Errorf("%+v", op)
 	}
-	must(t, call.Handle(&r, "x.mutate", func(context.Context, any) (any, error) { return nil, nil }, call.OfType(call.Mutation)))
+	must(t, call.Handle(&r, call.Operation{Name: "x.mutate", Type: call.Mutation}, func(context.Context, any) (any, error) { return nil, nil }))
 	if op, _, _ := r.Lookup("x.mutate"); op.Type != call.Mutation {
 		t.Errorf("%+v", op)
 	}
-	if err := call.Handle(&r, "bad", func(context.Context, any) (any, error) { return nil, nil }); !errors.Is(err, call.ErrInvalidOperation) {
+	if err := call.Handle(&r, call.Operation{Name: "bad"}, func(context.Context, any) (any, error) { return nil, nil }); !errors.Is(err, call.ErrInvalidOperation) {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,45 +20,16 @@ import (
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.
 type Handler func(ctx context.Context, req *Request, send func(Envelope) error) error
 
-// HandleOption changes what [Handle] and [HandleStream] register.
-type HandleOption func(*handling)
-
-type handling struct {
-	op           Operation
-	interceptors []Interceptor
-}
-
-// Describe sets the operation's description.
-func Describe(text string) HandleOption { return func(h *handling) { h.op.Description = text } }
-
-// OfType sets the operation's type; Handle registers a Query and HandleStream a Subscription.
-func OfType(t Type) HandleOption { return func(h *handling) { h.op.Type = t } }
-
-// Access sets who may call the operation.
-func Access(a AccessControl) HandleOption { return func(h *handling) { h.op.Access = a } }
-
-// ErrorCodes declares the handler's own codes.
-func ErrorCodes(codes ...string) HandleOption { return func(h *handling) { h.op.ErrorCodes = codes } }
-
-// Schemas sets the JSON Schemas of input and output. They are told to callers;
-// package call/schema also validates with them.
-func Schemas(input, output json.RawMessage) HandleOption {
-	return func(h *handling) { h.op.InputSchema, h.op.OutputSchema = input, output }
-}
-
-// With puts interceptors around this handler only, the first outermost.
-func With(interceptors ...Interceptor) HandleOption {
-	return func(h *handling) { h.interceptors = append(h.interceptors, interceptors...) }
-}
-
-// Handle registers a unary operation. The input is unmarshalled into In and the
-// result marshalled once; an In or Out of [json.RawMessage] passes through, and an Out of
-// [Envelope] is sent as it is. An input that does not fit In answers VALIDATION_ERROR.
+// Handle registers a unary operation with a typed handler, inside the interceptors, the first outermost. A Type of op that
+// is empty is [Query].
 //
-// It fails with what [Registry.Register] fails with.
-func Handle[In, Out any](r *Registry, name string, fn func(ctx context.Context, in In) (Out, error), opts ...HandleOption) error {
+// The input is unmarshaled into In and the result is marshaled once. An In or Out of [json.RawMessage] passes
+// through, and an Out of [Envelope] is sent as it is. An input that does not fit In is answered with VALIDATION_ERROR.
+//
+// The errors are those of [Registry.Register].
+func Handle[In, Out any](r *Registry, op Operation, fn func(ctx context.Context, in In) (Out, error), interceptors ...Interceptor) error {
 	if fn == nil {
-		return noHandler(name)
+		return noHandler(op.Name)
 	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
@@ -73,7 +45,7 @@ func Handle[In, Out any](r *Registry, name string, fn func(ctx context.Context, 
 	if raw, ok := any(fn).(func(context.Context, json.RawMessage) (json.RawMessage, error)); ok {
 		h = handleRaw(raw)
 	}
-	return register(r, Operation{Name: name, Type: Query}, h, opts)
+	return r.Register(op, h, interceptors...)
 }
 
 // handleRaw is what Handle does for values that pass through, without the allocations of the general way.
@@ -89,10 +61,10 @@ func handleRaw(fn func(context.Context, json.RawMessage) (json.RawMessage, error
 
 // HandleStream registers an operation that answers many times: fn calls send for
 // each value. Send blocks while the reader has given no credit and fails when
-// the call is over; fn should then return. See [Handle] for the rest.
-func HandleStream[In, Out any](r *Registry, name string, fn func(ctx context.Context, in In, send func(Out) error) error, opts ...HandleOption) error {
+// the call has ended; fn should then return. A Type of op that is empty is [Subscription]. See [Handle] for the rest.
+func HandleStream[In, Out any](r *Registry, op Operation, fn func(ctx context.Context, in In, send func(Out) error) error, interceptors ...Interceptor) error {
 	if fn == nil {
-		return noHandler(name)
+		return noHandler(op.Name)
 	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
@@ -101,20 +73,11 @@ func HandleStream[In, Out any](r *Registry, name string, fn func(ctx context.Con
 		}
 		return fn(ctx, in, func(out Out) error { return sendValue(req, out, send) })
 	}
-	return register(r, Operation{Name: name, Type: Subscription}, h, opts)
+	op.Type = cmp.Or(op.Type, Subscription)
+	return r.Register(op, h, interceptors...)
 }
 
 func noHandler(name string) error { return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, name) }
-
-func register(r *Registry, op Operation, h Handler, opts []HandleOption) error {
-	hg := handling{op: op}
-	for _, o := range opts {
-		if o != nil {
-			o(&hg)
-		}
-	}
-	return r.Register(hg.op, chain(h, hg.interceptors))
-}
 
 func decodeInput[In any](req *Request) (In, error) {
 	var in In

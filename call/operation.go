@@ -22,12 +22,13 @@ const (
 	Subscription Type = "subscription" // a stream: many responses
 )
 
-// Operation describes something that can be called.
+// Operation describes something that can be called. It is what a program passes to [Handle] and what callers
+// find in the list hub.operations; only the name is required.
 type Operation struct {
 	// Name is dotted: "namespace.name", 256 bytes at most, without white space or
 	// control characters. Names that begin with "hub." belong to the hub.
 	Name string `json:"name"`
-	// Type is Query when empty.
+	// Type is Query if it is empty, and Subscription for [HandleStream].
 	Type Type `json:"type"`
 	// Description is for people.
 	Description string `json:"description,omitempty"`

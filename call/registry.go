@@ -52,10 +52,13 @@ func (r *Registry) Bytes() int {
 	return r.bytes
 }
 
-// Register adds an operation. Its error wraps [ErrInvalidOperation], [ErrDuplicateOperation], or, if the
-// hub would not accept a registration that contains the operation, [ErrRegistryFull]. The registry keeps
-// a copy of op; schemas are shared.
-func (r *Registry) Register(op Operation, h Handler) error {
+// Register adds an operation, whose handler is h inside the interceptors, the first outermost. [Handle] and
+// [HandleStream] register typed handlers. The registry keeps a copy of op; slices and schemas are shared. A Type of op that is
+// empty is [Query].
+//
+// The error wraps [ErrInvalidOperation], [ErrDuplicateOperation], or, if the hub would not accept a
+// registration that contains the operation, [ErrRegistryFull].
+func (r *Registry) Register(op Operation, h Handler, interceptors ...Interceptor) error {
 	if op.Type == "" {
 		op.Type = Query
 	}
@@ -65,6 +68,7 @@ func (r *Registry) Register(op Operation, h Handler) error {
 	if h == nil {
 		return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, op.Name)
 	}
+	h = chain(h, interceptors)
 	text, err := json.Marshal(op)
 	if err != nil {
 		return fmt.Errorf("%w %q: %w", ErrInvalidOperation, op.Name, err)

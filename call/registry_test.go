@@ -77,8 +77,8 @@ func TestUseOrder(t *testing.T) {
 	var r call.Registry
 	var log []string
 	r.Use(trace(&log, "first"))
-	err := call.Handle(&r, "a.a", func(context.Context, int) (int, error) { log = append(log, "handler"); return 0, nil },
-		call.With(trace(&log, "own1"), trace(&log, "own2")))
+	err := call.Handle(&r, call.Operation{Name: "a.a"}, func(context.Context, int) (int, error) { log = append(log, "handler"); return 0, nil },
+		trace(&log, "own1"), trace(&log, "own2"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +118,10 @@ func TestRegistryConcurrently(t *testing.T) {
 
 func TestHandleWithoutAFunction(t *testing.T) {
 	var r call.Registry
-	if err := call.Handle[int, int](&r, "a.b", nil); !errors.Is(err, call.ErrInvalidOperation) {
+	if err := call.Handle[int, int](&r, call.Operation{Name: "a.b"}, nil); !errors.Is(err, call.ErrInvalidOperation) {
 		t.Error(err)
 	}
-	if err := call.HandleStream[int, int](&r, "a.b", nil); !errors.Is(err, call.ErrInvalidOperation) {
+	if err := call.HandleStream[int, int](&r, call.Operation{Name: "a.b"}, nil); !errors.Is(err, call.ErrInvalidOperation) {
 		t.Error(err)
 	}
 	if r.Has("a.b") {

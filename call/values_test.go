@@ -25,7 +25,7 @@ type typed struct {
 // GOEXPERIMENT=jsonv2, and from Go 1.27 on.
 func TestTypedValuesFollowVersion1(t *testing.T) {
 	var r call.Registry
-	must(t, call.Handle(&r, "x.echo", func(_ context.Context, in typed) (typed, error) { return in, nil }))
+	must(t, call.Handle(&r, call.Operation{Name: "x.echo"}, func(_ context.Context, in typed) (typed, error) { return in, nil }))
 	for _, test := range []struct{ rule, input, output string }{
 		{"a nil slice and a nil map are null; empty ones of omitempty are left out", `{}`, `{"name":"","list":null,"map":null}`},
 		{"an empty slice and an empty map are kept", `{"list":[],"map":{},"left":[]}`, `{"name":"","list":[],"map":{}}`},

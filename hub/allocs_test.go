@@ -19,7 +19,7 @@ func TestCallAllocations(t *testing.T) {
 	type text struct {
 		Text string `json:"text"`
 	}
-	if err := call.Handle(spokes[1].Operations(), "bench.typed", func(_ context.Context, in text) (text, error) {
+	if err := call.Handle(spokes[1].Operations(), call.Operation{Name: "bench.typed"}, func(_ context.Context, in text) (text, error) {
 		return in, nil
 	}); err != nil {
 		t.Fatal(err)

@@ -57,13 +57,13 @@ func TestAuthorizerIsAskedOnce(t *testing.T) {
 		b := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-b", Backplane: bp, Authorize: far.authorize})
 		serve := func(name string) func(*call.Registry) {
 			return func(r *call.Registry) {
-				must(t, call.Handle(r, name, func(ctx context.Context, in string) (string, error) {
+				must(t, call.Handle(r, call.Operation{Name: name}, func(ctx context.Context, in string) (string, error) {
 					if in == "wait" {
 						later(time.Second)
 					}
 					return in, nil
 				}))
-				must(t, call.HandleStream(r, name+".stream", func(_ context.Context, _ any, send func(int) error) error { return send(1) }))
+				must(t, call.HandleStream(r, call.Operation{Name: name + ".stream"}, func(_ context.Context, _ any, send func(int) error) error { return send(1) }))
 			}
 		}
 		a.Spoke("near", nil, serve("test.near"))

@@ -68,7 +68,7 @@ func benchHub(b testing.TB, ids ...string) (*hub.Hub, []*spoke.Spoke) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := call.Handle(s.Operations(), "bench.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) {
+		if err := call.Handle(s.Operations(), call.Operation{Name: "bench.echo"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) {
 			return in, nil
 		}); err != nil {
 			b.Fatal(err)

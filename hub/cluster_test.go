@@ -26,12 +26,12 @@ func twoHubs(t *testing.T) (a, b *hubtest.Network) {
 
 func serveWho(id string) func(*call.Registry) {
 	return func(r *call.Registry) {
-		registered(call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil }))
-		registered(call.Handle(r, "test.wait", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: "test.who"}, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.wait"}, func(ctx context.Context, _ json.RawMessage) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}))
-		registered(call.HandleStream(r, "test.count", func(_ context.Context, n int, send func(int) error) error {
+		registered(call.HandleStream(r, call.Operation{Name: "test.count"}, func(_ context.Context, n int, send func(int) error) error {
 			for i := range n {
 				if err := send(i); err != nil {
 					return err

@@ -54,7 +54,7 @@ func (e *ends) read(name string, seq iter.Seq2[int, error]) {
 
 // endless is a stream that sends for as long as it may, and notes why it ended.
 func (e *ends) endless(t *testing.T, r *call.Registry, name string, every time.Duration) {
-	must(t, call.HandleStream(r, name, func(ctx context.Context, _ any, send func(int) error) error {
+	must(t, call.HandleStream(r, call.Operation{Name: name}, func(ctx context.Context, _ any, send func(int) error) error {
 		for i := 0; ; i++ {
 			if err := send(i); err != nil {
 				e.note("handler of "+name, context.Cause(ctx))
@@ -78,11 +78,11 @@ func TestShutdownEndsStreams(t *testing.T) {
 		e.endless(t, a.Hub.Operations(), "own.ticks", time.Second)
 		e.endless(t, a.Hub.Operations(), "own.part", time.Second)
 		served := a.Spoke("served", nil, func(r *call.Registry) { e.endless(t, r, "a.ticks", time.Second) })
-		must(t, call.HandleStream(served.Operations(), "a.short", func(_ context.Context, _ any, send func(int) error) error {
+		must(t, call.HandleStream(served.Operations(), call.Operation{Name: "a.short"}, func(_ context.Context, _ any, send func(int) error) error {
 			later(4 * time.Second)
 			return send(1)
 		}))
-		must(t, call.Handle(served.Operations(), "a.sum", func(ctx context.Context, _ any) (int, error) {
+		must(t, call.Handle(served.Operations(), call.Operation{Name: "a.sum"}, func(ctx context.Context, _ any) (int, error) {
 			for n, err := range call.Stream[int](ctx, served, "own.part", nil) { // part of a unary call
 				if err != nil || n == 12 {
 					return n, err
@@ -184,7 +184,7 @@ func TestIdleSpokesLeaveLast(t *testing.T) {
 					net, _ = twoHubs(t)
 				}
 				net.Spoke("busy", nil, func(r *call.Registry) {
-					must(t, call.Handle(r, "test.slow", func(context.Context, any) (any, error) { later(20 * time.Second); return 1, nil }))
+					must(t, call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (any, error) { later(20 * time.Second); return 1, nil }))
 				})
 				idle := net.Spoke("idle", nil, nil)
 				go call.Invoke[any](t.Context(), net.Hub, "test.slow", nil)

@@ -32,13 +32,13 @@ const everywhereTimeout = 5 * time.Second
 // registerLinkOperations puts what other hubs may ask into its registry.
 func (h *Hub) registerLinkOperations() {
 	r := &h.linkOperations
-	must(call.Handle(r, linkDisconnect, func(_ context.Context, in Presence) (bool, error) {
+	must(call.Handle(r, call.Operation{Name: linkDisconnect}, func(_ context.Context, in Presence) (bool, error) {
 		return h.disconnectHere(in.SpokeID, in.Reason), nil
 	}))
-	must(call.Handle(r, linkReauth, func(_ context.Context, in Presence) (bool, error) {
+	must(call.Handle(r, call.Operation{Name: linkReauth}, func(_ context.Context, in Presence) (bool, error) {
 		return h.reauthenticateHere(in.SpokeID), nil
 	}))
-	must(call.HandleStream(r, call.OperationGather, h.gatherHere))
+	must(call.HandleStream(r, call.Operation{Name: call.OperationGather}, h.gatherHere))
 }
 
 func must(err error) {

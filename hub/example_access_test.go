@@ -96,8 +96,10 @@ func ExampleHub_access() {
 	s, stop := startExampleSpoke(h, "worker-7", nil)
 	defer stop()
 
-	err := call.Handle(h.Operations(), "log.read", func(context.Context, any) (string, error) { return "all is well", nil },
-		call.Access(call.AccessControl{RequiredScopes: []string{"logs"}}))
+	err := call.Handle(h.Operations(), call.Operation{
+		Name:   "log.read",
+		Access: call.AccessControl{RequiredScopes: []string{"logs"}},
+	}, func(context.Context, any) (string, error) { return "all is well", nil })
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -39,7 +39,7 @@ func ExampleHub_stream() {
 	h := newExampleHub()
 	defer h.Close()
 	_, stopWorker := startExampleSpoke(h, "worker-7", func(r *call.Registry) error {
-		return call.HandleStream(r, "text.words", func(_ context.Context, in Text, send func(string) error) error {
+		return call.HandleStream(r, call.Operation{Name: "text.words"}, func(_ context.Context, in Text, send func(string) error) error {
 			for word := range strings.FieldsSeq(in.Text) {
 				if err := send(word); err != nil {
 					return err // the reader has gone
@@ -93,7 +93,7 @@ func ExampleHub_errors() {
 	h := newExampleHub()
 	defer h.Close()
 	_, stop := startExampleSpoke(h, "shop-1", func(r *call.Registry) error {
-		err := call.Handle(r, "shop.order", func(_ context.Context, article string) (string, error) {
+		err := call.Handle(r, call.Operation{Name: "shop.order"}, func(_ context.Context, article string) (string, error) {
 			return "", &call.Error{Code: codeOutOfStock, Message: article + " is sold out", Retryable: true}
 		})
 		return err
@@ -120,7 +120,7 @@ func ExampleHub_Operations() {
 	s, stop := startExampleSpoke(h, "worker-7", nil)
 	defer stop()
 
-	err := call.Handle(h.Operations(), "user.greet", func(ctx context.Context, _ any) (string, error) {
+	err := call.Handle(h.Operations(), call.Operation{Name: "user.greet"}, func(ctx context.Context, _ any) (string, error) {
 		return "hello " + call.IdentityFrom(ctx).ID, nil
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func ExampleHub_Shutdown() {
 	h := newExampleHub()
 	started, finish := make(chan struct{}), make(chan struct{})
 	_, stop := startExampleSpoke(h, "worker-7", func(r *call.Registry) error {
-		return call.Handle(r, "work.long", func(context.Context, any) (string, error) {
+		return call.Handle(r, call.Operation{Name: "work.long"}, func(context.Context, any) (string, error) {
 			close(started)
 			<-finish
 			return "finished", nil

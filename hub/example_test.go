@@ -56,7 +56,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	if err := call.Handle(s.Operations(), "text.wordcount", countWords); err != nil {
+	if err := call.Handle(s.Operations(), call.Operation{Name: "text.wordcount"}, countWords); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -108,7 +108,7 @@ func startExampleSpoke(h *hub.Hub, id string, serve func(r *call.Registry) error
 	if err != nil {
 		panic(err)
 	}
-	err = call.Handle(s.Operations(), "node.name", func(context.Context, any) (string, error) { return id, nil })
+	err = call.Handle(s.Operations(), call.Operation{Name: "node.name"}, func(context.Context, any) (string, error) { return id, nil })
 	if err == nil && serve != nil {
 		err = serve(s.Operations())
 	}

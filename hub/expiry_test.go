@@ -42,9 +42,9 @@ func TestExpiredCredentialsAreRenewedInTheSession(t *testing.T) {
 			return &call.Identity{ID: "worker", Expires: time.Now().Add(10 * time.Minute)}
 		}
 		a := net.Spoke("a", &spoke.Options{Dialer: &tokens{net.Dialer(nil), net, fresh}}, func(r *call.Registry) {
-			registered(call.Handle(r, "test.slow", func(context.Context, any) (string, error) { later(time.Hour); return "done", nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (string, error) { later(time.Hour); return "done", nil }))
 		})
-		registered(call.Handle(net.Hub.Operations(), "hubs.slow", func(context.Context, any) (string, error) { later(time.Hour); return "done", nil }))
+		registered(call.Handle(net.Hub.Operations(), call.Operation{Name: "hubs.slow"}, func(context.Context, any) (string, error) { later(time.Hour); return "done", nil }))
 		ended := make(chan error, 2)
 		go func() {
 			_, err := call.Invoke[string](t.Context(), net.Hub, "test.slow", nil, call.Timeout(2*time.Hour))

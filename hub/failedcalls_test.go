@@ -38,10 +38,10 @@ func TestFailedCallsAreLogged(t *testing.T) {
 				net := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "h1", Logger: atHub.logger(zerolog.DebugLevel), SessionWindow: -1})
 				var worker *hubtest.Spoke
 				worker = net.Spoke("worker", &spoke.Options{Logger: atWorker.logger(zerolog.DebugLevel)}, func(r *call.Registry) {
-					must(t, call.Handle(r, "test.fails", func(context.Context, any) (any, error) { return nil, errors.New("on purpose") }))
-					must(t, call.Handle(r, "test.code", func(context.Context, any) (any, error) { return nil, call.Errorf("CARD_DECLINED", "no money") }))
-					must(t, call.Handle(r, "test.deaf", func(context.Context, any) (any, error) { later(time.Minute); return nil, nil }))
-					must(t, call.Handle(r, "test.dies", func(ctx context.Context, _ any) (any, error) {
+					must(t, call.Handle(r, call.Operation{Name: "test.fails"}, func(context.Context, any) (any, error) { return nil, errors.New("on purpose") }))
+					must(t, call.Handle(r, call.Operation{Name: "test.code"}, func(context.Context, any) (any, error) { return nil, call.Errorf("CARD_DECLINED", "no money") }))
+					must(t, call.Handle(r, call.Operation{Name: "test.deaf"}, func(context.Context, any) (any, error) { later(time.Minute); return nil, nil }))
+					must(t, call.Handle(r, call.Operation{Name: "test.dies"}, func(ctx context.Context, _ any) (any, error) {
 						worker.Wire.Cut()
 						<-ctx.Done()
 						return nil, ctx.Err()

@@ -117,8 +117,8 @@ func fuzzHub(t *testing.T, mode byte, lines []string) {
 func fuzzNeighbour(t *testing.T, net *hubtest.Network, id *call.Identity) {
 	inner := net.Dialer(id)
 	net.Spoke("b", spokeOptions(inner), func(r *call.Registry) {
-		registered(call.Handle(r, "b.echo", func(_ context.Context, in any) (any, error) { return in, nil }))
-		registered(call.HandleStream(r, "b.count", func(ctx context.Context, _ any, send func(int) error) error {
+		registered(call.Handle(r, call.Operation{Name: "b.echo"}, func(_ context.Context, in any) (any, error) { return in, nil }))
+		registered(call.HandleStream(r, call.Operation{Name: "b.count"}, func(ctx context.Context, _ any, send func(int) error) error {
 			for i := range 10 {
 				if err := send(i); err != nil {
 					return err

@@ -25,7 +25,7 @@ func TestGatherWithPartialResults(t *testing.T) {
 				net := hubtest.New(t, nil)
 				for id, takes := range map[string]time.Duration{"quick": 0, "slow": time.Second, "never": time.Hour} {
 					net.Spoke(id, nil, func(r *call.Registry) {
-						registered(call.Handle(r, "node.health", func(ctx context.Context, _ any) (string, error) {
+						registered(call.Handle(r, call.Operation{Name: "node.health"}, func(ctx context.Context, _ any) (string, error) {
 							select {
 							case <-time.After(takes):
 								return id, nil
@@ -74,7 +74,7 @@ func TestGatherHoldsItsBoundAtOneMoment(t *testing.T) {
 				release := make(chan struct{})
 				for i := range 24 {
 					net.Spoke(fmt.Sprint("w", i), nil, func(r *call.Registry) {
-						registered(call.Handle(r, "test.big", func(context.Context, json.RawMessage) (string, error) {
+						registered(call.Handle(r, call.Operation{Name: "test.big"}, func(context.Context, json.RawMessage) (string, error) {
 							<-release
 							return big, nil
 						}))

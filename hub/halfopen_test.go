@@ -25,7 +25,7 @@ func TestHalfOpenConnectionIsResumed(t *testing.T) {
 				net := hubtest.New(t, nil)
 				var ran atomic.Int64
 				a := net.Spoke("a", nil, func(r *call.Registry) {
-					registered(call.Handle(r, "test.slow", func(context.Context, any) (string, error) {
+					registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (string, error) {
 						ran.Add(1)
 						later(2 * time.Minute)
 						return "done", nil

@@ -30,7 +30,7 @@ func TestHealth(t *testing.T) {
 			}
 			started := make(chan struct{})
 			net.Spoke("busy", nil, func(r *call.Registry) {
-				registered(call.Handle(r, "test.slow", func(context.Context, any) (any, error) {
+				registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (any, error) {
 					close(started)
 					later(time.Second)
 					return nil, nil

@@ -27,7 +27,7 @@ func TestBothEndsNoticeASilentConnection(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 				a := net.Spoke("a", nil, func(r *call.Registry) {
-					registered(call.Handle(r, "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil }))
+					registered(call.Handle(r, call.Operation{Name: "test.wait"}, func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil }))
 				})
 				ended := make(chan error, 1)
 				go func() {
@@ -79,7 +79,7 @@ func TestSilenceAfterTrafficIsNoticed(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.echo", func(_ context.Context, in int) (int, error) { return in, nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in int) (int, error) { return in, nil }))
 		})
 		for i := range 40 {
 			later(time.Duration(i) * time.Second)

@@ -197,7 +197,7 @@ func TestHostilePeersHurtNobody(t *testing.T) {
 			h := socketHub(t, &hub.Options{HandshakeTimeout: 3 * time.Second, HeartbeatInterval: time.Second,
 				HeartbeatTimeout: time.Second, WriteTimeout: time.Second, LogBytes: 200_000})
 			good := socketSpokeWith(t, h, "good", &spoke.Options{}, func(r *call.Registry) {
-				registered(call.Handle(r, "good.op", func(_ context.Context, in int) (int, error) { return in, nil }))
+				registered(call.Handle(r, call.Operation{Name: "good.op"}, func(_ context.Context, in int) (int, error) { return in, nil }))
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()

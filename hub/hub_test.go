@@ -32,7 +32,7 @@ func TestOneCallEachWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := call.Handle(s.Operations(), "text.wordcount", wordCount); err != nil {
+	if err := call.Handle(s.Operations(), call.Operation{Name: "text.wordcount"}, wordCount); err != nil {
 		t.Fatal(err)
 	}
 	ran := make(chan error, 1)

@@ -82,7 +82,7 @@ func TestLeavingAStream(t *testing.T) {
 					net := hubtest.New(t, &hub.Options{AllowAnonymous: true, Interceptors: interceptors})
 					var ended sync.Map
 					serve := func(r *call.Registry, name string) {
-						registered(call.HandleStream(r, name, func(ctx context.Context, _ any, send func(int) error) error {
+						registered(call.HandleStream(r, call.Operation{Name: name}, func(ctx context.Context, _ any, send func(int) error) error {
 							for i := 0; ; i++ {
 								if err := send(i); err != nil {
 									ended.Store(name, context.Cause(ctx))

@@ -63,7 +63,7 @@ func TestHubsHandlersOutliveTheirSession(t *testing.T) {
 				}
 				defer h.Close()
 				release := make(chan struct{})
-				if err := call.Handle(h.Operations(), "test.deaf", func(context.Context, any) (int, error) {
+				if err := call.Handle(h.Operations(), call.Operation{Name: "test.deaf"}, func(context.Context, any) (int, error) {
 					<-release
 					return 1, nil
 				}); err != nil {

@@ -69,7 +69,7 @@ func TestLimitsMayBeOff(t *testing.T) {
 func TestBusySpokeIsNotLimited(t *testing.T) {
 	h := socketHub(t, nil)
 	a := socketSpokeWith(t, h, "a", &spoke.Options{}, func(r *call.Registry) {
-		registered(call.Handle(r, "test.echo", func(_ context.Context, in int) (int, error) { return in, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in int) (int, error) { return in, nil }))
 	})
 	start := time.Now()
 	for i := 0; time.Since(start) < 300*time.Millisecond; i++ {
@@ -93,7 +93,7 @@ func TestRateLimitedSpokeComesBack(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{FramesPerSecond: 50})
 		a := net.Spoke("a", nil, nil)
 		waited := make(chan error, 1)
-		registered(call.Handle(net.Hub.Operations(), "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil }))
+		registered(call.Handle(net.Hub.Operations(), call.Operation{Name: "test.wait"}, func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil }))
 		go func() {
 			_, err := call.Invoke[any](t.Context(), a, "test.wait", nil, call.Timeout(time.Hour))
 			waited <- err
@@ -117,7 +117,7 @@ func TestSessionsWaitingInAll(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{MaxWaiting: 1})
 		hold := func(r *call.Registry) {
-			registered(call.Handle(r, "test.hold", func(context.Context, any) (string, error) { later(5 * time.Second); return "held", nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.hold"}, func(context.Context, any) (string, error) { later(5 * time.Second); return "held", nil }))
 		}
 		ended := map[string]chan error{"a": make(chan error, 1), "b": make(chan error, 1)}
 		var spokes []*hubtest.Spoke

@@ -148,15 +148,16 @@ func (h *Hub) room(ctx context.Context) int64 {
 
 // registerList registers the operation of a list.
 func (h *Hub) registerList(k *listKind, description string) {
-	must(call.Handle(&h.operations, k.operation, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+	op := call.Operation{Name: k.operation, Description: description}
+	must(call.Handle(&h.operations, op, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
 		q, _, err := k.parse(in)
 		if err != nil {
 			return nil, err
 		}
 		p, err := h.page(ctx, k, call.IdentityFrom(ctx), q, h.room(ctx))
 		return appendPage(nil, p), err
-	}, call.Describe(description)))
-	must(call.Handle(&h.linkOperations, k.operation, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+	}))
+	must(call.Handle(&h.linkOperations, call.Operation{Name: k.operation}, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
 		q, room, err := k.parse(in)
 		if err != nil {
 			return nil, err

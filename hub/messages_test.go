@@ -18,8 +18,8 @@ func TestMessagesOfRefusedCalls(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, MaxInFlight: 1})
 		serve := func(r *call.Registry) {
-			must(t, call.Handle(r, "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, ctx.Err() }))
-			must(t, call.Handle(r, "test.deep", func(context.Context, any) (any, error) {
+			must(t, call.Handle(r, call.Operation{Name: "test.wait"}, func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, ctx.Err() }))
+			must(t, call.Handle(r, call.Operation{Name: "test.deep"}, func(context.Context, any) (any, error) {
 				return nil, &call.Error{Code: "CARD_DECLINED", Message: "no", Details: []byte(`{"a":[[[[1]]]]}`)}
 			}))
 		}

@@ -21,9 +21,9 @@ func TestDrainingSpokeCallsItself(t *testing.T) {
 					proceed := make(chan struct{})
 					var a *hubtest.Spoke
 					a = near.Spoke("a", nil, func(r *call.Registry) {
-						must(t, call.Handle(r, "test.inner", func(context.Context, any) (int, error) { return 1, nil }))
-						must(t, call.HandleStream(r, "test.items", func(_ context.Context, _ any, send func(int) error) error { return send(1) }))
-						must(t, call.Handle(r, "test.outer", func(ctx context.Context, _ any) (n int, err error) {
+						must(t, call.Handle(r, call.Operation{Name: "test.inner"}, func(context.Context, any) (int, error) { return 1, nil }))
+						must(t, call.HandleStream(r, call.Operation{Name: "test.items"}, func(_ context.Context, _ any, send func(int) error) error { return send(1) }))
+						must(t, call.Handle(r, call.Operation{Name: "test.outer"}, func(ctx context.Context, _ any) (n int, err error) {
 							<-proceed
 							if inner != "test.items" {
 								return call.Invoke[int](ctx, a, inner, nil)
@@ -39,7 +39,7 @@ func TestDrainingSpokeCallsItself(t *testing.T) {
 					})
 					var hop *hubtest.Spoke
 					hop = far.Spoke("hop", nil, func(r *call.Registry) {
-						must(t, call.Handle(r, "test.hop", func(ctx context.Context, _ any) (int, error) {
+						must(t, call.Handle(r, call.Operation{Name: "test.hop"}, func(ctx context.Context, _ any) (int, error) {
 							return call.Invoke[int](ctx, hop, "test.inner", nil)
 						}))
 					})

@@ -40,7 +40,7 @@ func TestReaderThatPanics(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				ended := make(chan error, 1)
 				own, far, net := oddEnv(t, func(r *call.Registry) {
-					must(t, call.HandleStream(r, "test.endless", func(ctx context.Context, _ any, send func(int) error) error {
+					must(t, call.HandleStream(r, call.Operation{Name: "test.endless"}, func(ctx context.Context, _ any, send func(int) error) error {
 						for i := 0; ; i++ {
 							if err := send(i); err != nil {
 								ended <- context.Cause(ctx)

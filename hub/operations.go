@@ -24,15 +24,15 @@ type Info struct {
 // registerOperations puts the hub's own operations into its registry.
 func (h *Hub) registerOperations() {
 	r := &h.operations
-	must(call.Handle(r, "hub.info", func(context.Context, json.RawMessage) (Info, error) {
+	must(call.Handle(r, call.Operation{Name: "hub.info", Description: "what this hub is"}, func(context.Context, json.RawMessage) (Info, error) {
 		return Info{h.opts.ID, Subprotocol, h.startedAt, h.table.len(), h.draining.Load()}, nil
-	}, call.Describe("what this hub is")))
+	}))
 	h.registerList(&spokeList, "a page of the spokes")
 	h.registerList(&operationList, "a page of the operations that can be called")
-	must(call.Handle(r, "hub.publish", h.publishOperation, call.OfType(call.Mutation),
-		call.Describe("publish {topic, payload}; answered when published")))
-	must(call.HandleStream(r, call.OperationGather, h.gather,
-		call.Describe("call every spoke that serves {operationId, input}")))
+	must(call.Handle(r, call.Operation{Name: "hub.publish", Type: call.Mutation,
+		Description: "publish {topic, payload}; answered when published"}, h.publishOperation))
+	must(call.HandleStream(r, call.Operation{Name: call.OperationGather,
+		Description: "call every spoke that serves {operationId, input}"}, h.gather))
 }
 
 // Publish publishes for an identity, nil for the embedding program, and returns

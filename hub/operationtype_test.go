@@ -23,9 +23,9 @@ func TestOperationType(t *testing.T) {
 		serve := func(kinds map[string]call.Type) func(*call.Registry) {
 			return func(r *call.Registry) {
 				for name, typ := range kinds {
-					registered(call.Handle(r, name, func(context.Context, json.RawMessage) (any, error) { return nil, nil }, call.OfType(typ)))
+					registered(call.Handle(r, call.Operation{Name: name, Type: typ}, func(context.Context, json.RawMessage) (any, error) { return nil, nil }))
 				}
-				registered(call.HandleStream(r, "test.stream", func(context.Context, any, func(any) error) error { return nil }))
+				registered(call.HandleStream(r, call.Operation{Name: "test.stream"}, func(context.Context, any, func(any) error) error { return nil }))
 			}
 		}
 		a.Spoke("on-a", nil, serve(map[string]call.Type{"test.both": call.Mutation, "test.here": call.Mutation}))

@@ -14,10 +14,10 @@ import (
 
 // ownOperations are handlers that do what a handler should not do.
 func ownOperations(t *testing.T, r *call.Registry, causes chan<- error) {
-	must(t, call.Handle(r, "test.deaf", func(context.Context, any) (string, error) { later(3 * time.Second); return "late", nil }))
-	must(t, call.Handle(r, "test.exits", func(context.Context, any) (any, error) { runtime.Goexit(); return nil, nil }))
-	must(t, call.Handle(r, "test.panics", func(context.Context, any) (any, error) { panic("on purpose") }))
-	must(t, call.Handle(r, "test.waits", func(ctx context.Context, _ any) (any, error) {
+	must(t, call.Handle(r, call.Operation{Name: "test.deaf"}, func(context.Context, any) (string, error) { later(3 * time.Second); return "late", nil }))
+	must(t, call.Handle(r, call.Operation{Name: "test.exits"}, func(context.Context, any) (any, error) { runtime.Goexit(); return nil, nil }))
+	must(t, call.Handle(r, call.Operation{Name: "test.panics"}, func(context.Context, any) (any, error) { panic("on purpose") }))
+	must(t, call.Handle(r, call.Operation{Name: "test.waits"}, func(ctx context.Context, _ any) (any, error) {
 		<-ctx.Done()
 		causes <- context.Cause(ctx)
 		return nil, ctx.Err()
@@ -30,14 +30,14 @@ func ownOperations(t *testing.T, r *call.Registry, causes chan<- error) {
 		causes <- ctx.Err()
 		return send(call.Envelope{Data: []byte("2")})
 	}))
-	must(t, call.HandleStream(r, "test.silent", func(ctx context.Context, _ any, send func(int) error) error {
+	must(t, call.HandleStream(r, call.Operation{Name: "test.silent"}, func(ctx context.Context, _ any, send func(int) error) error {
 		if err := send(1); err != nil {
 			return err
 		}
 		later(3 * time.Second)
 		return send(2)
 	}))
-	must(t, call.HandleStream(r, "test.endless", func(ctx context.Context, _ any, send func(int) error) error {
+	must(t, call.HandleStream(r, call.Operation{Name: "test.endless"}, func(ctx context.Context, _ any, send func(int) error) error {
 		for i := 0; ; i++ {
 			if err := send(i); err != nil {
 				causes <- err
@@ -132,13 +132,13 @@ func TestShutdownWaitsForOwnCalls(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		served := make(chan struct{}, 1)
-		must(t, call.Handle(net.Hub.Operations(), "test.nests", func(ctx context.Context, _ any) (string, error) {
+		must(t, call.Handle(net.Hub.Operations(), call.Operation{Name: "test.nests"}, func(ctx context.Context, _ any) (string, error) {
 			later(2 * time.Second)
 			served <- struct{}{}
 			return call.Invoke[string](ctx, net.Hub, "test.inner", nil)
 		}))
 		net.Spoke("s", nil, func(r *call.Registry) {
-			must(t, call.Handle(r, "test.inner", func(context.Context, any) (string, error) { later(time.Second); return "inner", nil }))
+			must(t, call.Handle(r, call.Operation{Name: "test.inner"}, func(context.Context, any) (string, error) { later(time.Second); return "inner", nil }))
 		})
 		answer := make(chan error, 1)
 		go func() {

@@ -23,7 +23,7 @@ func TestDrainingPredecessorAndEvents(t *testing.T) {
 		var old *hubtest.Spoke
 		topic := pubsub.NewTopic[int]("job.state")
 		old = net.Spoke("w", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.job", func(ctx context.Context, n int) (string, error) {
+			registered(call.Handle(r, call.Operation{Name: "test.job"}, func(ctx context.Context, n int) (string, error) {
 				<-replaced
 				if err := topic.Publish(ctx, old.Events(), "", n); err != nil {
 					return "", err

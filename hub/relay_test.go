@@ -49,10 +49,10 @@ func (c *claimer) say(frame string) { _ = c.conn.Write([][]byte{[]byte(frame)}) 
 // serveSeen answers with what the handler is told of its caller.
 func serveSeen(access call.AccessControl) func(*call.Registry) {
 	return func(r *call.Registry) {
-		registered(call.Handle(r, "test.seen", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: "test.seen", Access: access}, func(ctx context.Context, _ json.RawMessage) (string, error) {
 			id, req := call.IdentityFrom(ctx), call.FromContext(ctx)
 			return fmt.Sprintf("%s%v%v %s", id.ID, id.Scopes, id.Resources, req.OriginID), nil
-		}, call.Access(access)))
+		}))
 	}
 }
 
@@ -62,10 +62,10 @@ func TestRelayBelievesNoIdentity(t *testing.T) {
 		net := hubtest.New(t, nil)
 		net.Spoke("w", nil, func(r *call.Registry) {
 			serveSeen(call.AccessControl{})(r)
-			registered(call.Handle(r, "test.admin", func(context.Context, json.RawMessage) (string, error) {
+			registered(call.Handle(r, call.Operation{Name: "test.admin", Access: call.AccessControl{RequiredScopes: []string{"admin"}}}, func(context.Context, json.RawMessage) (string, error) {
 				t.Error("called by one who may not")
 				return "", nil
-			}, call.Access(call.AccessControl{RequiredScopes: []string{"admin"}})))
+			}))
 		})
 		c := claims(t, net.Hub, &call.Identity{ID: "mallory", Scopes: []string{"read"}})
 		const rest = `"originId":"forged","identity":{"id":"root","scopes":["admin"],"resources":{"a":["b"]}}}}`
@@ -105,7 +105,7 @@ func TestRelayAsksTheAuthorizer(t *testing.T) {
 		}})
 		ran := 0
 		net.Spoke("w", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.op", func(context.Context, json.RawMessage) (string, error) { ran++; return "ok", nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.op"}, func(context.Context, json.RawMessage) (string, error) { ran++; return "ok", nil }))
 		})
 		for id, code := range map[string]call.Code{"fine": "", "denied": call.CodeAccessDenied, "bomb": call.CodeExecution} {
 			s := net.Spoke("caller-"+id, &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: id})}, nil)
@@ -133,7 +133,7 @@ func TestRelayKeepsTheTime(t *testing.T) {
 		var left time.Duration // guarded by mu
 		ended := make(chan error, 1)
 		op := func(r *call.Registry) {
-			registered(call.Handle(r, "test.slow", func(ctx context.Context, _ json.RawMessage) (string, error) {
+			registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(ctx context.Context, _ json.RawMessage) (string, error) {
 				d, _ := ctx.Deadline()
 				mu.Lock()
 				left = time.Until(d)
@@ -183,7 +183,7 @@ func TestRelayKeepsTheTime(t *testing.T) {
 // refusing serves an operation that answers with an error of the framework: it has not run.
 func refusing(op string, e call.Error, asked *[]string, id string) func(*call.Registry) {
 	return func(r *call.Registry) {
-		registered(call.Handle(r, op, func(context.Context, json.RawMessage) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: op}, func(context.Context, json.RawMessage) (string, error) {
 			*asked = append(*asked, id)
 			if e.Code == "" {
 				return id, nil

@@ -117,7 +117,7 @@ func (c *relayChaos) run() {
 	var all []*hubtest.Spoke
 	o := &spoke.Options{BackoffMax: 500 * time.Millisecond, MaxMessageBytes: 4 << 10, LogBytes: 4 << 10, MaxInFlight: 6}
 	for i := range workers {
-		all = append(all, c.net.Spoke(fmt.Sprint("w", i), o, func(r *call.Registry) { registered(call.Handle(r, "test.chaos", c.handle)) }))
+		all = append(all, c.net.Spoke(fmt.Sprint("w", i), o, func(r *call.Registry) { registered(call.Handle(r, call.Operation{Name: "test.chaos"}, c.handle)) }))
 	}
 	for i := range callers {
 		all = append(all, c.net.Spoke(fmt.Sprint("c", i), o, nil))

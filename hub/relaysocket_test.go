@@ -28,7 +28,7 @@ func stacksWith(text string) (n int) {
 }
 
 func serveEcho(r *call.Registry) {
-	registered(call.Handle(r, "test.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
+	registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
 }
 
 // Over sockets nothing that is due stays unwritten while its reader sleeps: with one call at a time nobody else would
@@ -93,7 +93,7 @@ func TestRelayHasNoGoroutine(t *testing.T) {
 	entered, leave := make(chan struct{}, n), make(chan struct{})
 	socketSpokeWith(t, h, "w", &spoke.Options{}, func(r *call.Registry) {
 		serveEcho(r)
-		registered(call.Handle(r, "test.hold", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: "test.hold"}, func(ctx context.Context, _ json.RawMessage) (string, error) {
 			entered <- struct{}{}
 			select {
 			case <-leave:

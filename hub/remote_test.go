@@ -74,12 +74,12 @@ func TestStaleDirectory(t *testing.T) {
 func TestAnotherHubPermits(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := twoHubs(t)
-		serve := func(who string, opts ...call.HandleOption) func(*call.Registry) {
+		serve := func(who string, access call.AccessControl) func(*call.Registry) {
 			return func(r *call.Registry) {
-				must(t, call.Handle(r, "test.who", func(context.Context, any) (string, error) { return who, nil }, opts...))
+				must(t, call.Handle(r, call.Operation{Name: "test.who", Access: access}, func(context.Context, any) (string, error) { return who, nil }))
 			}
 		}
-		a.Spoke("on-a", nil, serve("on-a", call.Access(call.AccessControl{RequiredScopes: []string{"trusted"}})))
+		a.Spoke("on-a", nil, serve("on-a", call.AccessControl{RequiredScopes: []string{"trusted"}}))
 		one := &call.Identity{ID: "one"}
 		caller := a.Spoke("caller", &spoke.Options{Dialer: a.Dialer(one)}, nil)
 		callers := map[string]call.Caller{"program": a.Hub, "spoke": caller}
@@ -88,7 +88,7 @@ func TestAnotherHubPermits(t *testing.T) {
 				t.Errorf("%s, before another hub serves it: %v", name, err)
 			}
 		}
-		b.Spoke("on-b", nil, serve("on-b"))
+		b.Spoke("on-b", nil, serve("on-b", call.AccessControl{}))
 		for name, c := range callers {
 			if who, err := call.Invoke[string](t.Context(), c, "test.who", nil, call.As(one)); err != nil || who != "on-b" {
 				t.Errorf("%s: %q, %v", name, who, err)

@@ -37,7 +37,7 @@ func sessionHub(b *testing.B, window time.Duration, spokes int) (*hub.Hub, []*sp
 		if err != nil {
 			b.Fatal(err)
 		}
-		registered(call.Handle(s.Operations(), "bench.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
+		registered(call.Handle(s.Operations(), call.Operation{Name: "bench.echo"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
 		wg.Go(func() { _ = s.Run(ctx) })
 		if err := s.Ready(ctx); err != nil {
 			b.Fatal(err)

@@ -129,9 +129,9 @@ func (l *load) count(ctx context.Context, in loadInput, send func(int) error) er
 
 // serve adds what everyone serves; c makes the calls of nested ones.
 func (l *load) serve(r *call.Registry, c call.Caller) {
-	registered(call.Handle(r, "load.echo", l.echo))
-	registered(call.HandleStream(r, "load.count", l.count))
-	registered(call.Handle(r, "load.nested", func(ctx context.Context, in loadInput) (string, error) {
+	registered(call.Handle(r, call.Operation{Name: "load.echo"}, l.echo))
+	registered(call.HandleStream(r, call.Operation{Name: "load.count"}, l.count))
+	registered(call.Handle(r, call.Operation{Name: "load.nested"}, func(ctx context.Context, in loadInput) (string, error) {
 		l.once(in.ID)
 		inner := loadInput{ID: in.ID + "/nested", N: in.N}
 		out, err := call.Invoke[string](ctx, c, "load.echo", inner, call.To(loadNames[in.N%len(loadNames)]), call.Timeout(-1))

@@ -20,7 +20,7 @@ func TestUnsentWhenTheWindowIsOver(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: 5 * time.Second})
 		s := net.Spoke("a", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { return len(in), nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.len"}, func(_ context.Context, in string) (int, error) { return len(in), nil }))
 		})
 		s.Wire.Stall(hubtest.ToSpoke)
 		ask := func(n int, opts ...call.Option) chan error {

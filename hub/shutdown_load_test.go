@@ -39,7 +39,7 @@ func newThousand() *thousand {
 }
 
 func (l *thousand) operations(r *call.Registry) {
-	registered(call.Handle(r, "load.hold", l.hold))
+	registered(call.Handle(r, call.Operation{Name: "load.hold"}, l.hold))
 }
 
 func (l *thousand) hold(ctx context.Context, n int) (int, error) {
@@ -56,7 +56,7 @@ func (l *thousand) hold(ctx context.Context, n int) (int, error) {
 }
 
 func (l *thousand) start(ctx context.Context, h *hub.Hub, callers []call.Caller) {
-	registered(call.Handle(h.Operations(), "hubs.hold", l.hold))
+	registered(call.Handle(h.Operations(), call.Operation{Name: "hubs.hold"}, l.hold))
 	for i := range loadCalls {
 		c, operation := callers[i/3%len(callers)], "load.hold"
 		switch i % 3 {

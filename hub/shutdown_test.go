@@ -19,7 +19,7 @@ func TestShutdownDrains(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.slow", func(context.Context, any) (string, error) { later(3 * time.Second); return "done", nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (string, error) { later(3 * time.Second); return "done", nil }))
 		})
 		b := net.Spoke("b", nil, nil)
 		answers := make(chan error, 2)
@@ -57,7 +57,7 @@ func TestShutdownDrains(t *testing.T) {
 func TestShutdownInsideAHandler(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
-		registered(call.Handle(net.Hub.Operations(), "admin.shutdown", func(ctx context.Context, _ any) (any, error) {
+		registered(call.Handle(net.Hub.Operations(), call.Operation{Name: "admin.shutdown"}, func(ctx context.Context, _ any) (any, error) {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
 			return nil, net.Hub.Shutdown(ctx)

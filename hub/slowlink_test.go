@@ -118,8 +118,8 @@ func TestMessagesOfFullSizeOnSlowLink(t *testing.T) {
 func largeMessages(t *testing.T, pipe transport.PipeOptions, size, rounds int, noSession bool) {
 	h, s, link, end := slowSpoke(t, &hub.Options{MaxMessageBytes: pipe.MaxMessageBytes},
 		&spoke.Options{MaxMessageBytes: pipe.MaxMessageBytes, NoSession: noSession}, pipe, func(r *call.Registry) {
-			registered(call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
-			registered(call.Handle(r, "slow.length", func(_ context.Context, in string) (int, error) { return len(in), nil }))
+			registered(call.Handle(r, call.Operation{Name: "slow.repeat"}, func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
+			registered(call.Handle(r, call.Operation{Name: "slow.length"}, func(_ context.Context, in string) (int, error) { return len(in), nil }))
 		})
 	defer end()
 	large := strings.Repeat("x", size)
@@ -172,8 +172,7 @@ func TestBusyReaderIsNotSilence(t *testing.T) {
 // describe registers operations whose descriptions have that many KiB altogether.
 func describe(r *call.Registry, kib int) {
 	for i := range kib {
-		registered(call.Handle(r, fmt.Sprint("slow.op", i), func(context.Context, int) (int, error) { return 0, nil },
-			call.Describe(strings.Repeat("x", 920))))
+		registered(call.Handle(r, call.Operation{Name: fmt.Sprint("slow.op", i), Description: strings.Repeat("x", 920)}, func(context.Context, int) (int, error) { return 0, nil }))
 	}
 }
 
@@ -251,7 +250,7 @@ func TestOperationAddedOnBusySlowLink(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		rate := transport.PipeOptions{BytesPerSecondToA: 16 << 10, BytesPerSecondToB: 16 << 10}
 		h, s, link, end := slowSpoke(t, &hub.Options{}, &spoke.Options{}, rate, func(r *call.Registry) {
-			registered(call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
+			registered(call.Handle(r, call.Operation{Name: "slow.repeat"}, func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }))
 		})
 		defer end()
 		var wg sync.WaitGroup
@@ -262,7 +261,7 @@ func TestOperationAddedOnBusySlowLink(t *testing.T) {
 		})
 		later(time.Second)
 		before := s.Stats().Calls
-		registered(call.Handle(s.Operations(), "slow.late", func(context.Context, int) (int, error) { return 7, nil }))
+		registered(call.Handle(s.Operations(), call.Operation{Name: "slow.late"}, func(context.Context, int) (int, error) { return 7, nil }))
 		wg.Wait()
 		later(5 * time.Second)
 		if n := s.Stats().Calls - before; n != 1 || link.dials.Load() != 1 {

@@ -187,7 +187,7 @@ func startStorm(t *testing.T, url string, n int, state func(spoke.State)) []*spo
 		if err != nil {
 			t.Fatal(err)
 		}
-		registered(call.Handle(s.Operations(), "storm.echo", func(_ context.Context, in int) (int, error) { return in, nil }))
+		registered(call.Handle(s.Operations(), call.Operation{Name: "storm.echo"}, func(_ context.Context, in int) (int, error) { return in, nil }))
 		spokes[i] = s
 		running.Go(func() { _ = s.Run(ctx) })
 	}

@@ -74,7 +74,7 @@ func TestReconnectReplacementAndCancelTogether(t *testing.T) {
 }
 
 func stressOperations(r *call.Registry) {
-	registered(call.Handle(r, "test.echo", func(ctx context.Context, in string) (string, error) {
+	registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(ctx context.Context, in string) (string, error) {
 		select {
 		case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
 			return in, nil
@@ -82,7 +82,7 @@ func stressOperations(r *call.Registry) {
 			return "", ctx.Err()
 		}
 	}))
-	registered(call.HandleStream(r, "test.repeat", func(_ context.Context, in string, send func(string) error) error {
+	registered(call.HandleStream(r, call.Operation{Name: "test.repeat"}, func(_ context.Context, in string, send func(string) error) error {
 		for i := range 100 {
 			if err := send(fmt.Sprint(in, " ", i)); err != nil {
 				return err

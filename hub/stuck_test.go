@@ -157,7 +157,7 @@ func TestStuckReaders(t *testing.T) {
 			}
 			slow := slowOnes(t, h)
 			good := socketSpokeWith(t, h, "good", &spoke.Options{}, func(r *call.Registry) {
-				registered(call.Handle(r, "good.op", func(_ context.Context, in int) (int, error) { return in, nil }))
+				registered(call.Handle(r, call.Operation{Name: "good.op"}, func(_ context.Context, in int) (int, error) { return in, nil }))
 			})
 			stop := peakHeap()
 			calls, events := flood200(t, h, good, topic, c.own)

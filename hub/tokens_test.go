@@ -124,7 +124,7 @@ func TestReauthenticate(t *testing.T) {
 		one, other := hubtest.New(t, options()), hubtest.New(t, options())
 		tokens := 0
 		a := one.Spoke("a", &spoke.Options{Token: func(context.Context) (string, error) { tokens++; return "x", nil }}, func(r *call.Registry) {
-			_ = call.Handle(r, "test.slow", func(context.Context, any) (string, error) { later(time.Minute); return "done", nil })
+			_ = call.Handle(r, call.Operation{Name: "test.slow"}, func(context.Context, any) (string, error) { later(time.Minute); return "done", nil })
 		})
 		ended := make(chan error, 1)
 		go func() {

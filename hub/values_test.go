@@ -43,7 +43,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 	serve := func(r *call.Registry) {
 		for name, err := range failures {
-			_ = call.Handle(r, name, func(context.Context, any) (any, error) { return nil, err })
+			_ = call.Handle(r, call.Operation{Name: name}, func(context.Context, any) (any, error) { return nil, err })
 		}
 	}
 	bubble.Test(t, func(t *testing.T) {
@@ -73,8 +73,8 @@ func TestDecodeError(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		n := hubtest.New(t, nil)
 		n.Spoke("worker", nil, func(r *call.Registry) {
-			_ = call.Handle(r, "text.answer", func(context.Context, any) (string, error) { return "no number", nil })
-			_ = call.HandleStream(r, "text.answers", func(_ context.Context, _ any, send func(string) error) error { return send("no number") })
+			_ = call.Handle(r, call.Operation{Name: "text.answer"}, func(context.Context, any) (string, error) { return "no number", nil })
+			_ = call.HandleStream(r, call.Operation{Name: "text.answers"}, func(_ context.Context, _ any, send func(string) error) error { return send("no number") })
 		})
 		check := func(err error) {
 			t.Helper()

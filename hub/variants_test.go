@@ -51,36 +51,37 @@ func (l *logLines) logger(level zerolog.Level) *zerolog.Logger {
 
 // Workers that describe one operation differently are a mistake in a rollout: the hub logs it once.
 func TestOneOperationDescribedDifferently(t *testing.T) {
-	schema := func(in, out string) call.HandleOption {
-		return call.Schemas(json.RawMessage(in), json.RawMessage(out))
+	schema := func(in, out string) call.Operation {
+		return call.Operation{InputSchema: json.RawMessage(in), OutputSchema: json.RawMessage(out)}
 	}
 	for name, c := range map[string]struct {
-		one, two []call.HandleOption
+		one, two call.Operation
 		differs  string
 	}{
-		"same":           {nil, nil, ""},
-		"same schemas":   {[]call.HandleOption{schema(`{"type":"object","required":["a"]}`, `{}`)}, []call.HandleOption{schema(`{ "required": ["a"], "type": "object" }`, `{}`)}, ""},
-		"description":    {[]call.HandleOption{call.Describe("a")}, []call.HandleOption{call.Describe("b")}, ""},
-		"type":           {nil, []call.HandleOption{call.OfType(call.Mutation)}, "type"},
-		"input":          {[]call.HandleOption{schema(`{"type":"string"}`, ``)}, []call.HandleOption{schema(`{"type":"number"}`, ``)}, "inputSchema"},
-		"output missing": {[]call.HandleOption{schema(``, `{"type":"string"}`)}, nil, "outputSchema"},
+		"same":           {call.Operation{}, call.Operation{}, ""},
+		"same schemas":   {schema(`{"type":"object","required":["a"]}`, `{}`), schema(`{ "required": ["a"], "type": "object" }`, `{}`), ""},
+		"description":    {call.Operation{Description: "a"}, call.Operation{Description: "b"}, ""},
+		"type":           {call.Operation{}, call.Operation{Type: call.Mutation}, "type"},
+		"input":          {schema(`{"type":"string"}`, ``), schema(`{"type":"number"}`, ``), "inputSchema"},
+		"output missing": {schema(``, `{"type":"string"}`), call.Operation{}, "outputSchema"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				var log logLines
 				net := hubtest.New(t, &hub.Options{AllowAnonymous: true, Logger: log.logger(zerolog.InfoLevel)})
-				serve := func(opts []call.HandleOption) func(*call.Registry) {
+				serve := func(op call.Operation) func(*call.Registry) {
+					op.Name = "test.op"
 					return func(r *call.Registry) {
-						must(t, call.Handle(r, "test.op", func(context.Context, any) (any, error) { return nil, nil }, opts...))
+						must(t, call.Handle(r, op, func(context.Context, any) (any, error) { return nil, nil }))
 					}
 				}
 				var all []*hubtest.Spoke
 				for i := range 6 {
-					opts := c.one
+					op := c.one
 					if i > 0 {
-						opts = c.two
+						op = c.two
 					}
-					all = append(all, net.Spoke(fmt.Sprint("s", i), nil, serve(opts)))
+					all = append(all, net.Spoke(fmt.Sprint("s", i), nil, serve(op)))
 				}
 				check := func(want int) {
 					t.Helper()
@@ -151,7 +152,7 @@ func TestVariantsOfTwoHubs(t *testing.T) {
 					if i == 1 {
 						typ = call.Mutation
 					}
-					must(t, call.Handle(r, "test.op", func(context.Context, any) (any, error) { return nil, nil }, call.OfType(typ)))
+					must(t, call.Handle(r, call.Operation{Name: "test.op", Type: typ}, func(context.Context, any) (any, error) { return nil, nil }))
 				})
 			}
 		}

@@ -83,7 +83,7 @@ func TestOperationGivenUp(t *testing.T) {
 		check(true)
 		two.Operations().Remove("test.who")
 		check(false)
-		must(t, call.Handle(two.Operations(), "test.who", func(context.Context, any) (string, error) { return "again", nil }))
+		must(t, call.Handle(two.Operations(), call.Operation{Name: "test.who"}, func(context.Context, any) (string, error) { return "again", nil }))
 		check(true)
 	})
 }

@@ -80,7 +80,7 @@ func TestLostConnectionIsNoAnswer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		b := net.Spoke("b", nil, func(r *call.Registry) {
-			registered(call.HandleStream(r, "test.count", func(ctx context.Context, _ any, send func(int) error) error {
+			registered(call.HandleStream(r, call.Operation{Name: "test.count"}, func(ctx context.Context, _ any, send func(int) error) error {
 				for i := range 3 {
 					if err := send(i); err != nil {
 						return err
@@ -154,7 +154,7 @@ func TestPanicAnswersAndTheConnectionLives(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
 			echo(r)
-			registered(call.Handle(r, "test.panic", func(context.Context, any) (string, error) { panic("secret") }))
+			registered(call.Handle(r, call.Operation{Name: "test.panic"}, func(context.Context, any) (string, error) { panic("secret") }))
 		})
 		_, err := call.Invoke[string](t.Context(), net.Hub, "test.panic", nil)
 		wantError(t, err, call.CodeExecution, true)

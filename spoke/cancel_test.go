@@ -30,7 +30,7 @@ func TestCancelAndTimeReachTheHandler(t *testing.T) {
 				free := make(chan struct{})
 				net.Spoke("b", &spoke.Options{MaxInFlight: 1}, func(r *call.Registry) {
 					echo(r)
-					registered(call.Handle(r, "test.wait", func(ctx context.Context, _ any) (string, error) {
+					registered(call.Handle(r, call.Operation{Name: "test.wait"}, func(ctx context.Context, _ any) (string, error) {
 						<-ctx.Done()
 						ended <- time.Since(start)
 						<-free
@@ -67,7 +67,7 @@ func TestSlowReaderSlowsItsProducerOnly(t *testing.T) {
 		var sent atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
 			echo(r)
-			registered(call.HandleStream(r, "test.flood", func(_ context.Context, n int, send func([]byte) error) error {
+			registered(call.HandleStream(r, call.Operation{Name: "test.flood"}, func(_ context.Context, n int, send func([]byte) error) error {
 				for range n {
 					if err := send(make([]byte, 2000)); err != nil {
 						return err
@@ -109,7 +109,7 @@ func TestLeavingAStream(t *testing.T) {
 		net := hubtest.New(t, nil)
 		ended := make(chan error, 2)
 		net.Spoke("b", nil, func(r *call.Registry) {
-			registered(call.HandleStream(r, "test.endless", func(_ context.Context, _ any, send func(int) error) error {
+			registered(call.HandleStream(r, call.Operation{Name: "test.endless"}, func(_ context.Context, _ any, send func(int) error) error {
 				for i := 0; ; i++ {
 					if err := send(i); err != nil {
 						ended <- err

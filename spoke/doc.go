@@ -2,7 +2,7 @@
 // registers the operations that it serves, and stays, reconnecting by itself.
 //
 //	s, err := spoke.New("wss://hub.example.com/spoke", &spoke.Options{ID: "worker-7", Token: token})
-//	err = call.Handle(s.Operations(), "text.wordcount", wordCount)
+//	err = call.Handle(s.Operations(), call.Operation{Name: "text.wordcount"}, wordCount)
 //	err = s.Run(ctx) // until ctx ends, Shutdown has finished, or a hub refuses the spoke
 //
 // # Guarantees

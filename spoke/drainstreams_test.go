@@ -27,8 +27,8 @@ func TestShutdownEndsStreams(t *testing.T) {
 				<-time.After(time.Second)
 			}
 		}
-		a := net.Spoke("a", nil, func(r *call.Registry) { must(t, call.HandleStream(r, "a.ticks", ticks)) })
-		b := net.Spoke("b", nil, func(r *call.Registry) { must(t, call.HandleStream(r, "b.ticks", ticks)) })
+		a := net.Spoke("a", nil, func(r *call.Registry) { must(t, call.HandleStream(r, call.Operation{Name: "a.ticks"}, ticks)) })
+		b := net.Spoke("b", nil, func(r *call.Registry) { must(t, call.HandleStream(r, call.Operation{Name: "b.ticks"}, ticks)) })
 		ends := make(chan error, 2)
 		read := func(c call.Caller, op string) {
 			for _, err := range call.Stream[int](t.Context(), c, op, nil) {

@@ -34,7 +34,7 @@ func ExampleSpoke_interceptors() {
 		return
 	}
 	s.Operations().Use(logCalls("served"))
-	err = call.Handle(s.Operations(), "text.quote", func(_ context.Context, text string) (string, error) {
+	err = call.Handle(s.Operations(), call.Operation{Name: "text.quote"}, func(_ context.Context, text string) (string, error) {
 		return "«" + text + "»", nil
 	})
 	if err != nil {

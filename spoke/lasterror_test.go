@@ -72,7 +72,7 @@ func TestDisconnectedSaysWhy(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		s := net.Spoke("a", nil, nil)
-		_ = call.Handle(net.Hub.Operations(), "test.wait", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
+		_ = call.Handle(net.Hub.Operations(), call.Operation{Name: "test.wait"}, func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, nil })
 		ended := make(chan error, 1)
 		go func() {
 			_, err := call.Invoke[any](t.Context(), s, "test.wait", nil, call.Timeout(time.Hour))

@@ -23,7 +23,7 @@ func TestNestedCalls(t *testing.T) {
 		ended := make(chan time.Duration, 1)
 		start := time.Now()
 		net.Spoke("b", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.inner", func(ctx context.Context, _ any) (any, error) {
+			registered(call.Handle(r, call.Operation{Name: "test.inner"}, func(ctx context.Context, _ any) (any, error) {
 				inner = call.FromContext(ctx)
 				<-ctx.Done()
 				ended <- time.Since(start)
@@ -31,7 +31,7 @@ func TestNestedCalls(t *testing.T) {
 			}))
 		})
 		a := net.Spoke("a", &spoke.Options{Dialer: net.Dialer(&call.Identity{ID: "worker"})}, nil)
-		registered(call.Handle(a.Operations(), "test.outer", func(ctx context.Context, _ any) (any, error) {
+		registered(call.Handle(a.Operations(), call.Operation{Name: "test.outer"}, func(ctx context.Context, _ any) (any, error) {
 			outer = call.FromContext(ctx)
 			return call.Invoke[any](ctx, a, "test.inner", nil)
 		}))
@@ -57,7 +57,7 @@ func TestShutdownWithNestedCalls(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, func(r *call.Registry) {
-			must(t, call.Handle(r, "a.op", func(ctx context.Context, _ any) (string, error) {
+			must(t, call.Handle(r, call.Operation{Name: "a.op"}, func(ctx context.Context, _ any) (string, error) {
 				req := call.FromContext(ctx)
 				if req.ParentID == "" {
 					t.Error("no parent")
@@ -67,7 +67,7 @@ func TestShutdownWithNestedCalls(t *testing.T) {
 		})
 		b := net.Spoke("b", nil, nil)
 		c := net.Spoke("c", nil, nil)
-		must(t, call.Handle(b.Operations(), "b.op", func(ctx context.Context, _ any) (string, error) {
+		must(t, call.Handle(b.Operations(), call.Operation{Name: "b.op"}, func(ctx context.Context, _ any) (string, error) {
 			<-time.After(time.Second) // until a leaves
 			if _, err := call.Invoke[string](ctx, c, "a.op", nil); !errors.Is(err, call.CodeUnavailable) {
 				t.Errorf("over another spoke, which has no part in it: %v", err)
@@ -78,7 +78,7 @@ func TestShutdownWithNestedCalls(t *testing.T) {
 			return call.Invoke[string](ctx, b, "a.op", nil)
 		}))
 		// Under this call c knows a request of the hub by the same id as b knows a's.
-		must(t, call.Handle(c.Operations(), "c.op", func(ctx context.Context, _ any) (string, error) {
+		must(t, call.Handle(c.Operations(), call.Operation{Name: "c.op"}, func(ctx context.Context, _ any) (string, error) {
 			<-time.After(2 * time.Second)
 			return "", nil
 		}))

@@ -23,7 +23,7 @@ import (
 func later(d time.Duration) { <-time.After(d) }
 
 func echo(r *call.Registry) {
-	registered(call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil }))
+	registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in string) (string, error) { return in, nil }))
 }
 
 // dials notes when a wire was dialled, and what it then does.
@@ -233,7 +233,7 @@ func TestBackoffIsResetByProgress(t *testing.T) {
 				h := m.hub(own, hub.Options{SessionWindow: time.Hour})
 				s, _ := m.spoke("a", spoke.Options{}, func(r *call.Registry) {
 					echo(r)
-					registered(call.Handle(r, "test.large", func(context.Context, int) (string, error) { return strings.Repeat("x", 10_000), nil }))
+					registered(call.Handle(r, call.Operation{Name: "test.large"}, func(context.Context, int) (string, error) { return strings.Repeat("x", 10_000), nil }))
 				})
 				invoke := func(operation string) {
 					_, _ = call.Invoke[string](t.Context(), h, operation, "x", call.Timeout(time.Hour))

@@ -156,14 +156,14 @@ func TestLimitsOfTheRegistration(t *testing.T) {
 				h := make(rawHub, 1)
 				s, err := spoke.New("ws://raw.test/", &spoke.Options{ID: "a", Dialer: h})
 				must(t, err)
-				must(t, call.Handle(s.Operations(), "a.first", answerID))
+				must(t, call.Handle(s.Operations(), call.Operation{Name: "a.first"}, answerID))
 				ctx, cancel := context.WithCancel(t.Context())
 				ran := make(chan error, 1)
 				go func() { ran <- s.Run(ctx) }()
 				conn := h.answer(t, members+`,"heartbeatInterval":25000`)
 				must(t, s.Ready(t.Context()))
 				for i := range 20 {
-					err := call.Handle(s.Operations(), fmt.Sprint("a.op", i), answerID)
+					err := call.Handle(s.Operations(), call.Operation{Name: fmt.Sprint("a.op", i)}, answerID)
 					switch {
 					case i < c.added:
 						must(t, err)

@@ -32,10 +32,10 @@ func TestRegistrationGrows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				n := hubtest.New(t, &c.options)
-				s := n.Spoke("worker", nil, func(r *call.Registry) { must(t, call.Handle(r, "grow.op", answerID)) })
+				s := n.Spoke("worker", nil, func(r *call.Registry) { must(t, call.Handle(r, call.Operation{Name: "grow.op"}, answerID)) })
 				added := 0
 				for {
-					err := call.Handle(s.Operations(), fmt.Sprintf("grow.op%d", added), answerID, call.Describe(c.describe))
+					err := call.Handle(s.Operations(), call.Operation{Name: fmt.Sprintf("grow.op%d", added), Description: c.describe}, answerID)
 					if err != nil {
 						if !errors.Is(err, call.ErrRegistryFull) || !strings.Contains(err.Error(), c.option) {
 							t.Error(err)
@@ -58,7 +58,7 @@ func TestRegistrationGrows(t *testing.T) {
 				}
 				s.Operations().Remove("grow.op")
 				synctest.Wait()
-				must(t, call.Handle(s.Operations(), "grow.last", answerID)) // there is room again
+				must(t, call.Handle(s.Operations(), call.Operation{Name: "grow.last"}, answerID)) // there is room again
 				synctest.Wait()
 				if _, err := call.Invoke[string](t.Context(), n.Hub, "grow.last", nil); err != nil {
 					t.Error(err)
@@ -78,8 +78,8 @@ func TestRefusedOperationCostsNothingElse(t *testing.T) {
 			}
 			return nil
 		}})
-		s := n.Spoke("worker", nil, func(r *call.Registry) { must(t, call.Handle(r, "good.op", answerID)) })
-		must(t, call.Handle(s.Operations(), "secret.op", answerID))
+		s := n.Spoke("worker", nil, func(r *call.Registry) { must(t, call.Handle(r, call.Operation{Name: "good.op"}, answerID)) })
+		must(t, call.Handle(s.Operations(), call.Operation{Name: "secret.op"}, answerID))
 		synctest.Wait()
 		for range 3 {
 			must(t, s.Reconnect(t.Context()))
@@ -91,7 +91,7 @@ func TestRefusedOperationCostsNothingElse(t *testing.T) {
 			}
 		}
 		s.Operations().Remove("secret.op")
-		must(t, call.Handle(s.Operations(), "later.op", answerID))
+		must(t, call.Handle(s.Operations(), call.Operation{Name: "later.op"}, answerID))
 		synctest.Wait()
 		if _, err := call.Invoke[string](t.Context(), n.Hub, "later.op", nil); err != nil {
 			t.Error(err)
@@ -119,7 +119,7 @@ func TestDescriptionsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	must(t, call.Handle(s.Operations(), "a."+strings.Repeat("x", 254), answerID))
+	must(t, call.Handle(s.Operations(), call.Operation{Name: "a." + strings.Repeat("x", 254)}, answerID))
 }
 
 // The limits of a registration, at the exact values.

@@ -25,7 +25,7 @@ func TestWhatHasNotLeftGoesOutOnTheNextConnection(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{SessionWindow: -1})
 		var ran atomic.Int64
 		net.Spoke("b", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { ran.Add(1); return len(in), nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.len"}, func(_ context.Context, in string) (int, error) { ran.Add(1); return len(in), nil }))
 		})
 		a := net.Spoke("a", nil, nil)
 		a.Wire.Stall(hubtest.ToHub)
@@ -60,7 +60,7 @@ func TestWhatHasNotLeftTheHubGoesToAnotherSpoke(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		serve := func(r *call.Registry) {
-			registered(call.Handle(r, "test.len", func(_ context.Context, in string) (int, error) { return len(in), nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.len"}, func(_ context.Context, in string) (int, error) { return len(in), nil }))
 		}
 		a := net.Spoke("a", nil, serve)
 		a.Wire.Stall(hubtest.ToSpoke)

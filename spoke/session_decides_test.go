@@ -107,7 +107,7 @@ func TestLostFirstAnswerIsNoResumption(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				var ran atomic.Int64
 				serve := func(r *call.Registry) {
-					if err := call.Handle(r, "test.once", func(ctx context.Context, _ int) (int, error) {
+					if err := call.Handle(r, call.Operation{Name: "test.once"}, func(ctx context.Context, _ int) (int, error) {
 						ran.Add(1)
 						<-ctx.Done()
 						return 0, ctx.Err()

@@ -150,7 +150,7 @@ func TestWhatIsDoneWhileTheSessionWaits(t *testing.T) {
 				}
 			}
 			name := fmt.Sprint("test.round", round)
-			registered(call.Handle(s.Operations(), name, func(context.Context, int) (int, error) { return round, nil }))
+			registered(call.Handle(s.Operations(), call.Operation{Name: name}, func(context.Context, int) (int, error) { return round, nil }))
 			var heard atomic.Int64
 			live := make(chan func(), 1)
 			go func() {
@@ -197,7 +197,7 @@ func TestAssignedID(t *testing.T) {
 		d := newDoor(t, o)
 		s := d.spoke("", nil, nil)
 		id := s.ID()
-		registered(call.Handle(s.Operations(), "test.later", func(context.Context, int) (int, error) { return 1, nil }))
+		registered(call.Handle(s.Operations(), call.Operation{Name: "test.later"}, func(context.Context, int) (int, error) { return 1, nil }))
 		synctest.Wait()
 		if _, err := call.Invoke[int](t.Context(), d.theHub(), "test.later", 0); err != nil {
 			t.Error(err)
@@ -251,7 +251,7 @@ func TestHandlersOfEndedSessionsCount(t *testing.T) {
 		var running, most atomic.Int64
 		free := make(chan struct{})
 		s := d.spoke("a", &spoke.Options{MaxInFlight: 1, NoSession: true}, func(r *call.Registry) {
-			if err := call.Handle(r, "test.deaf", func(context.Context, int) (int, error) {
+			if err := call.Handle(r, call.Operation{Name: "test.deaf"}, func(context.Context, int) (int, error) {
 				most.Store(max(most.Load(), running.Add(1)))
 				defer running.Add(-1)
 				<-free
@@ -285,7 +285,7 @@ func TestReplacedSpokeSaysSo(t *testing.T) {
 		d := newDoor(t, nil)
 		cause := make(chan error, 1)
 		d.spoke("a", nil, func(r *call.Registry) {
-			if err := call.Handle(r, "test.waits", func(ctx context.Context, _ int) (int, error) {
+			if err := call.Handle(r, call.Operation{Name: "test.waits"}, func(ctx context.Context, _ int) (int, error) {
 				<-ctx.Done()
 				cause <- context.Cause(ctx)
 				return 0, ctx.Err()

@@ -26,7 +26,7 @@ func TestFaultsInAnyOrder(t *testing.T) {
 				var mu sync.Mutex
 				ran := map[int]int{}
 				serve := func(r *call.Registry) {
-					if err := call.Handle(r, "test.once", func(_ context.Context, n int) (int, error) {
+					if err := call.Handle(r, call.Operation{Name: "test.once"}, func(_ context.Context, n int) (int, error) {
 						mu.Lock()
 						ran[n]++
 						mu.Unlock()

@@ -17,7 +17,7 @@ import (
 
 // threeSeconds answers after a while.
 func threeSeconds(r *call.Registry) {
-	registered(call.Handle(r, "test.slow", func(ctx context.Context, in int) (int, error) {
+	registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(ctx context.Context, in int) (int, error) {
 		select {
 		case <-time.After(3 * time.Second):
 			return in, nil
@@ -154,7 +154,7 @@ func TestWindowOver(t *testing.T) {
 		h := d.theHub()
 		start := time.Now()
 		ended := make(chan error, 1)
-		registered(call.Handle(s.Operations(), "test.forever", func(ctx context.Context, _ int) (int, error) {
+		registered(call.Handle(s.Operations(), call.Operation{Name: "test.forever"}, func(ctx context.Context, _ int) (int, error) {
 			<-ctx.Done()
 			ended <- context.Cause(ctx)
 			return 0, ctx.Err()

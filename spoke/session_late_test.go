@@ -20,7 +20,7 @@ func TestResumedTooLate(t *testing.T) {
 		net := hubtest.New(t, nil)
 		s := net.Spoke("a", &spoke.Options{BackoffMin: 10 * time.Millisecond, BackoffMax: 10 * time.Millisecond}, func(r *call.Registry) {
 			echo(r)
-			registered(call.Handle(r, "test.forever", func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() }))
+			registered(call.Handle(r, call.Operation{Name: "test.forever"}, func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() }))
 		})
 		heard := make(chan pubsub.Event, 10)
 		stop, err := s.Events().Listen(t.Context(), "topic", func(ev pubsub.Event) { heard <- ev })

@@ -19,7 +19,7 @@ func large(ran *atomic.Int64, m *middle) func(r *call.Registry) {
 	m.largest = 64 << 10
 	return func(r *call.Registry) {
 		echo(r)
-		if err := call.Handle(r, "test.large", func(context.Context, int) (string, error) {
+		if err := call.Handle(r, call.Operation{Name: "test.large"}, func(context.Context, int) (string, error) {
 			ran.Add(1)
 			return strings.Repeat("x", 128<<10), nil
 		}); err != nil {
@@ -62,7 +62,7 @@ func TestAbandonedStreamIsReplaced(t *testing.T) {
 				ended := make(chan error, 1)
 				s, _ := m.spoke("a", spoke.Options{LogBytes: 4 << 20}, func(r *call.Registry) {
 					echo(r)
-					if err := call.HandleStream(r, "test.large", func(ctx context.Context, _ int, send func(string) error) (err error) {
+					if err := call.HandleStream(r, call.Operation{Name: "test.large"}, func(ctx context.Context, _ int, send func(string) error) (err error) {
 						defer func() { ended <- err }()
 						for range 8 {
 							if err := send(strings.Repeat("x", 128<<10)); err != nil {

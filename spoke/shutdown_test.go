@@ -14,7 +14,7 @@ import (
 
 // slow serves an operation that takes as long as its input says, in milliseconds.
 func slow(r *call.Registry) {
-	registered(call.Handle(r, "test.slow", func(ctx context.Context, ms int) (string, error) {
+	registered(call.Handle(r, call.Operation{Name: "test.slow"}, func(ctx context.Context, ms int) (string, error) {
 		select {
 		case <-time.After(time.Duration(ms) * time.Millisecond):
 			return "done", nil
@@ -91,7 +91,7 @@ func TestShutdownInsideAHandlerWaitsForItsContextOnly(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)
 		a := net.Spoke("a", nil, nil)
-		registered(call.Handle(a.Operations(), "test.leave", func(ctx context.Context, _ any) (string, error) {
+		registered(call.Handle(a.Operations(), call.Operation{Name: "test.leave"}, func(ctx context.Context, _ any) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
 			return "", a.Shutdown(ctx)
@@ -116,7 +116,7 @@ func TestStuckHandlerDoesNotStopReconnect(t *testing.T) {
 		free := make(chan struct{})
 		a := net.Spoke("a", nil, func(r *call.Registry) {
 			echo(r)
-			registered(call.Handle(r, "test.stuck", func(context.Context, any) (string, error) { <-free; return "", nil }))
+			registered(call.Handle(r, call.Operation{Name: "test.stuck"}, func(context.Context, any) (string, error) { <-free; return "", nil }))
 		})
 		go func() { _, _ = call.Invoke[string](t.Context(), net.Hub, "test.stuck", nil) }()
 		synctest.Wait()

@@ -110,24 +110,25 @@ func (c *client) Close() error {
 
 // register adds the echo, and others of other names to make up the number.
 func register(r *call.Registry, s contender.Setup, operations int) error {
-	var options []call.HandleOption
+	var described call.Operation
 	if s.Schemas {
 		derived, err := schema.For[message]()
 		if err != nil {
 			return err
 		}
-		options = append(options, call.Schemas(derived, derived))
+		described.InputSchema, described.OutputSchema = derived, derived
 	}
 	for i := range operations {
-		name := operation
+		op := described
+		op.Name = operation
 		if i > 0 {
-			name += strconv.Itoa(i)
+			op.Name += strconv.Itoa(i)
 		}
 		var err error
 		if s.Typed {
-			err = call.Handle(r, name, echoTyped, options...)
+			err = call.Handle(r, op, echoTyped)
 		} else {
-			err = call.Handle(r, name, echo, options...)
+			err = call.Handle(r, op, echo)
 		}
 		if err != nil {
 			return err

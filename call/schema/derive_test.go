@@ -137,10 +137,10 @@ func TestForFails(t *testing.T) {
 		}
 	}
 	var r call.Registry
-	if err := Handle(&r, "a.b", func(_ ctx, in tree) (int, error) { return 0, nil }); err == nil {
+	if err := Handle(&r, call.Operation{Name: "a.b"}, func(_ ctx, in tree) (int, error) { return 0, nil }); err == nil {
 		t.Error("Handle takes an input type without a schema")
 	}
-	if err := HandleStream(&r, "a.b", func(_ ctx, in int, _ func(tree) error) error { return nil }); err == nil {
+	if err := HandleStream(&r, call.Operation{Name: "a.b"}, func(_ ctx, in int, _ func(tree) error) error { return nil }); err == nil {
 		t.Error("HandleStream takes an output type without a schema")
 	}
 }

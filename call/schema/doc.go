@@ -29,8 +29,8 @@
 //
 // [Handle] and [HandleStream] take the place of those of package call:
 //
-//	err := schema.Handle(s.Operations(), "text.wordcount", wordCount)
+//	err := schema.Handle(s.Operations(), call.Operation{Name: "text.wordcount"}, wordCount)
 //
-// For a schema that is written by hand, give [Options] to call.Handle. Drafts
+// A schema that is written by hand is put into the call.Operation. Drafts
 // 2020-12 (the default) and 07 are understood; "format" is not checked.
 package schema

@@ -32,7 +32,7 @@ func ask(r *call.Registry, operation, input string) {
 
 func ExampleHandle() {
 	var operations call.Registry
-	err := schema.Handle(&operations, "shop.order", func(_ context.Context, o Order) (string, error) {
+	err := schema.Handle(&operations, call.Operation{Name: "shop.order"}, func(_ context.Context, o Order) (string, error) {
 		return fmt.Sprint(o.Quantity, " ", o.Item), nil
 	})
 	if err != nil {
@@ -48,7 +48,7 @@ func ExampleHandle() {
 
 func ExampleHandleStream() {
 	var operations call.Registry
-	err := schema.HandleStream(&operations, "shop.countdown", func(_ context.Context, from uint8, send func(uint8) error) error {
+	err := schema.HandleStream(&operations, call.Operation{Name: "shop.countdown"}, func(_ context.Context, from uint8, send func(uint8) error) error {
 		for n := from; n > 0; n-- {
 			if err := send(n); err != nil {
 				return err
@@ -68,21 +68,18 @@ func ExampleHandleStream() {
 	// VALIDATION_ERROR at
 }
 
-func ExampleOptions() {
-	opts, err := schema.Options(json.RawMessage(`{
+// Schemas that are written by hand come with the descriptor.
+func ExampleHandle_handwritten() {
+	var operations call.Registry
+	op := call.Operation{Name: "shop.order", InputSchema: json.RawMessage(`{
 		"type": "object",
 		"properties": {"item": {"enum": ["pears", "plums"]}, "quantity": {"minimum": 1}},
 		"required": ["item", "quantity"],
 		"additionalProperties": false
-	}`), nil)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	var operations call.Registry
-	err = call.Handle(&operations, "shop.order", func(_ context.Context, o Order) (string, error) {
+	}`)}
+	err := schema.Handle(&operations, op, func(_ context.Context, o Order) (string, error) {
 		return "ordered", nil
-	}, opts...)
+	})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,10 +43,10 @@ func TestHandle(t *testing.T) {
 			return next(ctx, req, send)
 		}
 	}
-	err := Handle(&r, "stock.order", func(_ ctx, in item) (string, error) {
+	err := Handle(&r, call.Operation{Name: "stock.order", Type: call.Mutation}, func(_ ctx, in item) (string, error) {
 		ran++
 		return in.Name, nil
-	}, call.OfType(call.Mutation), call.With(watch))
+	}, watch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +66,14 @@ func TestHandle(t *testing.T) {
 	if ran != 1 || len(passed) != 5 {
 		t.Errorf("fn ran %d times, the interceptor %d times; want 1, 5", ran, len(passed))
 	}
-	if err := Handle(&r, "stock.order", func(_ ctx, in item) (int, error) { return 0, nil }); !errors.Is(err, call.ErrDuplicateOperation) {
+	if err := Handle(&r, call.Operation{Name: "stock.order"}, func(_ ctx, in item) (int, error) { return 0, nil }); !errors.Is(err, call.ErrDuplicateOperation) {
 		t.Errorf("registered twice: %v", err)
 	}
 }
 
 func TestHandleStream(t *testing.T) {
 	var r call.Registry
-	err := HandleStream(&r, "stock.watch", func(_ ctx, in item, send func(int) error) error {
+	err := HandleStream(&r, call.Operation{Name: "stock.watch"}, func(_ ctx, in item, send func(int) error) error {
 		return errors.Join(send(1), send(2))
 	})
 	if err != nil {
@@ -88,7 +89,7 @@ func TestHandleStream(t *testing.T) {
 
 func TestHandleEnvelope(t *testing.T) {
 	var r call.Registry
-	err := Handle(&r, "a.b", func(ctx, json.RawMessage) (call.Envelope, error) { return call.Envelope{}, nil })
+	err := Handle(&r, call.Operation{Name: "a.b"}, func(ctx, json.RawMessage) (call.Envelope, error) { return call.Envelope{}, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,22 +98,36 @@ func TestHandleEnvelope(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
+// Schemas of the descriptor are used instead of those of the types.
+func TestHandleWithSchemas(t *testing.T) {
 	bad := json.RawMessage(`{"$ref":"http://example.com"}`)
-	for _, pair := range [][2]json.RawMessage{{bad, nil}, {nil, bad}} {
-		if _, err := Options(pair[0], pair[1]); !errors.Is(err, ErrInvalidSchema) {
-			t.Errorf("Options(%s, %s): %v", pair[0], pair[1], err)
-		}
-	}
-	opts, err := Options(nil, nil)
+	echo := func(_ ctx, in json.RawMessage) (json.RawMessage, error) { return in, nil }
+	derived, err := For[json.RawMessage]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var r call.Registry
-	if err := call.Handle(&r, "a.b", func(_ ctx, in json.RawMessage) (json.RawMessage, error) { return in, nil }, opts...); err != nil {
-		t.Fatal(err)
+	for _, op := range []call.Operation{{Name: "a.b", InputSchema: bad}, {Name: "a.b", OutputSchema: bad}} {
+		if err := Handle(&r, op, echo); !errors.Is(err, ErrInvalidSchema) {
+			t.Errorf("%+v: %v", op, err)
+		}
 	}
-	if out, err := serve(t, &r, "a.b", `{"x":1,"x":2}`); err != nil || len(out) != 1 {
-		t.Errorf("without a schema: %q, %v", out, err)
+	for _, op := range []call.Operation{
+		{Name: "a.input", InputSchema: json.RawMessage(`{"type":"string"}`)},
+		{Name: "a.output", OutputSchema: json.RawMessage(`{"type":"string"}`)},
+	} {
+		if err := Handle(&r, op, echo); err != nil {
+			t.Fatal(err)
+		}
+		got, _, _ := r.Lookup(op.Name)
+		for _, s := range [][2]json.RawMessage{{op.InputSchema, got.InputSchema}, {op.OutputSchema, got.OutputSchema}} {
+			if want := s[0]; string(s[1]) != cmp.Or(string(want), string(derived)) {
+				t.Errorf("%s is registered with %s", op.Name, s[1])
+			}
+		}
+		out, err := serve(t, &r, op.Name, `5`)
+		if refused := op.InputSchema != nil; refused != (err != nil) || refused == (len(out) == 1) {
+			t.Errorf("%s: %q, %v", op.Name, out, err)
+		}
 	}
 }

@@ -22,12 +22,16 @@ func registerOperations(s *spoke.Spoke) error {
 	r := s.Operations()
 	r.Use(signedBy(s.ID))
 	return errors.Join(
-		call.Handle(r, opWordCount, wordCount, call.Describe("counts the words, lines and bytes of a text"),
-			call.Schemas(textSchema, nil)),
-		call.HandleStream(r, opLines, sendLines, call.Describe("sends a text line by line"),
-			call.Schemas(textSchema, nil)),
-		call.Handle(r, opSymbols, symbols, call.Describe("counts the declarations of a Go source file"),
-			call.Schemas(sourceSchema, nil), call.ErrorCodes(string(codeSyntax))),
+		call.Handle(r, call.Operation{
+			Name: opWordCount, Description: "counts the words, lines and bytes of a text", InputSchema: textSchema,
+		}, wordCount),
+		call.HandleStream(r, call.Operation{
+			Name: opLines, Description: "sends a text line by line", InputSchema: textSchema,
+		}, sendLines),
+		call.Handle(r, call.Operation{
+			Name: opSymbols, Description: "counts the declarations of a Go source file", InputSchema: sourceSchema,
+			ErrorCodes: []string{string(codeSyntax)},
+		}, symbols),
 	)
 }
 

@@ -178,7 +178,7 @@ func TestLists(t *testing.T) {
 	if _, _, body := s.do(get("/spokes")); body != "[]\n" {
 		t.Errorf("no spokes: %q", body)
 	}
-	s.join("worker-7", "", func(r *call.Registry) error { return call.Handle(r, "text.echo", echo) })
+	s.join("worker-7", "", func(r *call.Registry) error { return call.Handle(r, call.Operation{Name: "text.echo"}, echo) })
 	var spokes []hub.SpokeInfo
 	if _, _, body := s.do(get("/spokes")); json.Unmarshal([]byte(body), &spokes) != nil || len(spokes) != 1 ||
 		spokes[0].SpokeID != "worker-7" || spokes[0].HubID != s.hub.ID() || len(spokes[0].Operations) != 1 {

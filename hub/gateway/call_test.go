@@ -18,10 +18,10 @@ import (
 func TestCall(t *testing.T) {
 	s := open(t)
 	s.join("worker/7 ä", "", func(r *call.Registry) error {
-		if err := call.Handle(r, "text.echo/x", echo); err != nil {
+		if err := call.Handle(r, call.Operation{Name: "text.echo/x"}, echo); err != nil {
 			return err
 		}
-		return call.Handle(r, "text.echo", echo)
+		return call.Handle(r, call.Operation{Name: "text.echo"}, echo)
 	})
 	id := url.PathEscape("worker/7 ä")
 	if !strings.Contains(id, "%2F") {
@@ -63,21 +63,21 @@ func TestCall(t *testing.T) {
 func TestCallFailures(t *testing.T) {
 	s := newSite(t, &hub.Options{AllowAnonymous: true}, &gateway.Options{MaxMessageBytes: 64})
 	s.join("worker-7", "", func(r *call.Registry) error {
-		if err := call.Handle(r, "fail.own", func(context.Context, json.RawMessage) (int, error) {
+		if err := call.Handle(r, call.Operation{Name: "fail.own"}, func(context.Context, json.RawMessage) (int, error) {
 			return 0, &call.Error{Code: "OUT_OF_STOCK", Message: "none left", Retryable: true, Details: json.RawMessage(`{"left":0}`)}
 		}); err != nil {
 			return err
 		}
-		if err := call.Handle(r, "fail.panic", func(context.Context, json.RawMessage) (int, error) { panic("ow") }); err != nil {
+		if err := call.Handle(r, call.Operation{Name: "fail.panic"}, func(context.Context, json.RawMessage) (int, error) { panic("ow") }); err != nil {
 			return err
 		}
-		if err := call.Handle(r, "fail.late", func(ctx context.Context, _ json.RawMessage) (int, error) {
+		if err := call.Handle(r, call.Operation{Name: "fail.late"}, func(ctx context.Context, _ json.RawMessage) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
 		}); err != nil {
 			return err
 		}
-		return call.Handle(r, "text.number", func(_ context.Context, in int) (int, error) { return in, nil })
+		return call.Handle(r, call.Operation{Name: "text.number"}, func(_ context.Context, in int) (int, error) { return in, nil })
 	})
 	for _, c := range []struct {
 		q      request
@@ -133,7 +133,7 @@ func TestCallIsAbortedWhenTheClientGoes(t *testing.T) {
 	s := open(t)
 	entered, ended := make(chan struct{}), make(chan struct{})
 	s.join("worker-7", "", func(r *call.Registry) error {
-		return call.Handle(r, "text.wait", func(ctx context.Context, _ json.RawMessage) (int, error) {
+		return call.Handle(r, call.Operation{Name: "text.wait"}, func(ctx context.Context, _ json.RawMessage) (int, error) {
 			close(entered)
 			<-ctx.Done()
 			close(ended)
@@ -169,13 +169,13 @@ func TestCallIsAbortedWhenTheClientGoes(t *testing.T) {
 func TestCallAsIdentityWithTrace(t *testing.T) {
 	s := newSite(t, tokens(), nil)
 	s.join("worker-7", "worker-secret", func(r *call.Registry) error {
-		if err := call.Handle(r, "who.am", func(ctx context.Context, _ json.RawMessage) (map[string]any, error) {
+		if err := call.Handle(r, call.Operation{Name: "who.am"}, func(ctx context.Context, _ json.RawMessage) (map[string]any, error) {
 			req := call.FromContext(ctx)
 			return map[string]any{"id": req.Identity.ID, "scopes": req.Identity.Scopes, "metadata": req.Metadata}, nil
 		}); err != nil {
 			return err
 		}
-		return call.Handle(r, "who.admin", echo, call.Access(call.AccessControl{RequiredScopes: []string{"admin"}}))
+		return call.Handle(r, call.Operation{Name: "who.admin", Access: call.AccessControl{RequiredScopes: []string{"admin"}}}, echo)
 	})
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	for parent, want := range map[string]string{

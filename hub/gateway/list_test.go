@@ -51,7 +51,7 @@ func TestListPages(t *testing.T) {
 		op := fmt.Sprintf("text.op%d", i%4)
 		spokes = append(spokes, id)
 		operations = append(operations, op)
-		s.join(id, "", func(r *call.Registry) error { return call.Handle(r, op, echo) })
+		s.join(id, "", func(r *call.Registry) error { return call.Handle(r, call.Operation{Name: op}, echo) })
 	}
 	slices.Sort(operations)
 	operations = slices.Compact(operations)

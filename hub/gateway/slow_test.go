@@ -224,7 +224,7 @@ func TestAnswerThatIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	answered := make(chan struct{}, 1)
-	if err := call.Handle(sp.Operations(), "test.big", func(context.Context, json.RawMessage) (string, error) {
+	if err := call.Handle(sp.Operations(), call.Operation{Name: "test.big"}, func(context.Context, json.RawMessage) (string, error) {
 		answered <- struct{}{}
 		return strings.Repeat("x", size), nil
 	}); err != nil {

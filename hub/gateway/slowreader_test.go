@@ -41,7 +41,7 @@ func TestAnswerToSlowReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := call.Handle(h.Operations(), "test.big", func(context.Context, any) (string, error) { return strings.Repeat("x", size), nil }); err != nil {
+		if err := call.Handle(h.Operations(), call.Operation{Name: "test.big"}, func(context.Context, any) (string, error) { return strings.Repeat("x", size), nil }); err != nil {
 			t.Fatal(err)
 		}
 		g, err := gateway.New(h, nil)

@@ -16,7 +16,7 @@ import (
 )
 
 func streams(r *call.Registry) error {
-	if err := call.HandleStream(r, "test.count", func(_ context.Context, n int, send func(int) error) error {
+	if err := call.HandleStream(r, call.Operation{Name: "test.count"}, func(_ context.Context, n int, send func(int) error) error {
 		for i := range n {
 			if err := send(i); err != nil {
 				return err
@@ -29,12 +29,12 @@ func streams(r *call.Registry) error {
 	}); err != nil {
 		return err
 	}
-	if err := call.HandleStream(r, "test.multiline", func(_ context.Context, _ any, send func(json.RawMessage) error) error {
+	if err := call.HandleStream(r, call.Operation{Name: "test.multiline"}, func(_ context.Context, _ any, send func(json.RawMessage) error) error {
 		return send(json.RawMessage("{\n\"a\":\r\n1}"))
 	}); err != nil {
 		return err
 	}
-	return call.Handle(r, "text.echo", echo)
+	return call.Handle(r, call.Operation{Name: "text.echo"}, echo)
 }
 
 // A stream that is called over HTTP yields every value, as server-sent events where the client asks for them, else as
@@ -98,7 +98,7 @@ func TestStreamFlows(t *testing.T) {
 	s := newSite(t, &hub.Options{AllowAnonymous: true}, &gateway.Options{KeepAlive: 5 * time.Millisecond})
 	next, ended := make(chan struct{}), make(chan struct{})
 	s.join("w", "", func(r *call.Registry) error {
-		return call.HandleStream(r, "test.ticks", func(ctx context.Context, _ any, send func(int) error) error {
+		return call.HandleStream(r, call.Operation{Name: "test.ticks"}, func(ctx context.Context, _ any, send func(int) error) error {
 			defer close(ended)
 			for i := 0; ; i++ {
 				select {

@@ -12,7 +12,7 @@ import (
 // A bad value over HTTP is refused where it enters: no spoke and no subscriber is touched by it.
 func TestBadValuesAreRefused(t *testing.T) {
 	s := open(t)
-	serve := func(r *call.Registry) error { return call.Handle(r, "text.echo", echo) }
+	serve := func(r *call.Registry) error { return call.Handle(r, call.Operation{Name: "text.echo"}, echo) }
 	s.join("worker", "", serve)
 	lines := s.listen(t.Context(), "/events/news.today")
 	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -41,7 +41,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 func TestErrorOverHTTP(t *testing.T) {
 	s := open(t)
 	s.join("worker", "", func(r *call.Registry) error {
-		return call.Handle(r, "card.charge", func(context.Context, any) (any, error) {
+		return call.Handle(r, call.Operation{Name: "card.charge"}, func(context.Context, any) (any, error) {
 			return nil, &call.Error{Code: "CARD_DECLINED", Message: "no funds", Details: []byte(` {"bank":"x"}`)}
 		})
 	})

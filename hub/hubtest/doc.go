@@ -4,7 +4,7 @@
 //
 //	net := hubtest.New(t, nil)
 //	worker := net.Spoke("worker-7", nil, func(r *call.Registry) {
-//		must(call.Handle(r, "text.wordcount", wordCount))
+//		must(call.Handle(r, call.Operation{Name: "text.wordcount"}, wordCount))
 //	})
 //	out, err := call.Invoke[Counts](t.Context(), net.Hub, "text.wordcount", doc)
 //	err = worker.Reconnect(t.Context()) // the connection is lost; the spoke comes back by itself

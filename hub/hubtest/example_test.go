@@ -17,7 +17,7 @@ func Example() {
 	defer t.end()
 	net := hubtest.New(t, nil)
 	net.Spoke("worker-7", nil, func(r *call.Registry) {
-		err := call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
+		err := call.Handle(r, call.Operation{Name: "text.upper"}, func(_ context.Context, in string) (string, error) {
 			return strings.ToUpper(in), nil
 		})
 		if err != nil {
@@ -33,7 +33,7 @@ func ExampleSpoke_Reconnect() {
 	defer t.end()
 	net := hubtest.New(t, nil)
 	worker := net.Spoke("worker-7", nil, func(r *call.Registry) {
-		err := call.Handle(r, "text.upper", func(_ context.Context, in string) (string, error) {
+		err := call.Handle(r, call.Operation{Name: "text.upper"}, func(_ context.Context, in string) (string, error) {
 			return strings.ToUpper(in), nil
 		})
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 func echo(r *call.Registry) {
-	registered(call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil }))
+	registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in string) (string, error) { return in, nil }))
 }
 
 func wantEcho(t *testing.T, c call.Caller, text string) {

@@ -62,14 +62,14 @@ func startOn(t testing.TB, client rueidis.Client, id string, o *redisbackplane.O
 // serve gives operations that tell who answers, that never answer, that count, and that echo.
 func serve(id string) func(*call.Registry) {
 	return func(r *call.Registry) {
-		registered(call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil }))
-		registered(call.Handle(r, "test.who."+id, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
-		registered(call.Handle(r, "test.echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
-		registered(call.Handle(r, "test.wait", func(ctx context.Context, _ json.RawMessage) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: "test.who"}, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.who." + id}, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.wait"}, func(ctx context.Context, _ json.RawMessage) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}))
-		registered(call.HandleStream(r, "test.count", func(_ context.Context, n int, send func(int) error) error {
+		registered(call.HandleStream(r, call.Operation{Name: "test.count"}, func(_ context.Context, n int, send func(int) error) error {
 			for i := range n {
 				if err := send(i); err != nil {
 					return err

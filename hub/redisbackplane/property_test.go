@@ -128,14 +128,14 @@ func (c *chaos) move(i int) {
 	defer func() { c.moved[i] = time.Now() }()
 	c.homes[i], c.cut[i] = to, false
 	c.spokes[i] = c.nodes[to].Spoke(id, nil, func(r *call.Registry) {
-		registered(call.Handle(r, "test.who", func(context.Context, json.RawMessage) (string, error) { return id, nil }))
-		registered(call.Handle(r, "test.run", func(_ context.Context, in string) (string, error) {
+		registered(call.Handle(r, call.Operation{Name: "test.who"}, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, call.Operation{Name: "test.run"}, func(_ context.Context, in string) (string, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.runs[in] = append(c.runs[in], fmt.Sprintf("%s at hub-%d", id, to))
 			return id, nil
 		}))
-		registered(call.Handle(r, fmt.Sprintf("test.group%d", i%7), func(context.Context, json.RawMessage) (string, error) { return id, nil }))
+		registered(call.Handle(r, call.Operation{Name: fmt.Sprintf("test.group%d", i%7)}, func(context.Context, json.RawMessage) (string, error) { return id, nil }))
 	})
 }
 

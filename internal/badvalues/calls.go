@@ -33,46 +33,46 @@ func serve(t testing.TB, r *call.Registry, prefix string) {
 			t.Error(err)
 		}
 	}
-	must(call.Handle(r, prefix+".struct", func(context.Context, any) (row, error) { return row{"x", Latin1}, nil }))
-	must(call.Handle(r, prefix+".raw", func(context.Context, any) (json.RawMessage, error) { return Latin1, nil }))
-	must(call.Handle(r, prefix+".nojson", func(context.Context, any) (json.RawMessage, error) { return json.RawMessage(`{"a":`), nil }))
-	must(call.Handle(r, prefix+".envelope", func(context.Context, any) (call.Envelope, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".struct"}, func(context.Context, any) (row, error) { return row{"x", Latin1}, nil }))
+	must(call.Handle(r, call.Operation{Name: prefix + ".raw"}, func(context.Context, any) (json.RawMessage, error) { return Latin1, nil }))
+	must(call.Handle(r, call.Operation{Name: prefix + ".nojson"}, func(context.Context, any) (json.RawMessage, error) { return json.RawMessage(`{"a":`), nil }))
+	must(call.Handle(r, call.Operation{Name: prefix + ".envelope"}, func(context.Context, any) (call.Envelope, error) {
 		return call.Envelope{Data: json.RawMessage("1"), Meta: json.RawMessage(`{"status":200}`)}, nil
 	}))
-	must(call.Handle(r, prefix+".meta", func(context.Context, any) (call.Envelope, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".meta"}, func(context.Context, any) (call.Envelope, error) {
 		return call.Envelope{Data: json.RawMessage("1"), Meta: json.RawMessage("{\"source\":\"http\",\"x\":\"\xe9\"}")}, nil
 	}))
 	must(r.Register(call.Operation{Name: prefix + ".ignores"}, func(_ context.Context, _ *call.Request, send func(call.Envelope) error) error {
 		_ = send(call.Envelope{Data: Latin1})
 		return nil
 	}))
-	must(call.HandleStream(r, prefix+".stream", func(_ context.Context, _ any, send func(any) error) error {
+	must(call.HandleStream(r, call.Operation{Name: prefix + ".stream"}, func(_ context.Context, _ any, send func(any) error) error {
 		return errors.Join(send(1), send(row{"x", Latin1}), send(3))
 	}))
-	must(call.HandleStream(r, prefix+".streamignores", func(_ context.Context, _ any, send func(any) error) error {
+	must(call.HandleStream(r, call.Operation{Name: prefix + ".streamignores"}, func(_ context.Context, _ any, send func(any) error) error {
 		_, _, _ = send(1), send(row{"x", Latin1}), send(3)
 		return nil
 	}))
-	must(call.Handle(r, prefix+".details", func(context.Context, any) (any, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".details"}, func(context.Context, any) (any, error) {
 		return nil, &call.Error{Code: "CARD_DECLINED", Message: "no funds", Details: json.RawMessage("{\"bank\":\"\xe9\"}")}
 	}))
-	must(call.Handle(r, prefix+".listdetails", func(context.Context, any) (any, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".listdetails"}, func(context.Context, any) (any, error) {
 		return nil, &call.Error{Code: "CARD_DECLINED", Message: "no funds", Details: json.RawMessage(`[1]`)}
 	}))
-	must(call.Handle(r, prefix+".deepdetails", func(context.Context, any) (any, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".deepdetails"}, func(context.Context, any) (any, error) {
 		return nil, &call.Error{Code: "CARD_DECLINED", Message: "no funds", Details: json.RawMessage(`{"d":` + string(Nested(256)) + `}`)}
 	}))
-	must(call.Handle(r, prefix+".gooddetails", func(context.Context, any) (any, error) {
+	must(call.Handle(r, call.Operation{Name: prefix + ".gooddetails"}, func(context.Context, any) (any, error) {
 		return nil, &call.Error{Code: "CARD_DECLINED", Message: "no funds", Details: json.RawMessage(` {"d":` + string(Nested(255)) + `}`)}
 	}))
-	must(call.Handle(r, prefix+".deep", func(_ context.Context, n int) (json.RawMessage, error) { return Nested(n), nil }))
-	must(call.HandleStream(r, prefix+".deepstream", func(_ context.Context, n int, send func(json.RawMessage) error) error {
+	must(call.Handle(r, call.Operation{Name: prefix + ".deep"}, func(_ context.Context, n int) (json.RawMessage, error) { return Nested(n), nil }))
+	must(call.HandleStream(r, call.Operation{Name: prefix + ".deepstream"}, func(_ context.Context, n int, send func(json.RawMessage) error) error {
 		if err := send(Nested(1)); err != nil {
 			return err
 		}
 		return send(Nested(n))
 	}))
-	must(call.Handle(r, prefix+".echo", func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
+	must(call.Handle(r, call.Operation{Name: prefix + ".echo"}, func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil }))
 }
 
 // cases are calls, and how they end: with a code and words of the message, or well where there is no code.
@@ -123,7 +123,7 @@ func Calls(t *testing.T, from, to *hubtest.Network) {
 	release := make(chan struct{})
 	worker := to.Spoke("worker", nil, func(r *call.Registry) {
 		serve(t, r, "bad")
-		if err := call.Handle(r, "good.wait", func(ctx context.Context, _ any) (string, error) {
+		if err := call.Handle(r, call.Operation{Name: "good.wait"}, func(ctx context.Context, _ any) (string, error) {
 			select {
 			case <-release:
 				return "done", nil
@@ -133,7 +133,7 @@ func Calls(t *testing.T, from, to *hubtest.Network) {
 		}); err != nil {
 			t.Error(err)
 		}
-		if err := call.HandleStream(r, "good.ticks", func(ctx context.Context, _ any, send func(int) error) error {
+		if err := call.HandleStream(r, call.Operation{Name: "good.ticks"}, func(ctx context.Context, _ any, send func(int) error) error {
 			for n := 0; ; n++ {
 				if err := send(n); err != nil {
 					return err

@@ -184,7 +184,7 @@ func (f *front) spoke(t *testing.T, o spoke.Options) *spoke.Spoke {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = call.Handle(s.Operations(), "test.echo", func(_ context.Context, in string) (string, error) { return in, nil })
+	err = call.Handle(s.Operations(), call.Operation{Name: "test.echo"}, func(_ context.Context, in string) (string, error) { return in, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func exercise(t *testing.T, connect func() (rueidis.Client, error), lose func())
 	}
 	a, b := nodes[0], nodes[1]
 	echo := func(r *call.Registry) {
-		_ = call.Handle(r, "test.echo", func(_ context.Context, in string) (string, error) { return in, nil }) // a name that is free
+		_ = call.Handle(r, call.Operation{Name: "test.echo"}, func(_ context.Context, in string) (string, error) { return in, nil }) // a name that is free
 	}
 	a.Spoke("stays", nil, echo)
 	works := func() error {

@@ -101,7 +101,7 @@ func startFleet(o *options, l *ledger, h *hub.Hub, url string) (*fleet, error) {
 
 // serve registers what is called: an echo, which takes a while at times, and a stream.
 func (f *fleet) serve(r *call.Registry, prefix string) error {
-	err := call.Handle(r, prefix+"echo", func(ctx context.Context, id int64) (int64, error) {
+	err := call.Handle(r, call.Operation{Name: prefix + "echo"}, func(ctx context.Context, id int64) (int64, error) {
 		f.mu.Lock()
 		again := f.runs[id]
 		f.runs[id] = true
@@ -117,7 +117,7 @@ func (f *fleet) serve(r *call.Registry, prefix string) error {
 	if err != nil {
 		return err
 	}
-	return call.HandleStream(r, prefix+"count", func(ctx context.Context, n int, send func(int) error) error {
+	return call.HandleStream(r, call.Operation{Name: prefix + "count"}, func(ctx context.Context, n int, send func(int) error) error {
 		for i := range n {
 			if err := send(i); err != nil {
 				return err

@@ -99,11 +99,11 @@ func slowLink(ctx context.Context, o *options, l *ledger, secure bool) error {
 
 // serveSlow registers operations with a large output and with a large input.
 func serveSlow(r *call.Registry) error {
-	err := call.Handle(r, "slow.repeat", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil })
+	err := call.Handle(r, call.Operation{Name: "slow.repeat"}, func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil })
 	if err != nil {
 		return err
 	}
-	return call.Handle(r, "slow.length", func(_ context.Context, in string) (int, error) { return len(in), nil })
+	return call.Handle(r, call.Operation{Name: "slow.length"}, func(_ context.Context, in string) (int, error) { return len(in), nil })
 }
 
 // crossSlowly calls once with a large output and once with a large input.

@@ -13,7 +13,7 @@ import (
 func main() {
 	s, err := spoke.New(os.Args[1], &spoke.Options{ID: "platform", Token: spoke.StaticToken(os.Args[2])})
 	if err == nil {
-		err = call.Handle(s.Operations(), "test.echo", func(_ context.Context, in string) (string, error) { return in, nil })
+		err = call.Handle(s.Operations(), call.Operation{Name: "test.echo"}, func(_ context.Context, in string) (string, error) { return in, nil })
 	}
 	if err == nil {
 		err = s.Run(context.Background())
