@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-// After the end Written says what the flusher had taken, no more and no less.
+// After the end Written reports exactly what the flusher had taken.
 func TestWrittenAfterTheEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{})
@@ -57,7 +56,7 @@ func TestEnd(t *testing.T) {
 		s.End(nil)
 		s.End(errWrite) // only the first counts
 		<-s.Done()
-		for name, err := range map[string]error{"Cause": s.Cause(), "Flush": <-flushed, "Post": s.AppendControl(Control, frame("x")), "Flush after": s.Flush(t.Context())} {
+		for name, err := range map[string]error{"Cause": s.Cause(), "Flush": <-flushed, "AppendControl": s.AppendControl(Control, frame("x")), "Flush after": s.Flush(t.Context())} {
 			if !errors.Is(err, ErrEnded) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -70,70 +69,7 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// A failed write leaves the connection to its reader: a close frame may be on its way.
-func TestWriteFails(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{LimitBytes: 20})
-		c.failWith(errWrite)
-		release()
-		synctest.Wait()
-		if c.aborted || s.Cause() != nil {
-			t.Errorf("aborted %v, cause %v", c.aborted, s.Cause())
-		}
-		p := mustSend(t, s, "second")
-		synctest.Wait()
-		if !s.Written(0) || s.Written(p) || c.writes != 1 {
-			t.Error("written to a connection that failed")
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := s.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("flushed to nobody: %v", err)
-		}
-	})
-}
-
-// A write that fails late does not take a newer connection away, and what it was
-// to carry goes there.
-func TestWriteFailsAfterAnotherAttach(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{})
-		d := &fakeConn{}
-		if err := s.Attach(d); err != nil {
-			t.Fatal(err)
-		}
-		c.failWith(errWrite)
-		release()
-		synctest.Wait()
-		mustSend(t, s, "second")
-		synctest.Wait()
-		d.want(t, "first", "second")
-	})
-}
-
-func TestFlush(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		s, c, release := stuck(t, Options{})
-		mustSend(t, s, "second")
-		done := make(chan error, 2)
-		for range 2 {
-			go func() { done <- s.Flush(t.Context()) }()
-		}
-		synctest.Wait()
-		if len(done) != 0 {
-			t.Error("flushed while it is being written")
-		}
-		release()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		c.want(t, "first", "second")
-	})
-}
-
-// An idle session holds neither frames nor a large log, however much went through.
+// An idle session holds neither frames nor a large queue, however much went through.
 func TestIdleHoldsNothing(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, release := stuck(t, Options{})
@@ -150,7 +86,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 	})
 }
 
-func TestPostEndsASlowSession(t *testing.T) {
+func TestControlEndsASlowSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		slow := 0
 		var s *Session
@@ -180,13 +116,13 @@ func TestPostEndsASlowSession(t *testing.T) {
 		}
 		s.Wait()
 		if slow != 1 {
-			t.Errorf("OnSlow called %d times", slow)
+			t.Errorf("Slow called %d times", slow)
 		}
 	})
 }
 
 // Events have a budget of their own: they do not make control frames end a session.
-func TestEventsDoNotEndASessionThroughPost(t *testing.T) {
+func TestEventsDoNotCountAgainstControl(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, _ := stuck(t, Options{LimitBytes: 100, EventBytes: 1000})
 		appendEvent(s, "t", frame(strings.Repeat("e", 900)))
@@ -227,7 +163,7 @@ func TestAfterTheEnd(t *testing.T) {
 			_, request := s.Append(t.Context(), Request, frame("request"), time.Second, nil)
 			for name, err := range map[string]error{
 				"Attach": s.Attach(&fakeConn{}), "Resume": s.Resume(&fakeConn{}, 1), "Resume, behind": s.Resume(&fakeConn{}, 0), "Resume, ahead": s.Resume(&fakeConn{}, 99),
-				"Send": sent, "Request": request, "Post": s.AppendControl(Control, frame("post")), "PostUncounted": s.AppendControl(Uncounted, frame("post")), "Flush": s.Flush(t.Context()),
+				"Append": sent, "Request": request, "AppendControl": s.AppendControl(Control, frame("post")), "AppendControl, uncounted": s.AppendControl(Uncounted, frame("post")), "Flush": s.Flush(t.Context()),
 			} {
 				if !errors.Is(err, errWrite) {
 					t.Errorf("resumable %v: %s fails with %v", resumable, name, err)

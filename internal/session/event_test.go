@@ -9,8 +9,8 @@ import (
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
-// Beyond the budget events are dropped, and the gap is told where they would have been.
-func TestGapIsToldInPlace(t *testing.T) {
+// Beyond the budget events are dropped, and a gap is reported in their place.
+func TestGapInPlace(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 20})
 		mustSend(t, s, "call")
@@ -35,8 +35,8 @@ func TestGapIsToldInPlace(t *testing.T) {
 	})
 }
 
-// A gap is told also where no event comes after it.
-func TestGapIsToldWithoutALaterEvent(t *testing.T) {
+// A gap is reported even if no event comes after it.
+func TestGapWithoutALaterEvent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, c, release := stuck(t, Options{EventBytes: 10})
 		appendEvent(s, "a", frame("ten bytes."))
@@ -106,7 +106,7 @@ func TestEndOnSlowEvents(t *testing.T) {
 		release()
 		s.Wait()
 		if slow != 1 {
-			t.Errorf("OnSlow called %d times", slow)
+			t.Errorf("Slow called %d times", slow)
 		}
 	})
 }
@@ -148,5 +148,30 @@ func TestGapsAreBounded(t *testing.T) {
 			}
 		}
 		release()
+	})
+}
+
+// Events may be dropped because what was written is not acknowledged: then there may
+// be nothing left to write, and the gap is reported with the acknowledgement.
+func TestGapWithTheAcknowledgement(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := attached(t, Options{LimitBytes: 100, EventBytes: 100, Resumable: true})
+		event := strings.Repeat("e", 90)
+		n := 0
+		for s.opts.Totals.EventsDropped.Load() == 0 {
+			n++
+			appendEvent(s, "a", frame(event))
+			synctest.Wait()
+		}
+		if got := c.written(); len(got) != n-1 || got[len(got)-1] != event {
+			t.Fatalf("%d written of %d", len(got), n)
+		}
+		if err := s.Ack(uint64(n - 1)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := c.written(); got[len(got)-1] != "gap a 1" {
+			t.Errorf("the last is %q", got[len(got)-1])
+		}
 	})
 }

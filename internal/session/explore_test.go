@@ -27,7 +27,7 @@ type world struct {
 	attached [2]bool
 	received [2]int8   // counted frames that have arrived there
 	got      [2][]int8 // their ids
-	told     [2]int8   // the last count that was put into an __ack
+	noted    [2]int8   // the last count in an __ack
 	wire     [2][]int8 // on their way there, on the connection that this side reads
 	asked    int8      // a registration is on its way with this count; -1: none
 	answer   int8      // its answer is on its way with this one; -1: none
@@ -47,7 +47,7 @@ func (w *world) clone() *world {
 	return &c
 }
 
-// key tells states apart.
+// key distinguishes states.
 func (w *world) key() string {
 	var k []byte
 	list := func(items []int8) { k = append(append(k, byte(len(items))), asBytes(items)...) }
@@ -60,7 +60,7 @@ func (w *world) key() string {
 		if w.attached[i] {
 			attached = 1
 		}
-		k = append(k, byte(r.again), byte(r.has), byte(w.posted[i]), byte(w.dropped[i]), attached, byte(w.received[i]), byte(w.told[i]))
+		k = append(k, byte(r.again), byte(r.has), byte(w.posted[i]), byte(w.dropped[i]), attached, byte(w.received[i]), byte(w.noted[i]))
 	}
 	return string(append(k, byte(w.asked), byte(w.answer)))
 }
@@ -89,10 +89,10 @@ func (w *world) do(s step) bool {
 		}
 		w.dropped[me] = w.posted[me]
 	case "ack":
-		if !w.attached[me] || w.told[me] == w.received[me] {
+		if !w.attached[me] || w.noted[me] == w.received[me] {
 			return false
 		}
-		w.told[me] = w.received[me]
+		w.noted[me] = w.received[me]
 		w.sides[me].ack(w.received[me])
 	case "write":
 		return w.write(me, other)
@@ -172,7 +172,7 @@ func (w *world) handshake(s step) bool {
 		if !w.sides[atHub].resume(w.asked) {
 			w.broken = "the hub refuses the spoke's count"
 		}
-		w.told[atHub] = w.received[atHub]
+		w.noted[atHub] = w.received[atHub]
 		w.attached[atHub], w.wire[atSpoke] = true, nil
 		w.asked, w.answer = -1, w.received[atHub]
 	case s.what == "welcome" && s.at == atSpoke:
@@ -182,7 +182,7 @@ func (w *world) handshake(s step) bool {
 		if !w.sides[atSpoke].resume(w.answer) {
 			w.broken = "the spoke refuses the hub's count"
 		}
-		w.told[atSpoke] = w.received[atSpoke]
+		w.noted[atSpoke] = w.received[atSpoke]
 		w.attached[atSpoke], w.wire[atHub], w.answer = true, nil, -1
 	default:
 		return false
@@ -190,7 +190,7 @@ func (w *world) handshake(s step) bool {
 	return true
 }
 
-// check says what is wrong with the state.
+// check returns what is wrong with the state.
 func (w *world) check() string {
 	for me := range w.sides {
 		var want []int8
@@ -220,7 +220,7 @@ type state struct {
 
 // Every order of sends, withdrawals, acks, deliveries, losses seen by either side, and resumptions, cut at any
 // point: what was sent arrives once and in order, the counts agree, and from everywhere there is a way to
-// the end. The real log does the same.
+// the end. The real queue does the same.
 func TestEveryOrderOfEvents(t *testing.T) {
 	start := newWorld(&rules{}, &rules{})
 	all, index := []*state{{w: start}}, map[string]int{start.key(): 0}
@@ -255,7 +255,7 @@ func TestEveryOrderOfEvents(t *testing.T) {
 	t.Logf("%d states, %d ways, the longest of %d steps", len(all), ways, len(all[len(all)-1].path))
 }
 
-// leadToTheEnd says of each state whether there is a way from it to one where all is done.
+// leadToTheEnd reports for each state whether there is a way from it to one where all is done.
 func leadToTheEnd(all []*state) []bool {
 	reached := make([]bool, len(all))
 	var todo []int
@@ -281,11 +281,11 @@ func replay(t *testing.T, path []step, want *world) {
 	w := newWorld(newQueueSide(), newQueueSide())
 	for i, s := range path {
 		if !w.do(s) {
-			t.Fatalf("the log does not do the last of %v", path[:i+1])
+			t.Fatalf("the queue does not do the last of %v", path[:i+1])
 		}
 	}
 	if wrong := w.check(); wrong != "" {
-		t.Fatalf("the log: %s after %v", wrong, path)
+		t.Fatalf("the queue: %s after %v", wrong, path)
 	}
 	for me := range w.sides {
 		if !slices.Equal(w.wire[me], want.wire[me]) || w.received[me] != want.received[me] || !sameHeld(w.sides[me], want.sides[me]) {

@@ -38,8 +38,8 @@ func (o *owner) Log() *zerolog.Logger {
 	return &log
 }
 
-// fakeConn keeps what is written. While a Write is held up it watches that nobody
-// changes the frames that it was given.
+// fakeConn keeps what is written. While a Write is held up it watches that the
+// frames are not changed.
 type fakeConn struct {
 	mu      sync.Mutex
 	frames  []string
@@ -186,7 +186,7 @@ func textOf(f []byte) string {
 
 func quoted(id string) []byte { return wire.QuotedID(id) }
 
-// attached gives a session on a fake connection, inside a bubble.
+// attached returns a session on a fake connection, inside a bubble.
 func attached(t *testing.T, o Options) (*Session, *fakeConn) {
 	t.Helper()
 	if o.Totals == nil {
@@ -205,7 +205,7 @@ func attached(t *testing.T, o Options) (*Session, *fakeConn) {
 	return s, c
 }
 
-// stuck gives a session whose connection is held up in the writing of one frame.
+// stuck returns a session whose connection is held up in the writing of one frame.
 func stuck(t *testing.T, o Options) (*Session, *fakeConn, func()) {
 	t.Helper()
 	s, c := attached(t, o)
@@ -227,7 +227,7 @@ func mustSend(t *testing.T, s *Session, text string) Position {
 	t.Helper()
 	p, err := s.Append(t.Context(), Response, frame(text), 0, nil)
 	if err != nil {
-		t.Fatalf("Send: %v", err)
+		t.Fatalf("Append: %v", err)
 	}
 	return p
 }

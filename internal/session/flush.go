@@ -119,8 +119,8 @@ func (s *Session) flush() {
 func (s *Session) FlushReady() {
 	s.mu.Lock()
 	if s.queue.pending > tryBytes || !s.readyLocked() {
-		s.mu.Unlock()
-		go s.flusher()
+		defer s.mu.Unlock()
+		s.handOverLocked()
 		return
 	}
 	w := writes.Get().(*write)
@@ -135,6 +135,11 @@ func (s *Session) FlushReady() {
 	defer s.mu.Unlock()
 	s.wroteLocked(w, nil)
 	w.free()
+	s.handOverLocked()
+}
+
+// handOverLocked leaves what waits to the flusher. If there is nothing, it returns the claim.
+func (s *Session) handOverLocked() {
 	if s.readyLocked() {
 		go s.flusher()
 		return
@@ -174,6 +179,7 @@ func (s *Session) takeLocked(w *write) {
 	w.n = len(w.frames)
 }
 
+// write calls Write, and clears w.
 func (s *Session) write(w *write) error {
 	if w.n == 0 { // all of it was withdrawn
 		return nil

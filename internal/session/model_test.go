@@ -84,9 +84,9 @@ func (h *history) send() {
 	text := fmt.Sprintf("call %d %s", len(h.calls), strings.Repeat("c", h.rnd.IntN(200)))
 	if h.rnd.IntN(4) == 0 {
 		if err := h.s.AppendControl(Control, frame(text)); err != nil {
-			h.t.Errorf("Post: %v", err)
+			h.t.Errorf("AppendControl: %v", err)
 		}
-		h.calls = append(h.calls, text) // its position is not told
+		h.calls = append(h.calls, text) // its position is not known
 		return
 	}
 	p, err := h.s.Append(h.t.Context(), Response, frame(text), time.Millisecond, nil)
@@ -97,7 +97,7 @@ func (h *history) send() {
 		return
 	}
 	if err != nil {
-		h.t.Errorf("Send: %v", err)
+		h.t.Errorf("Append: %v", err)
 		return
 	}
 	h.positions = append(h.positions, p)

@@ -17,7 +17,7 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// seed gives what HUBSPOKE_SEED says, or one of the moment, and prints it.
+// seed returns the number in HUBSPOKE_SEED, or one from the clock, and prints it.
 func seed(t *testing.T) uint64 {
 	n, err := strconv.ParseUint(os.Getenv("HUBSPOKE_SEED"), 10, 64)
 	if err != nil {
@@ -166,21 +166,21 @@ func (e *end) check(from *end) {
 	}
 }
 
-// connect joins the two by a new connection, as a registration does: each tells what it has received.
+// connect joins the two by a new connection, as a registration does: each announces what it has received.
 func connect(t *testing.T, a, b *end, first bool) {
 	a.wg.Wait()
 	b.wg.Wait()
 	atA, atB := a.s.ReceivedCount(), b.s.ReceivedCount()
 	a.conn, b.conn = transport.Pipe(&transport.PipeOptions{BufferBytes: 500})
 	for _, x := range []struct {
-		e    *end
-		told uint64
+		e        *end
+		received uint64
 	}{{a, atB}, {b, atA}} {
 		var err error
 		if first {
 			err = x.e.s.Attach(x.e.conn)
-		} else if err = x.e.s.Check(x.told); err == nil {
-			err = x.e.s.Resume(x.e.conn, x.told)
+		} else if err = x.e.s.Check(x.received); err == nil {
+			err = x.e.s.Resume(x.e.conn, x.received)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -190,7 +190,7 @@ func connect(t *testing.T, a, b *end, first bool) {
 }
 
 // Two sessions over connections that are cut at random: every frame arrives once and in order, every event or
-// its gap, what was withdrawn never does, and neither log holds more than it may.
+// its gap, what was withdrawn never does, and neither queue exceeds its bound.
 func TestTwoSessionsOverCuts(t *testing.T) {
 	first := seed(t)
 	for i := range uint64(30) {

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// side is one end's log as the model sees it: the rules of protocol section 8, or the real queue.
+// side is one end's queue as the model sees it: the rules of protocol section 8, or the real queue.
 type side interface {
 	post(id int8)              // a counted frame
-	ack(received int8)         // an __ack, which belongs to the connection of the moment
+	ack(received int8)         // an __ack, which belongs to the current connection
 	withdraw(id int8) bool     // takes back what was never written
 	write() (item int8)        // hands the next item to the connection; 0 if there is none
 	acked(n int8) bool         // false: it cannot be
@@ -149,7 +149,7 @@ func (s *queueSide) held() (out []int8) {
 		}
 	}
 	if total != s.l.bytes || pending != s.l.pending {
-		panic(fmt.Sprintf("the log counts %d bytes, %d to be written, and holds %d, %d", s.l.bytes, s.l.pending, total, pending))
+		panic(fmt.Sprintf("the queue counts %d bytes, %d to be written, and holds %d, %d", s.l.bytes, s.l.pending, total, pending))
 	}
 	return out
 }

@@ -73,7 +73,7 @@ func checkWhole(t *testing.T, c *fakeConn, senders int) {
 }
 
 // The session ends while its connection is in the middle of a write, and others go on sending elsewhere:
-// the frames of that write are not given to them.
+// the frames of that write are not reused for them.
 func TestEndDuringAWrite(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		for range 20 {

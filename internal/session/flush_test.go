@@ -45,7 +45,7 @@ func trying(t *testing.T, o Options, refuses func() bool) (*Session, *tryConn) {
 	return s, c
 }
 
-// What is appended with Try leaves with FlushReady and not before, all of it together; later
+// What is appended with TryAppend leaves with FlushReady and not before, all of it together; later
 // senders leave their frames to the same FlushReady.
 func TestTryWaitsForFlushReady(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestTryWaitsForFlushReady(t *testing.T) {
 			t.Errorf("%d tries, %d writes", c.tries, c.writes)
 		}
 		if _, ok, due := s.TryAppend(Request, frame("f"), nil); !ok || !due {
-			t.Errorf("%v, %v: nobody writes now", ok, due)
+			t.Errorf("%v, %v: no goroutine writes now", ok, due)
 		}
 		s.FlushReady()
 		c.want(t, "a", "b", "c", "d", "e", "f")
@@ -96,7 +96,7 @@ func TestFlushReadyDoesNotWait(t *testing.T) {
 	})
 }
 
-// Try takes nothing where it would have to wait or the session has ended: the buffer is still its caller's.
+// TryAppend takes nothing where it would have to wait or the session has ended: the buffer is still its caller's.
 func TestTryTakesNothingWithoutRoom(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, _, release := stuck(t, Options{LimitBytes: 15})
@@ -127,7 +127,7 @@ func TestTryTakesNothingWithoutRoom(t *testing.T) {
 	})
 }
 
-// Between Try and FlushReady anything may happen to the session and its connection.
+// Between TryAppend and FlushReady anything may happen to the session and its connection.
 func TestFlushReadyComesLate(t *testing.T) {
 	for how, then := range map[string]func(*Session, *tryConn) *tryConn{
 		"ended":    func(s *Session, _ *tryConn) *tryConn { s.End(nil); return nil },
@@ -175,7 +175,7 @@ func TestFlushReadyComesLate(t *testing.T) {
 	}
 }
 
-// The flag that somebody writes is passed on without loss and without a second writer: many append in all ways, a
+// The claim to write is passed on without loss and without a second writer: many append in all ways, a
 // connection takes some and not others and is replaced, and all arrives once and in order.
 func TestTryUnderRaces(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -277,5 +277,27 @@ func TestFailureAfterTry(t *testing.T) {
 		}
 		synctest.Wait()
 		next.want(t, "a", "b")
+	})
+}
+
+func TestFlush(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c, release := stuck(t, Options{})
+		mustSend(t, s, "second")
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- s.Flush(t.Context()) }()
+		}
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Error("flushed while it is being written")
+		}
+		release()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		c.want(t, "first", "second")
 	})
 }
