@@ -147,6 +147,22 @@ func TestAbandonIndex(t *testing.T) {
 		if k := len(s.index.last); k > 2*n+64 {
 			t.Errorf("the index has %d entries", k)
 		}
+		synctest.Wait()
+		const kept = 20
+		before := s.queue.numbered
+		for i := range n {
+			mustSend(t, s, fmt.Sprintf("%d answer", i))
+			synctest.Wait()
+			if i >= kept {
+				if err := s.Ack(before + uint64(i+1-kept)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Abandon(quoted("none"), false)
+			if k := len(s.index.last); k > 2*kept+64 {
+				t.Fatalf("the index has %d entries for %d frames", k, kept)
+			}
+		}
 	})
 }
 
@@ -172,6 +188,12 @@ func TestAbandonAtRandom(t *testing.T) {
 				got = append(got, frames...)
 			}
 			for step := range 200 {
+				s.mu.Lock()
+				wrong := miscounted(&s.queue)
+				s.mu.Unlock()
+				if wrong != "" {
+					t.Fatalf("seed %d: %s", seed, wrong)
+				}
 				id := rnd.IntN(6)
 				switch k := rnd.IntN(12); {
 				case k < 6:

@@ -50,6 +50,13 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func (h *history) step() {
+	defer func() {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		if wrong := miscounted(&h.s.queue); wrong != "" {
+			h.t.Error(wrong)
+		}
+	}()
 	switch k := h.rnd.IntN(20); {
 	case k < 6:
 		h.send()

@@ -134,24 +134,48 @@ func (s *queueSide) resume(received int8) bool {
 }
 
 func (s *queueSide) held() (out []int8) {
-	total, pending := 0, 0
+	if wrong := miscounted(&s.l); wrong != "" {
+		panic(wrong)
+	}
 	for p := s.l.first; p < s.l.end(); p++ {
 		e := s.l.at(p)
 		if e.buf == nil {
 			continue
 		}
-		total += len(e.buf.B)
-		if p >= s.l.written {
-			pending += len(e.buf.B)
-		}
 		if e.kind != Uncounted && (e.number == 0 || e.number > s.l.acked) {
 			out = append(out, int8(e.buf.B[0]))
 		}
 	}
-	if total != s.l.bytes || pending != s.l.pending {
-		panic(fmt.Sprintf("the queue counts %d bytes, %d to be written, and holds %d, %d", s.l.bytes, s.l.pending, total, pending))
-	}
 	return out
+}
+
+// miscounted returns which of a queue's counts differ from what it holds; empty if none do.
+func miscounted(q *queue) string {
+	want := queue{}
+	for p := q.first; p < q.end(); p++ {
+		e := q.at(p)
+		if e.buf == nil {
+			continue
+		}
+		n := len(e.buf.B)
+		want.bytes += n
+		if p >= q.written {
+			want.pending += n
+		}
+		if e.kind == event {
+			want.heldEvents += n
+			if e.number == 0 {
+				want.eventBytes += n
+			}
+		}
+	}
+	counts := func(q *queue) string {
+		return fmt.Sprintf("%d bytes, %d to be written; events: %d bytes, %d to be written", q.bytes, q.pending, q.heldEvents, q.eventBytes)
+	}
+	if got, want := counts(q), counts(&want); got != want {
+		return "the queue counts " + got + "; it holds " + want
+	}
+	return ""
 }
 
 func sameHeld(a, b side) bool {
