@@ -10,17 +10,20 @@ import (
 // advanced, so that a spoke does not storm a hub that takes registrations and drops them.
 type backoff struct {
 	low, high time.Duration
-	tries     int
+	rounds    int // that have failed
 }
 
-func (b *backoff) reset() { b.tries = 0 }
+func (b *backoff) reset() { b.rounds = 0 }
 
-// next gives the next delay, no shorter than atLeast.
-func (b *backoff) next(atLeast time.Duration) time.Duration {
+// next returns the next delay. Round reports that all URLs have been dialed since the bound was doubled; it then
+// doubles for the delays that follow.
+func (b *backoff) next(round bool) time.Duration {
 	bound := b.high
-	if b.low <= b.high>>b.tries {
-		bound = b.low << b.tries
+	if b.low <= b.high>>b.rounds {
+		bound = b.low << b.rounds
 	}
-	b.tries++
-	return max(atLeast, rand.N(bound+1))
+	if round {
+		b.rounds++
+	}
+	return rand.N(bound + 1)
 }

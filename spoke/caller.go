@@ -82,19 +82,19 @@ func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
 	leg.Identity = nil // the hub says who this is
 	until := time.Now().Add(left)
 	for {
-		l, err := s.awaitUntil(ctx, left, until)
+		se, err := s.awaitUntil(ctx, left, until)
 		if err != nil {
 			return err
 		}
 		if left > 0 {
 			leg.Timeout = max(time.Until(until), time.Millisecond)
 		}
-		leg.ParentID = peer.IncomingFrom(ctx).IDAt(l.peer)
-		e := l.peer.Do(c, &leg)
+		leg.ParentID = peer.IncomingFrom(ctx).IDAt(se.peer)
+		e := se.peer.Do(c, &leg)
 		switch {
 		case e == nil:
 			return c.Left
-		case !e.Sent && e.Code == call.CodeDisconnected && s.lost(l):
+		case !e.Sent && e.Code == call.CodeDisconnected && !se.alive():
 		case !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
 		default:
 			return e
@@ -125,20 +125,10 @@ func rest(ctx context.Context, left time.Duration, until time.Time) bool {
 	}
 }
 
-// lost forgets a session that a call found dead; it is false when it lives, so
-// that the failure was another's.
-func (s *Spoke) lost(l *link) bool {
-	if l.alive() {
-		return false
-	}
-	s.unlink(l)
-	return true
-}
-
 // awaitUntil waits for a connection as long as the call has time.
-func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.Time) (*link, error) {
-	if l := s.current(); l != nil {
-		return l, nil
+func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.Time) (*session, error) {
+	if se := s.current(); se != nil {
+		return se, nil
 	}
 	wait := ctx
 	if left > 0 {
@@ -146,10 +136,10 @@ func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.T
 		wait, stop = context.WithDeadline(ctx, until)
 		defer stop()
 	}
-	l, err := s.await(wait)
+	se, err := s.await(wait)
 	switch {
 	case err == nil:
-		return l, nil
+		return se, nil
 	case errors.Is(err, ErrStopped):
 		return nil, &call.Error{Code: call.CodeUnavailable, Message: err.Error(), Cause: err}
 	default:

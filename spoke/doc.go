@@ -8,7 +8,7 @@
 // # Guarantees
 //
 //   - After every end of a connection the spoke reconnects, with backoff and jitter, unless a hub refuses it
-//     permanently: then Run returns the reason.
+//     permanently: then Run returns the reason. It dials its URLs, or those that Options.Discover finds, in turn.
 //   - A lost connection loses nothing if the spoke is back at the same hub within the session's window (15 s by default):
 //     calls in both directions, streams, handlers and subscriptions continue where they were. Options.NoSession turns that off.
 //   - If the session is lost (the window expired, the hub restarted, another hub answered), its calls fail
@@ -18,7 +18,7 @@
 //     have left is sent on the next connection, in the same session or a new one.
 //   - While a session is detached, the spoke dials the hub that has it, at intervals of at most a third of the window:
 //     at the URL that the hub has announced (hub.Options.URL), in turn with the spoke's own, else at the URL of its last
-//     registration. It dials the next of its URLs when the window expires, and immediately if nothing listens at the first.
+//     registration. The next of its URLs follows when the window expires, and immediately if nothing listens at the first.
 //   - Handlers run concurrently, except that those of an operation that has returned within microseconds run one after
 //     the other. One of them that waits for something delays the connection by 20 ms at most, and not at all if it waits
 //     in a call that it makes with its context.

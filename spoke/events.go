@@ -47,7 +47,7 @@ func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 
 // explain adds to the error of a context why the spoke has no session, if it has none.
 func (e *events) explain(ctx context.Context, err error) error {
-	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) || e.spoke.current().alive() {
+	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) || e.spoke.current() != nil {
 		return err
 	}
 	return e.spoke.unregistered(err)

@@ -152,3 +152,73 @@ func ExampleSpoke_Call() {
 	}
 	// Output: TIMEOUT: no connection to a hub in the call's time false
 }
+
+// Discover asks a directory for the hubs, here a fixed list. The first of them is down.
+func ExampleOptions_discover() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	h := newExampleHub("hub-2")
+	defer h.Close()
+
+	s, err := spoke.New("", &spoke.Options{
+		Dialer: upDialer{memoryDialer{"ws://hub-2": h}},
+		Discover: func(context.Context) ([]string, error) {
+			return []string{"ws://hub-1", "ws://hub-2"}, nil
+		},
+		BackoffMin: time.Millisecond,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func() { _ = s.Run(ctx) }()
+	if err := s.Ready(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	info, err := call.Invoke[hub.Info](ctx, s, "hub.info", nil)
+	fmt.Println(info.HubID, err, s.Stats().Attempts)
+	_ = s.Shutdown(ctx)
+	// Output: hub-2 <nil> 2
+}
+
+// upDialer dials the hubs that it knows; the others are down.
+type upDialer struct{ up memoryDialer }
+
+func (d upDialer) Dial(ctx context.Context, url string, header http.Header) (transport.Conn, error) {
+	if d.up[url] == nil {
+		return nil, errors.New("no such host")
+	}
+	return d.up.Dial(ctx, url, header)
+}
+
+// When SetLabels returns, the hub selects by the new labels.
+func ExampleSpoke_SetLabels() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	h := newExampleHub("hub-1")
+	defer h.Close()
+	s, err := spoke.New("ws://hub-1", &spoke.Options{
+		Labels: map[string]string{"model": "small"},
+		Dialer: memoryDialer{"ws://hub-1": h},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = call.Handle(s.Operations(), call.Operation{Name: "model.name"}, func(context.Context, any) (string, error) { return "loaded", nil })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func() { _ = s.Run(ctx) }()
+
+	large := call.Select(map[string]string{"model": "large"})
+	if err := s.SetLabels(ctx, map[string]string{"model": "large"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(call.Invoke[string](ctx, h, "model.name", nil, large))
+	_ = s.Shutdown(ctx)
+	// Output: loaded <nil>
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/redact"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -30,14 +31,20 @@ type Options struct {
 	// Name and Version are for people who look at the hub. They are UTF-8, and so are Labels.
 	Name    string
 	Version string
-	// Labels are compared by call.Select.
+	// Labels are compared by call.Select. [Spoke.SetLabels] changes them while the spoke runs.
 	Labels map[string]string
 	// Token returns the bearer token. It is called before each dial, so that it can fetch a new one; its context
 	// ends with the dial's timeout. Nil sends none. An error, or a panic, counts as a failed dial.
 	Token func(ctx context.Context) (string, error)
 
-	// URLs are further hubs, tried in turn with the first.
+	// URLs are further hubs, dialed in turn with the URL of New. The delay between dials grows when all have failed.
 	URLs []string
+	// Discover finds the URLs of the hubs instead: they are dialed in turn, in the order in which it returns them, and it
+	// is called again when all have failed or the connection is lost. While the session of a lost connection is kept, its
+	// hub is dialed first, and Discover is not called. URLs that cannot be dialed are logged and left out. An error, a panic, and a result
+	// without a URL count as a failed dial; the URLs that were returned before are then dialed again. Its context ends with the
+	// dial's timeout. If it is set, the URL of New and URLs must be empty. Nil, the default, uses them.
+	Discover func(ctx context.Context) ([]string, error)
 	// HTTPClient dials; nil is http.DefaultTransport. TLS and proxies are configured there.
 	HTTPClient *http.Client
 	// Header is sent with the handshake. It must not have Authorization if Token is set.
@@ -107,7 +114,7 @@ type Options struct {
 // DefaultMaxMessageBytes is the largest message that a spoke accepts by default.
 const DefaultMaxMessageBytes = 1 << 20
 
-// ErrOptions is what [New] wraps when the options are wrong.
+// ErrOptions is wrapped by the error of [New] for wrong options, and of [Spoke.SetLabels] for wrong labels.
 var ErrOptions = errors.New("spoke: options")
 
 // StaticToken returns a Token function that returns the same token for each dial.
@@ -120,13 +127,15 @@ func (o *Options) withDefaults(first string) (Options, error) {
 	if o != nil {
 		c = *o
 	}
-	c.URLs = append([]string{first}, slices.Clone(c.URLs)...)
+	if c.Discover == nil {
+		c.URLs = append([]string{first}, c.URLs...)
+	} else if first != "" || len(c.URLs) > 0 {
+		return c, fmt.Errorf("%w: Discover and URLs exclude each other: leave out the URL of New and URLs, or Discover", ErrOptions)
+	}
 	for i, u := range c.URLs {
-		err := transport.ValidURL(u)
-		switch {
-		case err != nil && i == 0:
+		if err := c.checkURL(u); err != nil && i == 0 {
 			return c, fmt.Errorf("%w: %w", ErrOptions, err)
-		case err != nil:
+		} else if err != nil {
 			return c, fmt.Errorf("%w: URLs[%d]: %w", ErrOptions, i-1, err)
 		}
 	}
@@ -174,7 +183,7 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	reg := peer.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version, Labels: o.Labels}}
+	reg := peer.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version}}
 	if err := reg.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -190,14 +199,18 @@ func (o *Options) validate() error {
 	case o.Token != nil && o.Header.Get("Authorization") != "":
 		return fmt.Errorf("%w: Token and the Authorization of Header exclude each other", ErrOptions)
 	}
-	if o.Token != nil || o.Header.Get("Authorization") != "" {
-		for i, raw := range o.URLs {
-			if u, err := url.Parse(raw); err == nil && u.User != nil {
-				return fmt.Errorf("%w: URL %d of %d has user info, which is sent as Authorization, as Token or Header are: leave out one of them", ErrOptions, i+1, len(o.URLs))
-			}
-		}
-	}
 	return checkHeader(o.Header)
+}
+
+// checkURL reports why a URL cannot be dialed.
+func (o *Options) checkURL(raw string) error {
+	if err := transport.ValidURL(raw); err != nil {
+		return err
+	}
+	if u, err := url.Parse(raw); err == nil && u.User != nil && (o.Token != nil || o.Header.Get("Authorization") != "") {
+		return fmt.Errorf("URL %q has user info, which is sent as Authorization, as Token or Header are: leave out one of them", redact.URL(raw))
+	}
+	return nil
 }
 
 // handshakeHeaders are those that belong to the handshake itself.

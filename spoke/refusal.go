@@ -3,9 +3,12 @@ package spoke
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -71,4 +74,41 @@ func terminal(err error) bool {
 	}
 	he, ok := errors.AsType[*transport.HandshakeError](err)
 	return ok && he.Refused == transport.RefusedForbidden
+}
+
+// refused reports whether the attempt ended with a refusal that is final.
+func (l *loop) refused(a *attempt) bool {
+	return a.repeated || !a.answered && l.tokens.note(a.token, a.err, time.Now()) || terminal(a.err)
+}
+
+// refusesOffer reports whether the registration was refused in a way that ends the session that it offered and not
+// the spoke (protocol section 8): the spoke then registers with a new session at its own URLs.
+func (a *attempt) refusesOffer() bool {
+	if !a.offered || a.answered {
+		return false
+	}
+	if he, ok := errors.AsType[*transport.HandshakeError](a.err); ok {
+		return a.named && (he.Status == http.StatusUnauthorized || he.Status == http.StatusForbidden)
+	}
+	ce, ok := errors.AsType[*transport.CloseError](a.err)
+	switch {
+	case !ok || !ce.Remote || !ce.Code.Terminal() || ce.Code == transport.CloseReplaced || ce.Code == transport.CloseKicked:
+		return false
+	case ce.Code == transport.CloseRegistrationRefused:
+		return true
+	}
+	return a.named
+}
+
+// elsewhere reports whether a hub has answered that another one has the session, and returns the URL that it has named, ""
+// for none.
+func (a *attempt) elsewhere() (named string, moved bool) {
+	ce, ok := errors.AsType[*transport.CloseError](a.err)
+	if a.answered || !ok || !ce.Remote || ce.Code != transport.CloseResumeElsewhere {
+		return "", false
+	}
+	if refusal, ok := errors.AsType[*call.Error](a.err); ok {
+		_ = jsonscan.Decode(refusal.Details, jsonscan.StringField("url", &named)) // "" is not followed
+	}
+	return named, true
 }

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/redact"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
+
+// errQuit ends the context of the loop when Shutdown has drained the spoke.
+var errQuit = errors.New("the spoke has left")
 
 // Run dials, registers, serves and reconnects until
 //
@@ -29,228 +33,298 @@ import (
 //
 // It may be called once. When it returns nothing that it started is left.
 func (s *Spoke) Run(ctx context.Context) error {
-	s.mu.Lock()
-	if s.running {
-		s.mu.Unlock()
+	t := &s.status
+	var again, leaving bool
+	t.update(func() { again, t.running, leaving = t.running, true, t.leaving })
+	if again {
 		return ErrRunning
 	}
-	s.running = true
-	stopping := s.stopping
-	s.mu.Unlock()
 	defer close(s.done)
-	defer s.stopped()
-	if stopping {
-		return nil
+	var err error
+	if !leaving {
+		err = s.run(ctx)
 	}
-	err := s.loop(ctx)
-	s.ended.Store(&err)
 	if err != nil && ctx.Err() == nil {
 		s.log.Error().Err(err).Msg("refused by the hub, stopped")
 	}
+	t.update(func() { t.leaving, t.ended, t.result = true, true, err })
+	s.events.target.Close(s.errStopped())
+	s.handlers.Wait()
+	s.setState(Stopped)
 	return err
 }
 
-// stopped tells everyone who waits for a connection that none will come.
-func (s *Spoke) stopped() {
-	s.mu.Lock()
-	s.stopping = true
-	s.setLinkLocked(nil)
-	s.mu.Unlock()
-	s.events.target.Close(s.errStopped())
-	s.handlers.Wait()
-	s.state.set(Stopped)
+// run makes one connection after the other until the spoke is to stop.
+func (s *Spoke) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.quit, func() { cancel(errQuit) })()
+	l := &loop{Spoke: s, urls: newURLs(s.opts.URLs, s.opts.Discover != nil), backoff: backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}}
+	defer l.drop(ErrStopped)
+	for {
+		s.setState(Connecting)
+		a := l.connect(ctx)
+		switch {
+		case s.status.isLeaving() && !l.session.alive():
+			return nil
+		case ctx.Err() != nil:
+			return s.left(ctx, a.answered)
+		case a.refusesOffer():
+			l.drop(errRefused)
+		case l.refused(&a):
+			return a.err
+		}
+		s.status.update(func() { s.status.last = a.err })
+		delay := l.delay(&a)
+		s.log.Info().Err(a.err).Dur("delay", delay).Msg("disconnected")
+		s.setState(BackingOff)
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		if ctx.Err() != nil {
+			return s.left(ctx, false)
+		}
+	}
 }
 
-// end is how a connection, or the attempt to make one, ended.
-type end struct {
-	err        error
-	final      bool          // the spoke stops
-	url        string        // that was dialed
-	named      bool          // a hub has named it
+// left returns the result of Run when its context has ended.
+func (s *Spoke) left(ctx context.Context, registered bool) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errQuit):
+		return nil
+	case registered:
+		return cause
+	default:
+		return s.unregistered(cause)
+	}
+}
+
+// loop is the state of Run between connections. It belongs to the goroutine of Run.
+type loop struct {
+	*Spoke
+	urls    urls
+	tokens  refusals
+	backoff backoff
+	session *session // the one that is kept, or was until now; nil: none
+	kept    bool     // it was kept after the last attempt
+}
+
+// attempt is one dial, and how it, or the connection that it made, ended.
+type attempt struct {
+	url        string // that was dialed
+	named      bool   // a hub has named it
+	token      string
 	offered    bool          // a session was offered
-	answered   bool          // the registration was
+	answered   bool          // the registration was accepted
 	registered time.Duration // how long it was
 	progressed bool          // the session was resumed and has advanced
 	retryAfter time.Duration // the hub asks for at least this
+	repeated   bool          // the token was refused before and is the only one
+	err        error
 }
 
-func (s *Spoke) loop(ctx context.Context) error {
-	b := backoff{low: s.opts.BackoffMin, high: s.opts.BackoffMax}
-	defer func() { s.drop(ErrStopped) }()
-	to := targets{rotation: rotation{urls: s.opts.URLs}}
-	var tokens refusals
-	waited := false // for a session to go on
-	for {
-		s.state.set(Connecting)
-		e := s.connect(ctx, &to, &tokens)
-		switch {
-		case s.quit.Err() != nil, s.isStopping() && !s.held.alive():
-			return nil
-		case ctx.Err() != nil && e.answered:
-			return context.Cause(ctx)
-		case ctx.Err() != nil:
-			return s.unregistered(context.Cause(ctx))
-		case e.giveUp():
-			s.drop(errRefused)
-		case e.final:
-			return e.err
-		}
-		s.last.Store(&e.err)
-		if e.registered >= s.opts.BackoffReset || e.progressed || waited && !s.held.alive() {
-			b.reset() // the attempts for the old session do not count for the next hub
-		}
-		waited = s.held.alive()
-		delay := b.next(0)
-		if waited { // its hub has it, for a while
-			delay = min(delay, s.held.window/3)
-		}
-		elsewhere, moved := e.elsewhere()
-		moved = moved && waited
-		if moved && !to.move(e.url, elsewhere) {
-			moved, waited = false, false
-			s.drop(errMoved)
-		}
-		if to.named == "" && (!waited || isConnectionRefused(e.err)) { // a machine where nothing listens holds no session
-			to.advance()
-		}
-		delay = max(delay, e.retryAfter)
-		switch {
-		case moved:
-			delay = 0
-		case !waited:
-			delay = to.settle(delay, 0)
-		case !to.namedNext(delay):
-			delay = to.settle(delay, s.held.window/3) // it waits that long for the hub that has the session
-		}
-		s.log.Info().Err(e.err).Dur("delay", delay).Msg("disconnected; coming back")
-		if !s.pause(ctx, delay) {
-			if s.quit.Err() != nil {
-				return nil
-			}
-			return s.unregistered(context.Cause(ctx))
-		}
+// drop ends the session, if there is one.
+func (l *loop) drop(cause error) {
+	se := l.session
+	if se == nil {
+		return
 	}
+	l.session = nil
+	l.status.update(func() { l.status.session = nil })
+	se.finish(cause)
 }
 
-// giveUp reports whether the registration was refused in a way that ends the session that it offered and not
-// the spoke (protocol section 8): the spoke then registers with a new session at its own URLs.
-func (e *end) giveUp() bool {
-	if !e.offered || e.answered {
-		return false
+// delay decides where the next dial goes, and returns how long to wait before it.
+func (l *loop) delay(a *attempt) time.Duration {
+	expired := l.kept && !l.session.alive()
+	if a.registered >= l.opts.BackoffReset || a.progressed || expired {
+		l.backoff.reset() // the attempts for the old session do not count for the next hub
 	}
-	if he, ok := errors.AsType[*transport.HandshakeError](e.err); ok {
-		return e.named && (he.Status == http.StatusUnauthorized || he.Status == http.StatusForbidden)
+	kept := l.session.alive()
+	elsewhere, moved := a.elsewhere()
+	moved = moved && kept
+	if moved && !l.urls.move(a.url, elsewhere) {
+		moved, kept = false, false
+		l.drop(errMoved)
 	}
-	ce, ok := errors.AsType[*transport.CloseError](e.err)
+	l.kept = kept
+	round := true
+	if own := a.url != "" && !a.named; own && (!kept || !a.answered && l.urls.named != "" || isConnectionRefused(a.err)) {
+		round = l.urls.advance() || kept
+	}
+	delay := l.backoff.next(round)
 	switch {
-	case !ok || !ce.Remote || !ce.Code.Terminal() || ce.Code == transport.CloseReplaced || ce.Code == transport.CloseKicked:
-		return false
-	case ce.Code == transport.CloseRegistrationRefused:
-		return true
+	case moved:
+		return 0
+	case !kept:
+		return l.urls.settle(max(delay, a.retryAfter), 0)
 	}
-	return e.named
+	third := l.session.window / 3
+	if delay = min(delay, third); l.urls.namedNext(delay) {
+		return delay
+	}
+	return l.urls.settle(delay, third) // the spoke waits that long for the hub that has the session
 }
 
-// elsewhere returns the URL that a hub has named for resuming the session, "" if it names none.
-func (e *end) elsewhere() (named string, moved bool) {
-	ce, ok := errors.AsType[*transport.CloseError](e.err)
-	if e.answered || !ok || !ce.Remote || ce.Code != transport.CloseResumeElsewhere {
-		return "", false
-	}
-	if refusal, ok := errors.AsType[*call.Error](e.err); ok {
-		_ = jsonscan.Decode(refusal.Details, jsonscan.StringField("url", &named)) // "" is not followed
-	}
-	return named, true
-}
-
-// pause waits for the delay; it is false when Run is to end.
-func (s *Spoke) pause(ctx context.Context, delay time.Duration) bool {
-	s.state.set(BackingOff)
-	t := time.NewTimer(delay)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-	case <-s.quit.Done():
-	}
-	return false
-}
-
-// connect makes one connection and stays with it to its end.
-func (s *Spoke) connect(ctx context.Context, to *targets, tokens *refusals) (e end) {
-	e.offered = s.held.alive()
-	e.url, e.named = to.next(e.offered)
-	timeout := s.opts.HandshakeTimeout
-	if e.offered && to.named != "" { // the other URL needs its turn within the window
-		timeout = min(timeout, s.held.window/3)
+// connect makes one connection and serves on it until it ends.
+func (l *loop) connect(ctx context.Context) (a attempt) {
+	a.offered = l.session.alive()
+	timeout := l.opts.HandshakeTimeout
+	if a.offered && l.urls.named != "" { // the other URL needs its turn within the window
+		timeout = min(timeout, l.session.window/3)
 	}
 	deadline := time.Now().Add(timeout)
-	openCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.quit, cancel)()
-	dialCtx, stopDialing := context.WithDeadline(openCtx, deadline)
-	defer stopDialing()
-	token := ""
-	defer func() {
-		switch {
-		case e.giveUp(): // does not concern the spoke's own URLs
-		case !e.answered && tokens.note(token, e.err, time.Now()), terminal(e.err):
-			e.final = true
-		}
-	}()
-	if s.opts.Token != nil {
-		var err error
-		if token, err = s.token(dialCtx); err != nil {
-			e.err = fmt.Errorf("token: %w", redact.Error(err))
-			return e
-		}
-	}
-	if refusal := tokens.repeated(token, time.Now()); refusal != nil {
-		e.err, e.final = refusal, true
-		return e
-	}
-	s.attempts.Add(1)
-	conn, err := s.opts.Dialer.Dial(dialCtx, e.url, s.header(token))
+	conn, err := l.dial(ctx, deadline, &a)
 	if err != nil {
-		if he, ok := errors.AsType[*transport.HandshakeError](err); ok && he.RetryAfter > 0 {
-			to.hold(e.url, min(he.RetryAfter, s.opts.RetryAfterMax))
-		}
-		e.err = fmt.Errorf("dial %s: %w", redact.URL(e.url), redact.Error(err))
-		return e
+		a.err = err
+		return a
 	}
 	defer conn.Abort()
+	c, resumed, err := l.register(ctx, deadline, conn)
+	if err != nil {
+		a.err = fmt.Errorf("register at %s: %w", redact.URL(a.url), redact.Error(err))
+		return a
+	}
+	a.answered = true
+	l.tokens.admitted(a.token)
+	named := ""
+	if c.answer.Session != nil {
+		named = c.answer.Session.URL
+	}
+	l.urls.registered(a.url, named)
+	l.serve(ctx, c, resumed, &a)
+	return a
+}
+
+// dial chooses a URL, asks for a token, and dials.
+func (l *loop) dial(ctx context.Context, deadline time.Time, a *attempt) (conn transport.Conn, err error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if a.url, a.named, err = l.next(ctx, a.offered); err != nil {
+		return nil, err
+	}
+	header := l.opts.Header.Clone()
+	if l.opts.Token != nil {
+		if a.token, err = ask(ctx, l.Spoke, "Options.Token", l.opts.Token); err != nil {
+			return nil, fmt.Errorf("token: %w", redact.Error(err))
+		}
+		if header == nil {
+			header = http.Header{}
+		}
+		header.Set("Authorization", "Bearer "+a.token)
+	}
+	if err := l.tokens.repeated(a.token, time.Now()); err != nil {
+		a.repeated = true
+		return nil, err
+	}
+	l.attempts.Add(1)
+	if conn, err = l.opts.Dialer.Dial(ctx, a.url, header); err != nil {
+		if he, ok := errors.AsType[*transport.HandshakeError](err); ok && he.RetryAfter > 0 {
+			l.urls.hold(a.url, min(he.RetryAfter, l.opts.RetryAfterMax))
+		}
+		return nil, fmt.Errorf("dial %s: %w", redact.URL(a.url), redact.Error(err))
+	}
+	return conn, nil
+}
+
+// ask calls a function of the options. A panic is an error.
+func ask[T any](ctx context.Context, s *Spoke, option string, f func(context.Context) (T, error)) (answer T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error().Str("option", option).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a function of the options panicked")
+			err = fmt.Errorf("the function panicked: %v", p)
+		}
+	}()
+	return f(ctx)
+}
+
+// register registers on a fresh connection. It offers the session that is kept; the hub's answer shows
+// whether that was resumed or a new one begins, and then the old one has ended. A spoke that leaves begins none.
+func (l *loop) register(ctx context.Context, deadline time.Time, raw transport.Conn) (c *conn, resumed bool, err error) {
 	// The hub answers when the registration has crossed the link.
-	registerCtx, stopRegistering := context.WithDeadline(openCtx, deadline.Add(peer.CrossingTime(int64(s.operations.Bytes()))))
-	defer stopRegistering()
-	stop := context.AfterFunc(registerCtx, func() {
-		if ctx.Err() != nil || s.quit.Err() != nil { // the hub may have taken the registration
-			conn.Close(transport.CloseLeft, "leaving")
+	timed, cancel := context.WithDeadline(ctx, deadline.Add(peer.CrossingTime(int64(l.offering.operations.Bytes()))))
+	defer cancel()
+	stop := context.AfterFunc(timed, func() {
+		if ctx.Err() != nil { // the hub may have taken the registration
+			raw.Close(transport.CloseLeft, "leaving")
 		} else {
-			conn.Abort()
+			raw.Abort()
 		}
 	})
-	l, resumed, err := s.register(conn)
-	if err != nil && l == nil {
-		err = withClose(conn, err) // within the time of the handshake
+	offer, offered := l.offering.current(), ""
+	reg := l.registration(offer)
+	if !l.opts.NoSession {
+		reg.Session = &wire.Offer{Window: l.opts.SessionWindow.Milliseconds(), Buffer: int64(l.opts.LogBytes)}
 	}
-	if !stop() && err == nil {
-		err = context.Cause(registerCtx)
+	switch {
+	case l.session.alive():
+		offered = l.session.id
+		reg.Session.ID, reg.Session.Received = offered, l.session.peer.Session().ReceivedCount()
+	case l.status.isLeaving():
+		return nil, false, errLeaving
+	default: // the hub ends its side before it answers
+		l.drop(errWindow)
 	}
-	if err != nil && l != nil && !l.wait(l.now.Load(), err) { // the time was up just then
-		s.drop(err)
+	answer, err := peer.Register(raw, reg)
+	if _, refused := errors.AsType[*call.Error](err); refused { // the close code decides whether the spoke reconnects
+		err = fmt.Errorf("%w; %w", err, readToEnd(raw))
 	}
-	if err != nil {
-		e.err = fmt.Errorf("register at %s: %w", redact.URL(e.url), redact.Error(err))
-		return e
+	if err == nil {
+		l.connects.Add(1)
+		l.offering.accepted(offer, answer)
+		c = &conn{Conn: raw, answer: answer}
+		resumed, err = l.open(c, offered)
 	}
-	tokens.admitted(token)
-	if answer := l.now.Load().registered.Session; answer != nil {
-		to.registered(e.url, answer.URL)
+	if !stop() && err == nil { // the time was up just then
+		if err = context.Cause(timed); !l.session.detach(c, err) {
+			l.drop(err)
+		}
 	}
-	e.answered = true
-	s.stay(ctx, l, resumed, &e)
-	return e
+	return c, resumed, err
+}
+
+// open resumes the session that was offered, or opens another one if that is what the hub has answered.
+func (l *loop) open(c *conn, offered string) (resumed bool, err error) {
+	if answer := c.answer.Session; answer != nil && offered != "" && answer.ID == offered {
+		if err := l.session.resume(c); err != nil {
+			return false, err
+		}
+		l.resumed.Add(1)
+		return true, nil
+	}
+	l.drop(errNotResumed)
+	if l.status.isLeaving() {
+		closeUnserved(c, transport.CloseLeft, "leaving")
+		return false, errLeaving
+	}
+	l.session = l.newSession(c)
+	if err := l.session.peer.Session().Attach(c.Conn); err != nil {
+		return false, err
+	}
+	l.status.update(func() { l.status.session, l.status.id = l.session, l.session.spokeID })
+	return false, nil
+}
+
+// serve serves until the connection ends, and joins all that belongs to it but handlers.
+func (l *loop) serve(ctx context.Context, c *conn, resumed bool, a *attempt) {
+	se, start := l.session, time.Now()
+	l.setState(Registered)
+	stop := context.AfterFunc(ctx, func() { c.Close(transport.CloseLeft, "leaving") })
+	connected, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { se.announce(connected) })
+	wg.Go(func() { se.heartbeat(connected, c) })
+	a.err = <-se.peer.Start(c.Conn)
+	stop()
+	cancel()
+	wg.Wait()
+	a.registered, a.progressed = time.Since(start), resumed && se.peer.Session().Progressed()
+	if ctx.Err() == nil && se.detach(c, a.err) {
+		return
+	}
+	a.retryAfter = c.retryAfter // for a new session, not for one that is kept
+	l.drop(a.err)
 }
 
 // closeUnserved closes a connection that has no reader, and waits until the close frame has arrived or
@@ -267,35 +341,4 @@ func readToEnd(conn transport.Conn) error {
 			return err
 		}
 	}
-}
-
-// header returns what is sent along with the handshake.
-func (s *Spoke) header(token string) http.Header {
-	header := s.opts.Header.Clone()
-	if s.opts.Token != nil {
-		if header == nil {
-			header = http.Header{}
-		}
-		header.Set("Authorization", "Bearer "+token)
-	}
-	return header
-}
-
-// withClose adds the close code that follows a refusal, which decides whether the spoke reconnects.
-func withClose(conn transport.Conn, err error) error {
-	if _, ok := errors.AsType[*call.Error](err); !ok {
-		return err
-	}
-	return fmt.Errorf("%w; %w", err, readToEnd(conn))
-}
-
-// token asks Options.Token. A panic is a failed attempt.
-func (s *Spoke) token(ctx context.Context) (token string, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("Options.Token panicked")
-			token, err = "", fmt.Errorf("the function panicked: %v", p)
-		}
-	}()
-	return s.opts.Token(ctx)
 }

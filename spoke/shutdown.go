@@ -6,7 +6,6 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -23,37 +22,33 @@ func draining() *call.Error { return peer.Draining("the spoke") }
 // again for the calls in flight; no new session is opened. Shutdown may be called from a handler, whose
 // own call then holds it up until ctx ends, and more than once.
 func (s *Spoke) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	first := !s.stopping
-	s.stopping = true
-	l, running := s.link, s.running
-	s.mu.Unlock()
-	if first {
-		s.state.set(Draining)
-	}
+	var running bool
+	var se *session
+	s.status.update(func() { s.status.leaving = true; running, se = s.status.running, s.status.currentLocked() })
+	s.setState(Draining)
 	var err error
 	if s.opts.StreamGrace >= 0 {
-		defer time.AfterFunc(s.opts.StreamGrace, func() { s.endStreams(l) }).Stop()
+		defer time.AfterFunc(s.opts.StreamGrace, func() { s.endStreams(se) }).Stop()
 	}
-	if l != nil {
-		_ = l.peer.PostBare(wire.Drain) // fails only when the session has ended
-		err = l.peer.Idle(ctx)
+	if se != nil {
+		se.drain()
+		err = se.peer.Idle(ctx)
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for
 		}
-		l.hangUp(transport.CloseLeft, "leaving")
+		se.hangUp(transport.CloseLeft, "leaving")
 	}
-	s.sayQuit()
+	s.quitNow()
 	if !running {
 		s.events.target.Close(ErrStopped)
-		s.state.set(Stopped)
+		s.setState(Stopped)
 		return err
 	}
 	select {
 	case <-s.done:
 	case <-ctx.Done():
-		if l != nil {
-			l.peer.End(context.Cause(ctx)) // the close frame is on its way
+		if se != nil {
+			se.peer.End(context.Cause(ctx)) // the close frame is on its way
 		}
 		if err == nil {
 			err = context.Cause(ctx)
@@ -63,11 +58,11 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 }
 
 // endStreams ends the streams that have had their time to end by themselves.
-func (s *Spoke) endStreams(l *link) {
+func (s *Spoke) endStreams(se *session) {
 	s.log.Info().Msg("streams ended; the spoke is draining")
 	s.endReading(draining())
-	if l != nil {
-		l.peer.CancelStreams(draining())
+	if se != nil {
+		se.peer.CancelStreams(draining())
 	}
 }
 

@@ -58,7 +58,11 @@ func (n *Network) Start(id string, o *spoke.Options, operations func(*call.Regis
 	if d, ok := opts.Dialer.(interface{ wire() *Wire }); ok {
 		wire = d.wire()
 	}
-	inner, err := spoke.New(URL, &opts)
+	url := URL
+	if opts.Discover != nil {
+		url = ""
+	}
+	inner, err := spoke.New(url, &opts)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -116,6 +116,9 @@ func MapField(name string, p *map[string]string) Field {
 			}
 			m[key] = string(value)
 		}
+		if err := c.End(); err != nil {
+			return err
+		}
 		*p = m
 		return nil
 	}}
@@ -159,7 +162,8 @@ func Members(data []byte) iter.Seq2[[]byte, []byte] {
 			return
 		}
 		for c.Member() {
-			if name := c.Name(); !yield(name, c.Value()) {
+			name := c.Name()
+			if value := c.Value(); value != nil && !yield(name, value) {
 				return
 			}
 		}

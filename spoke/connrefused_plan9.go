@@ -1,5 +1,3 @@
-//go:build js || plan9
-
 package spoke
 
 // isConnectionRefused cannot know whether nothing listens at the address of a failed dial.

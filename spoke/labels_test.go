@@ -1,0 +1,269 @@
+package spoke_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
+)
+
+func zone(z string) map[string]string { return map[string]string{"zone": z} }
+
+// wantZone checks which of two zones finds the spoke.
+func wantZone(t *testing.T, c call.Caller, here, notHere string) {
+	t.Helper()
+	if _, err := call.Invoke[string](t.Context(), c, "test.echo", "x", call.Select(zone(here))); err != nil {
+		t.Errorf("zone %s: %v", here, err)
+	}
+	if _, err := call.Invoke[string](t.Context(), c, "test.echo", "x", call.Select(zone(notHere))); !errors.Is(err, call.CodeOperationNotFound) {
+		t.Errorf("zone %s: %v", notHere, err)
+	}
+}
+
+// The hub selects by new labels when SetLabels returns, and after every reconnect; the map stays the caller's.
+func TestSetLabels(t *testing.T) {
+	for name, noSession := range map[string]bool{"session": false, "no session": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				n := hubtest.New(t, nil)
+				s := n.Spoke("a", &spoke.Options{Labels: zone("1"), NoSession: noSession}, echo)
+				wantZone(t, n.Hub, "1", "2")
+				labels := zone("2")
+				must(t, s.SetLabels(t.Context(), labels))
+				labels["zone"] = "3"
+				wantZone(t, n.Hub, "2", "1")
+				must(t, s.Reconnect(t.Context()))
+				wantZone(t, n.Hub, "2", "3")
+				must(t, call.Handle(s.Operations(), call.Operation{Name: "test.more"}, answerID))
+				synctest.Wait()
+				wantZone(t, n.Hub, "2", "3")
+				must(t, s.SetLabels(t.Context(), nil))
+				if _, err := call.Invoke[string](t.Context(), n.Hub, "test.echo", "x", call.Select(zone("2"))); !errors.Is(err, call.CodeOperationNotFound) {
+					t.Error(err)
+				}
+				if st := s.Stats(); st.Connections != 2 {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
+
+// While the spoke is not registered, SetLabels waits for the next registration, which announces the labels also if its
+// context has ended.
+func TestSetLabelsWaits(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n := hubtest.New(t, nil)
+		wire := n.Dialer(nil)
+		wire.Refuse(errors.New("no route"))
+		s := n.Start("a", &spoke.Options{Labels: zone("1"), Dialer: wire}, echo)
+		later(time.Second)
+		set := func(z string, limit time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			return s.SetLabels(ctx, zone(z))
+		}
+		if err := set("2", time.Second); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no route") {
+			t.Error(err)
+		}
+		wire.Refuse(nil)
+		must(t, s.Ready(t.Context()))
+		wantZone(t, n.Hub, "2", "1")
+
+		wire.Refuse(errors.New("no route"))
+		wire.Cut()
+		later(time.Second)
+		done := make(chan error, 1)
+		go func() { done <- set("3", time.Hour) }()
+		later(time.Second)
+		select {
+		case err := <-done:
+			t.Errorf("SetLabels returned while the session is detached: %v", err)
+		default:
+		}
+		wire.Refuse(nil)
+		must(t, <-done)
+		if st := s.Stats(); st.Resumed != 1 {
+			t.Errorf("%+v", st)
+		}
+		wantZone(t, n.Hub, "3", "2")
+
+		left := make(chan error, 1)
+		go func() { left <- s.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if err := set("4", time.Hour); !errors.Is(err, spoke.ErrStopped) {
+			t.Errorf("after Shutdown: %v", err)
+		}
+		must(t, <-left)
+	})
+}
+
+// Labels that the hub would not take change nothing. Larger labels leave less room for operations, and the reverse.
+func TestSetLabelsWithinTheLimits(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n := hubtest.New(t, &hub.Options{MaxRegistrationBytes: 4 << 10})
+		s := n.Spoke("a", &spoke.Options{Labels: zone("1")}, echo)
+		for name, labels := range map[string]map[string]string{
+			"key": {"\xe9": "x"}, "value": {"x": "\xe9"}, "large": {"x": strings.Repeat("x", 4<<10)},
+		} {
+			if err := s.SetLabels(t.Context(), labels); !errors.Is(err, spoke.ErrOptions) || name == "large" && !strings.Contains(err.Error(), "hub.Options.MaxRegistrationBytes") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		wantZone(t, n.Hub, "1", "2")
+		size := 0
+		for ; size < 4<<10; size += 10 {
+			if err := s.SetLabels(t.Context(), map[string]string{"zone": strings.Repeat("x", size)}); err != nil {
+				if !errors.Is(err, spoke.ErrOptions) {
+					t.Error(err)
+				}
+				break
+			}
+		}
+		if size < 3000 || size > 4000 {
+			t.Errorf("labels of %d bytes are refused", size)
+		}
+		more := call.Operation{Name: "test.more", Description: strings.Repeat("d", 100)}
+		if err := call.Handle(s.Operations(), more, answerID); !errors.Is(err, call.ErrRegistryFull) {
+			t.Errorf("an operation beside large labels: %v", err)
+		}
+		must(t, s.SetLabels(t.Context(), zone("2")))
+		must(t, call.Handle(s.Operations(), more, answerID))
+		must(t, s.Reconnect(t.Context()))
+		wantZone(t, n.Hub, "2", "1")
+		if _, err := call.Invoke[string](t.Context(), n.Hub, "test.more", nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A hub that refuses changed labels keeps the earlier ones, and so does the spoke. What it refuses is clear: labels and
+// operations that change together are announced one after the other.
+func TestSetLabelsRefused(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var refuse atomic.Bool
+		n := hubtest.New(t, &hub.Options{Authorize: func(a hub.Action) error {
+			if a.Verb == hub.Hold && refuse.Load() || a.Name == "secret.op" {
+				return errors.New("not now")
+			}
+			return nil
+		}})
+		s := n.Spoke("a", &spoke.Options{Labels: zone("1")}, echo)
+		refuse.Store(true)
+		if err := s.SetLabels(t.Context(), zone("2")); !errors.Is(err, call.CodeAccessDenied) {
+			t.Error(err)
+		}
+		wantZone(t, n.Hub, "1", "2")
+		refuse.Store(false)
+		must(t, s.Reconnect(t.Context()))
+		wantZone(t, n.Hub, "1", "2")
+		must(t, call.Handle(s.Operations(), call.Operation{Name: "secret.op"}, answerID))
+		must(t, s.SetLabels(t.Context(), zone("3")))
+		wantZone(t, n.Hub, "3", "1")
+		synctest.Wait()
+		must(t, s.Reconnect(t.Context()))
+		wantZone(t, n.Hub, "3", "1")
+		s.Operations().Remove("secret.op")
+		refuse.Store(true)
+		must(t, call.Handle(s.Operations(), call.Operation{Name: "test.more"}, answerID))
+		go func() { later(time.Second); refuse.Store(false) }()
+		if err := s.SetLabels(t.Context(), zone("4")); !errors.Is(err, call.CodeAccessDenied) {
+			t.Error(err)
+		}
+		later(2 * time.Second)
+		must(t, call.Handle(s.Operations(), call.Operation{Name: "test.last"}, answerID))
+		synctest.Wait()
+		for _, operation := range []string{"test.more", "test.last"} {
+			if _, err := call.Invoke[string](t.Context(), n.Hub, operation, nil, call.Select(zone("3"))); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// Of concurrent calls the last one counts, and each returns when a hub has taken its labels or later ones.
+func TestSetLabelsConcurrently(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n := hubtest.New(t, nil)
+		wire := n.Dialer(nil)
+		wire.Delay(10 * time.Millisecond)
+		s := n.Spoke("a", &spoke.Options{Labels: zone("1"), Dialer: wire}, echo)
+		var calls sync.WaitGroup
+		for i := range 50 {
+			calls.Go(func() {
+				later(time.Duration(i) * time.Millisecond)
+				if err := s.SetLabels(t.Context(), zone(fmt.Sprint(i))); err != nil {
+					t.Error(err)
+				}
+			})
+			if i%10 == 9 {
+				calls.Go(func() { later(time.Duration(i) * time.Millisecond); wire.Cut() })
+			}
+		}
+		calls.Wait()
+		must(t, s.SetLabels(t.Context(), zone("last")))
+		wantZone(t, n.Hub, "last", "49")
+	})
+}
+
+// A hub that is too busy for changed labels gets them again; one that ends the session gets them with the next registration.
+func TestSetLabelsAtABusyHub(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, conn := runAtSilent(t, spoke.Options{Labels: zone("1")})
+		done := make(chan error, 1)
+		go func() { done <- s.SetLabels(t.Context(), zone("2")) }()
+		next := func(answer string) (id string) {
+			t.Helper()
+			for {
+				frame, err := conn.Read()
+				must(t, err)
+				if _, rest, ok := strings.Cut(string(frame), `"requestId":"`); ok && strings.Contains(rest, "hub.register") {
+					if !strings.Contains(rest, `"labels":{"zone":"2"}`) {
+						t.Errorf("registered %s", rest)
+					}
+					id, _, _ = strings.Cut(rest, `"`)
+					must(t, conn.Write([][]byte{[]byte(strings.ReplaceAll(answer, "ID", id))}))
+					return id
+				}
+			}
+		}
+		start := time.Now()
+		next(`{"type":"call.error","payload":{"requestId":"ID","code":"OVERLOADED","message":"busy","retryable":true}}`)
+		next(`{"type":"call.responded","payload":{"requestId":"ID","output":{}}}`)
+		must(t, <-done)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("announced again after %v", took)
+		}
+	})
+}
+
+// If a hub refuses the spoke for good, SetLabels returns why.
+func TestSetLabelsOfASpokeThatStops(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n := hubtest.New(t, nil)
+		wire := n.Dialer(nil)
+		wire.Refuse(errors.New("no route"))
+		s := n.Start("a", &spoke.Options{Dialer: wire}, nil)
+		later(time.Second)
+		done := make(chan error, 1)
+		go func() { done <- s.SetLabels(t.Context(), zone("1")) }()
+		synctest.Wait()
+		wire.Refuse(&transport.HandshakeError{Status: 403, Refused: transport.RefusedForbidden})
+		err := <-done
+		if he, ok := errors.AsType[*transport.HandshakeError](err); !ok || he.Status != 403 || !errors.Is(err, spoke.ErrStopped) {
+			t.Error(err)
+		}
+	})
+}
