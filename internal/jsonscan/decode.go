@@ -10,11 +10,22 @@ import (
 
 // Field is one member that Decode knows.
 type Field struct {
-	// Name is matched exactly, case included.
-	Name string
-	// Set takes the raw value, null included; it must copy what it keeps.
-	Set func(raw []byte) error
+	Name  string // matched exactly, case included
+	Value Value
 }
+
+// Value takes the value of a member. It is an interface rather than a function because a pointer in it takes
+// no memory of its own.
+type Value interface {
+	// Set takes the raw value, null included; it must copy what it keeps.
+	Set(raw []byte) error
+}
+
+// Func makes a Value of a function.
+type Func func(raw []byte) error
+
+// Set calls f.
+func (f Func) Set(raw []byte) error { return f(raw) }
 
 // Decode reads the object in data and passes each known member to its field.
 // Members that no field names are ignored. An error names the member: one that
@@ -34,7 +45,8 @@ func Decode(data []byte, fields ...Field) error {
 	}
 	var seen uint64
 	for c.Member() {
-		i := slices.IndexFunc(fields, func(f Field) bool { return string(c.Name()) == f.Name })
+		name := c.Name()
+		i := slices.IndexFunc(fields, func(f Field) bool { return string(name) == f.Name })
 		if i < 0 {
 			continue
 		}
@@ -46,7 +58,7 @@ func Decode(data []byte, fields ...Field) error {
 		if raw == nil {
 			break
 		}
-		if err := fields[i].Set(raw); err != nil {
+		if err := fields[i].Value.Set(raw); err != nil {
 			return fmt.Errorf("member %q: %w", fields[i].Name, err)
 		}
 	}
@@ -57,71 +69,89 @@ var errNotObject = errors.New("not a JSON object")
 
 // StringField sets *p to a string. As with all of these fields, null counts as
 // absent: *p stays as it is.
-func StringField(name string, p *string) Field {
-	return Field{name, func(raw []byte) error { return set(p, raw, String, "a string") }}
-}
+func StringField(name string, p *string) Field { return Field{name, (*stringValue)(p)} }
 
 // IntField sets *p to an integer (see Int).
-func IntField(name string, p *int64) Field {
-	return Field{name, func(raw []byte) error {
-		return set(p, raw, Int, "an integer of 64 bits, without fraction and exponent")
-	}}
-}
+func IntField(name string, p *int64) Field { return Field{name, (*intValue)(p)} }
 
 // BoolField sets *p to true or false.
-func BoolField(name string, p *bool) Field {
-	return Field{name, func(raw []byte) error { return set(p, raw, Bool, "true or false") }}
-}
+func BoolField(name string, p *bool) Field { return Field{name, (*boolValue)(p)} }
 
 // RawField sets *p to a copy of the raw JSON.
-func RawField(name string, p *[]byte) Field {
-	return Field{name, func(raw []byte) error {
-		return set(p, raw, func(raw []byte) ([]byte, bool) { return bytes.Clone(raw), true }, "")
-	}}
-}
+func RawField(name string, p *[]byte) Field { return Field{name, (*rawValue)(p)} }
 
 // ObjectField sets *p to a copy of the raw JSON, which must be an object.
-func ObjectField(name string, p *[]byte) Field {
-	return Field{name, func(raw []byte) error {
-		return set(p, raw, func(raw []byte) ([]byte, bool) { return bytes.Clone(raw), Kind(raw) == '{' }, "an object")
-	}}
-}
+func ObjectField(name string, p *[]byte) Field { return Field{name, (*objectValue)(p)} }
 
 // StringsField sets *p to an array of strings; for an empty array it is an empty
 // slice that is not nil.
-func StringsField(name string, p *[]string) Field {
-	return Field{name, func(raw []byte) error { return set(p, raw, Strings, "an array of strings") }}
-}
+func StringsField(name string, p *[]string) Field { return Field{name, (*stringsValue)(p)} }
 
 // MapField sets *p to an object whose values are strings; one name twice is an
 // error.
-func MapField(name string, p *map[string]string) Field {
-	return Field{name, func(raw []byte) error {
-		if IsNull(raw) {
-			return nil
-		}
-		c := Read(raw)
-		if !c.Object() {
-			return errors.New("is not an object of strings")
-		}
-		m := make(map[string]string)
-		for c.Member() {
-			key := string(c.Name())
-			value, ok := c.Text()
-			if !ok {
-				return fmt.Errorf("%q is not a string", key)
-			}
-			if _, twice := m[key]; twice {
-				return fmt.Errorf("duplicate key %q", key)
-			}
-			m[key] = string(value)
-		}
-		if err := c.End(); err != nil {
-			return err
-		}
-		*p = m
+func MapField(name string, p *map[string]string) Field { return Field{name, (*mapValue)(p)} }
+
+type (
+	stringValue  string
+	intValue     int64
+	boolValue    bool
+	rawValue     []byte
+	objectValue  []byte
+	stringsValue []string
+	mapValue     map[string]string
+)
+
+func (v *stringValue) Set(raw []byte) error { return set((*string)(v), raw, String, "a string") }
+
+func (v *intValue) Set(raw []byte) error {
+	return set((*int64)(v), raw, Int, "an integer of 64 bits, without fraction and exponent")
+}
+
+func (v *boolValue) Set(raw []byte) error { return set((*bool)(v), raw, Bool, "true or false") }
+
+func (v *rawValue) Set(raw []byte) error {
+	if !IsNull(raw) {
+		*v = bytes.Clone(raw)
+	}
+	return nil
+}
+
+func (v *objectValue) Set(raw []byte) error {
+	if !IsNull(raw) && Kind(raw) != '{' {
+		return errors.New("is not an object")
+	}
+	return (*rawValue)(v).Set(raw)
+}
+
+func (v *stringsValue) Set(raw []byte) error {
+	return set((*[]string)(v), raw, Strings, "an array of strings")
+}
+
+func (v *mapValue) Set(raw []byte) error {
+	if IsNull(raw) {
 		return nil
-	}}
+	}
+	c := Read(raw)
+	if !c.Object() {
+		return errors.New("is not an object of strings")
+	}
+	m := make(mapValue)
+	for c.Member() {
+		key := string(c.Name())
+		value, ok := c.Text()
+		if !ok {
+			return fmt.Errorf("%q is not a string", key)
+		}
+		if _, twice := m[key]; twice {
+			return fmt.Errorf("duplicate key %q", key)
+		}
+		m[key] = string(value)
+	}
+	if err := c.End(); err != nil {
+		return err
+	}
+	*v = m
+	return nil
 }
 
 func set[T any](p *T, raw []byte, read func([]byte) (T, bool), want string) error {

@@ -85,10 +85,10 @@ func ParseRegistration(input []byte) (*Registration, error) {
 	err := jsonscan.Decode(input,
 		jsonscan.StringField("spokeId", &r.SpokeID),
 		jsonscan.StringField("instanceId", &r.InstanceID),
-		jsonscan.Field{Name: "attempt", Set: func(raw []byte) error {
+		jsonscan.Field{Name: "attempt", Value: jsonscan.Func(func(raw []byte) error {
 			hasAttempt = !jsonscan.IsNull(raw)
-			return jsonscan.IntField("", &r.Attempt).Set(raw)
-		}},
+			return jsonscan.IntField("", &r.Attempt).Value.Set(raw)
+		})},
 		jsonscan.StringField("name", &r.Name),
 		jsonscan.MapField("labels", &r.Labels),
 		jsonscan.StringField("version", &r.Version),

@@ -146,10 +146,10 @@ func ParseIdentity(raw []byte) (id string, scopes []string, resources map[string
 	err = jsonscan.Decode(raw,
 		jsonscan.StringField("id", &id),
 		jsonscan.StringsField("scopes", &scopes),
-		jsonscan.Field{Name: "resources", Set: func(raw []byte) (err error) {
+		jsonscan.Field{Name: "resources", Value: jsonscan.Func(func(raw []byte) (err error) {
 			resources, err = parseResources(raw)
 			return err
-		}})
+		})})
 	if err != nil {
 		return "", nil, nil, fmt.Errorf("identity: %w", err)
 	}
@@ -181,7 +181,7 @@ func parseResources(raw []byte) (map[string][]string, error) {
 
 // ParseLabels reads an object of strings, such as a selector.
 func ParseLabels(raw []byte) (labels map[string]string, err error) {
-	err = jsonscan.MapField("", &labels).Set(raw)
+	err = jsonscan.MapField("", &labels).Value.Set(raw)
 	return labels, err
 }
 
