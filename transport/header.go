@@ -122,12 +122,12 @@ func appendHeader(dst []byte, opcode byte, length int, masked bool, key uint32) 
 	return dst
 }
 
-// appendFrame appends an unfragmented frame; keys makes the key of a client's frame.
+// appendFrame appends an unfragmented frame, masked if there are keys.
 func appendFrame(dst []byte, opcode byte, payload []byte, keys *keySource) []byte {
 	key := keys.next()
-	dst = appendHeader(dst, opcode, len(payload), keys.masked, key)
+	dst = appendHeader(dst, opcode, len(payload), keys != nil, key)
 	dst = append(dst, payload...)
-	if keys.masked {
+	if keys != nil {
 		mask(dst[len(dst)-len(payload):], key)
 	}
 	return dst
@@ -155,16 +155,16 @@ func mask(b []byte, key uint32) uint32 {
 	return key
 }
 
-// keySource makes masking keys from strong randomness (RFC 6455 section 5.3),
-// several at a time.
+// keySource makes masking keys from strong randomness (RFC 6455 section 5.3), several at a time. A server
+// has none.
 type keySource struct {
-	masked bool // otherwise the keys are 0
-	used   int  // of bytes; at the end or at 0: none left
-	bytes  [64]byte
+	used  int // of bytes; at the end or at 0: none left
+	bytes [64]byte
 }
 
+// next returns a key, and 0 if there is no source.
 func (k *keySource) next() uint32 {
-	if !k.masked {
+	if k == nil {
 		return 0
 	}
 	at := k.used % len(k.bytes)

@@ -28,7 +28,8 @@ type webSocket struct {
 	seen        lifeSign // bytes were received
 	taken       lifeSign // the system accepted bytes
 
-	reader reader // used by the goroutine that calls Read
+	reader reader     // used by the goroutine that calls Read
+	keys   *keySource // used by the goroutine that writes messages
 
 	writers sync.WaitGroup // the goroutines that write
 	over    atomic.Bool    // Close was called or the connection has ended: messages are discarded
@@ -77,6 +78,9 @@ func (s *webSocket) open(ahead []byte) {
 	s.seen.born = time.Now()
 	s.taken.born = s.seen.born
 	s.idle.L = &s.mu
+	if s.client {
+		s.keys = &keySource{}
+	}
 	s.reader.size = readBytes
 	s.reader.fill(ahead)
 }

@@ -29,9 +29,8 @@ func (s *webSocket) TryWrite(messages [][]byte) bool {
 	}
 	buffer := getBuffer(total)
 	out := (*buffer)[:0]
-	keys := keySource{masked: s.client}
 	for _, m := range messages {
-		out = appendFrame(out, opText, m, &keys)
+		out = appendFrame(out, opText, m, s.keys)
 	}
 	*buffer = out
 	n, err := s.plain.tryWrite(out)
@@ -126,7 +125,6 @@ func (s *webSocket) writeMessages(messages [][]byte) (err error) {
 	defer putBuffer(buffer)
 	out := (*buffer)[:0]
 	wrote := false // a chunk, since control frames were last written
-	keys := keySource{masked: s.client}
 	for _, m := range messages {
 		if full := cap(out)-len(out) < maxHeaderBytes; full || wrote {
 			if out, err = s.betweenFrames(out, full); err != nil {
@@ -134,7 +132,7 @@ func (s *webSocket) writeMessages(messages [][]byte) (err error) {
 			}
 			wrote = false
 		}
-		key := keys.next()
+		key := s.keys.next()
 		out = appendHeader(out, opText, len(m), s.client, key)
 		for len(m) > 0 {
 			if len(out) == cap(out) {
@@ -226,7 +224,11 @@ func (s *webSocket) queueLocked(opcode byte, payload []byte) error {
 		s.endLocked(err)
 		return err
 	}
-	s.control = appendFrame(s.control, opcode, payload, &keySource{masked: s.client})
+	var keys *keySource
+	if s.client {
+		keys = &keySource{}
+	}
+	s.control = appendFrame(s.control, opcode, payload, keys)
 	if !s.writing {
 		s.writing = true
 		s.writers.Go(s.writeControl)

@@ -82,7 +82,19 @@ func (c *pacedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write first tries to write without waiting, which needs less of the stack: the first one of a new goroutine, 2 KiB, must
+// not grow for a write.
 func (c *pacedConn) Write(p []byte) (n int, err error) {
+	if c.socket != nil && !c.pace.slow {
+		if n, _ = c.tryWrite(p); n == len(p) {
+			return n, nil
+		}
+	}
+	return c.writeRest(p, n)
+}
+
+// writeRest writes p from its byte n on.
+func (c *pacedConn) writeRest(p []byte, n int) (int, error) {
 	w := &c.pace
 	began := w.extend(c.Conn, patience(w.timeout))
 	last := began // when a byte was last accepted
