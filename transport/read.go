@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// readBytes is how much is asked for in one read, and largeReadBytes after a read that returned all that
-	// it asked for.
-	readBytes      = 16 << 10
-	largeReadBytes = 64 << 10
+	// readBytes is how much is asked for in one read. After a read that returned all that it asked for it is four
+	// times as much, up to maxReadBytes, until a read returns less than readBytes.
+	readBytes    = 16 << 10
+	maxReadBytes = 256 << 10
 	// smallReadBytes is how much is asked for where a connection that buffers by itself, such as TLS, is waited
 	// for: an idle connection holds no more.
 	smallReadBytes = 64
@@ -250,8 +250,8 @@ func (s *webSocket) arrived(n, asked int, err error) error {
 	}
 	r.end += n
 	switch {
-	case n == asked && asked > smallReadBytes:
-		r.size = largeReadBytes
+	case n == asked && 2*n >= r.size: // not what little room was left
+		r.size = min(4*r.size, maxReadBytes)
 	case n < readBytes:
 		r.size = readBytes
 	}
