@@ -30,10 +30,12 @@ func (p *Peer) dispatch(m *wire.Message) *Incoming {
 		_ = p.PostBare(wire.Pong) // fails only when the session has ended
 	case wire.Pong, wire.Skip:
 	case wire.Event:
+		p.flushForListeners()
 		p.event(m)
 	case wire.Unknown:
 		p.cfg.Counters.Unknown.Add(1)
 	default:
+		p.flushForListeners()
 		switch {
 		case m.Err != nil:
 			p.cfg.Counters.Malformed.Add(1)
@@ -42,6 +44,14 @@ func (p *Peer) dispatch(m *wire.Message) *Incoming {
 		}
 	}
 	return nil
+}
+
+// flushForListeners flushes before listeners of this program run on the reader, which may take long, and may wait for what
+// only a flush can bring.
+func (p *Peer) flushForListeners() {
+	if p.paces != nil {
+		p.unflushed.flush()
+	}
 }
 
 func (p *Peer) event(m *wire.Message) {

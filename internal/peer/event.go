@@ -25,6 +25,7 @@ func (p *Peer) Publish(ctx context.Context, topic string, payload []byte) error 
 		b.Free()
 		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
 	}
+	IncomingFrom(ctx).yield()
 	_, err := p.sess.Append(ctx, session.Response, b, 0, nil)
 	return err
 }

@@ -84,18 +84,15 @@ func (in *Incoming) run() {
 			}
 		}
 		in.ctx.cancel(nil)
-		if !in.ended.Load() { // the session ended while the last frame waited for room
-			in.release()
-		}
 		in.returned()
 	}()
 	var start time.Time
-	if in.pace != nil && in.reader == nil {
+	if in.pace != nil {
 		start = time.Now()
 	}
 	err := in.peer.side.Serve(&in.ctx, in)
 	returned = true
-	if !start.IsZero() {
+	if in.pace != nil {
 		in.pace.took(time.Since(start))
 	}
 	switch {

@@ -75,7 +75,7 @@ type Peer struct {
 	maxDepth   atomic.Int64     // the nesting that it takes in a value; 0 is wire.MaxDepth
 	cache      *decodeCache     // the reader's; nil before the first request
 	paces      map[string]*pace // the reader's, by operation; nil if no handler runs on the reader
-	outbox     outbox           // the reader's
+	unflushed  unflushed        // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Incoming

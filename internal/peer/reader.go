@@ -10,14 +10,13 @@ import (
 )
 
 // A handler that returns quickly runs on the goroutine that reads the connection, which saves the start of a goroutine for
-// each call. Since that goroutine must not wait for a handler, the reading is taken over where one turns out to be slow: a
-// new goroutine continues to read, and the former one ends with its handler.
+// each call. Since that goroutine must not wait for a handler, reading, and writing what is unflushed, is taken over where one
+// turns out to be slow: a new goroutine continues, and the former one ends with its handler.
 const (
-	// An operation whose handlers took less than quickTime quickRuns times in a row runs on the reader.
+	// An operation whose last quickRuns handlers each took less than quickTime runs on the reader.
 	quickTime = 10 * time.Microsecond
 	quickRuns = 3
-	// One whose handler took slowTime or more there, or was taken over from, runs on goroutines for slowRuns calls.
-	slowTime = time.Millisecond
+	// One whose handler was taken over from runs on goroutines for slowRuns calls, the return of that handler included.
 	slowRuns = 64
 	// watchPeriod is how often handlers on the reader are looked at. One that is found twice is taken over from.
 	watchPeriod = 10 * time.Millisecond
@@ -33,7 +32,7 @@ func (p *pace) quick() bool { return p.runs.Load() >= quickRuns }
 
 func (p *pace) slow() { p.runs.Store(-slowRuns) }
 
-// took notes how long a handler took on a goroutine of its own.
+// took notes how long a handler took.
 func (p *pace) took(d time.Duration) {
 	switch n := p.runs.Load(); { // a concurrent change may be lost
 	case n < 0 || d < quickTime && n < quickRuns:
@@ -110,9 +109,9 @@ func (r *reader) read() error {
 	p := r.peer
 	for {
 		p.busy.Store(false)
-		data, err := p.outbox.read(r.conn)
+		data, err := p.unflushed.read(r.conn)
 		if err != nil {
-			p.outbox.flush()
+			p.unflushed.flush()
 			return err
 		}
 		p.busy.Store(true)
@@ -124,6 +123,7 @@ func (r *reader) read() error {
 
 // serve runs a handler on the reader. It returns false if another goroutine reads by then.
 func (r *reader) serve(in *Incoming) (reads bool) {
+	r.peer.unflushed.flushOld()
 	in.reader = r
 	r.begun.Add(1)
 	r.running.Store(in)
@@ -134,17 +134,13 @@ func (r *reader) serve(in *Incoming) (reads bool) {
 			r.takeOver(in)
 		}
 	}()
-	start := time.Now()
 	in.run()
 	returned = true
 	if !r.running.CompareAndSwap(in, nil) {
 		return false
 	}
-	if time.Since(start) >= slowTime {
-		in.pace.slow()
-	}
 	if in.unwritten.Swap(false) {
-		r.peer.outbox.add(r.peer.sess)
+		r.peer.unflushed.add(r.peer.sess)
 	}
 	return true
 }
@@ -157,7 +153,7 @@ func (r *reader) takeOver(in *Incoming) {
 	}
 	in.pace.slow()
 	if in.unwritten.Swap(false) {
-		r.peer.outbox.add(r.peer.sess)
+		r.peer.unflushed.add(r.peer.sess)
 	}
 	go r.loop() // it ends with the connection
 }

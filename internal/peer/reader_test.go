@@ -14,6 +14,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -73,8 +74,8 @@ func TestSlowHandlerIsTakenOverFrom(t *testing.T) {
 			t.Errorf("another call took %v", d)
 		}
 		o.Abort("enough")
-		for i := range slowRuns {
-			if n := callee.paceRuns(); n != int32(i)-slowRuns && i > 0 {
+		for i := range int32(slowRuns - 1) {
+			if n := callee.paceRuns(); n != i+1-slowRuns {
 				t.Fatalf("after %d calls %d is noted", i, n)
 			}
 			if _, err := caller.Call(t.Context(), unary("x.y", "0")); err != nil {
@@ -92,18 +93,54 @@ func TestSlowHandlerIsTakenOverFrom(t *testing.T) {
 
 // A handler that takes a while, but less than the watch needs, runs on a goroutine from then on.
 func TestSlowHandlerLeavesTheReader(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		caller, callee := started(t, slowly(func(context.Context) error {
-			<-time.After(slowTime)
-			return nil
-		}))
-		if _, err := caller.Call(t.Context(), unary("x.y", "1")); err != nil {
-			t.Error(err)
-		}
-		if n := callee.paceRuns(); n != -slowRuns {
-			t.Errorf("%d is noted", n)
-		}
-	})
+	for _, slow := range []struct {
+		took time.Duration
+		runs int32
+	}{{quickTime - 1, quickRuns}, {quickTime, 0}, {watchPeriod - 1, 0}} {
+		bubble.Test(t, func(t *testing.T) {
+			caller, callee := started(t, slowly(func(context.Context) error {
+				<-time.After(slow.took)
+				return nil
+			}))
+			if _, err := caller.Call(t.Context(), unary("x.y", "1")); err != nil {
+				t.Error(err)
+			}
+			if n := callee.paceRuns(); n != slow.runs {
+				t.Errorf("after %v %d is noted", slow.took, n)
+			}
+		})
+	}
+}
+
+// An answer that was made on the reader is written before a listener runs there, and before a handler that follows.
+func TestAnswersAreNotHeld(t *testing.T) {
+	for name, next := range map[string]string{
+		"event":   `event {"topic":"x","payload":1}`,
+		"control": `__gap {"topic":"x","dropped":1}`,
+		"handler": `call.requested {"requestId":"2","operationId":"x.y","input":1}`,
+	} {
+		bubble.Test(t, func(t *testing.T) {
+			wait := func() { <-time.After(time.Second) }
+			h := slowly(func(context.Context) error { wait(); return nil })
+			cfg := serving(h)
+			cfg.Start = true
+			cfg.Event = func(string, []byte) { wait() }
+			cfg.Control = func(*wire.Message) bool { wait(); return true }
+			_, w := wired(t, cfg)
+			quick := `call.requested {"requestId":"1","operationId":"x.y","input":0}`
+			for range quickRuns {
+				w.send(quick)
+				w.want("call.responded", "1")
+				synctest.Wait()
+			}
+			begin := time.Now()
+			w.send(quick, next)
+			w.want("call.responded", "1")
+			if d := time.Since(begin); d > 2*watchPeriod {
+				t.Errorf("before a slow %s an answer was held for %v", name, d)
+			}
+		})
+	}
 }
 
 // A handler on the reader that calls its caller gets the answer at once, although that comes over the same connection.

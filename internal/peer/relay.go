@@ -45,7 +45,7 @@ func (in *Incoming) Relay(to *Peer, req *call.Request) bool {
 	o.pos = pos
 	to.cfg.Counters.Calls.Add(1)
 	if ready {
-		in.peer.outbox.add(to.sess)
+		in.peer.unflushed.add(to.sess)
 	}
 	if in.ctx.Err() != nil { // it ended before it could abort o
 		go o.abort()
@@ -120,7 +120,7 @@ func (in *Incoming) answer(output []byte, from *Peer) {
 		in.Refuse(e)
 		return
 	}
-	in.finishSoon(b, &from.outbox)
+	in.finishSoon(b, &from.unflushed)
 	in.abandonIfLeft()
 }
 
@@ -131,7 +131,7 @@ func (in *Incoming) Refuse(e *call.Error) {
 }
 
 // finishSoon is finish without waiting: where there is no room a goroutine waits. It ends what admit has counted.
-func (in *Incoming) finishSoon(b *session.Buffer, o *outbox) {
+func (in *Incoming) finishSoon(b *session.Buffer, o *unflushed) {
 	p := in.peer
 	if in.ended.Swap(true) { // cannot be: a relayed request has no other end
 		b.Free()

@@ -20,7 +20,7 @@ func TestTwoEndsAtOnce(t *testing.T) {
 	ends := []func(far *Peer, in *Incoming, r *Outgoing){
 		func(far *Peer, _ *Incoming, _ *Outgoing) { // as its reader does
 			far.pending.Respond([]byte("f-1"), []byte("1"))
-			far.outbox.flush()
+			far.unflushed.flush()
 		},
 		func(far *Peer, _ *Incoming, _ *Outgoing) {
 			far.pending.Fail([]byte("f-1"), &call.Error{Code: "OWN", Sent: true})
@@ -70,7 +70,7 @@ func TestEndWhileRelaying(t *testing.T) {
 				if !h.relay() {
 					h.in.run()
 				}
-				h.near.outbox.flush()
+				h.near.unflushed.flush()
 			}, func() { end(h) })
 			h.check(0)
 			if took := time.Since(begin); took > 20*time.Second {
@@ -99,7 +99,7 @@ func TestNotRelayed(t *testing.T) {
 			if !other.relay() {
 				h.t.Fatal("not relayed")
 			}
-			other.near.outbox.flush()
+			other.near.unflushed.flush()
 		}, call.Request{}},
 		"the other side has ended": {func(h *hop) { h.far.End(errOver) }, call.Request{}},
 	} {
@@ -161,7 +161,7 @@ func bothEnd(t *testing.T, one, other func(*Peer, *Incoming, *Outgoing)) {
 		t.Fatal("not relayed")
 	}
 	o := h.in.out
-	h.near.outbox.flush()
+	h.near.unflushed.flush()
 	h.atOnce(func() { one(h.far, h.in, o) }, func() { other(h.far, h.in, o) })
 	h.check(1)
 }

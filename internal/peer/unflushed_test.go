@@ -27,7 +27,7 @@ func (c *endless) Read() ([]byte, error) { c.reads++; return []byte("{}"), nil }
 
 // A reader that always finds another message writes what it passed on all the same.
 func TestOutboxIsWrittenUnderLoad(t *testing.T) {
-	var o outbox
+	var o unflushed
 	to, told := session.New(session.Options{}), &counting{}
 	if err := to.Attach(told); err != nil {
 		t.Fatal(err)
