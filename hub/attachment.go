@@ -21,8 +21,8 @@ type attachment struct {
 	superseded atomic.Bool    // by the spoke's own newer one, which is about to resume
 
 	// Of the goroutine of Hub.heartbeat.
-	pulse  *peer.Pulse // nil before the first look
-	pinged bool        // a WebSocket ping was sent, and nothing has been received since
+	heartbeat *peer.Heartbeat // nil before the first look
+	pinged    bool            // a WebSocket ping was sent, and nothing has been received since
 }
 
 // begin makes it that of conn, whose reader is about to start: who does not start it calls reading.Done.

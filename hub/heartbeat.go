@@ -12,7 +12,7 @@ import (
 // heartbeat looks after all connections: it sends signs of life and pings, drops those that are silent
 // (protocol section 7), and closes those whose credentials have expired.
 func (h *Hub) heartbeat(ctx context.Context) {
-	tick := time.NewTicker(h.pulsePeriod())
+	tick := time.NewTicker(h.heartbeatPeriod())
 	defer tick.Stop()
 	for {
 		select {
@@ -24,8 +24,8 @@ func (h *Hub) heartbeat(ctx context.Context) {
 	}
 }
 
-func (h *Hub) pulsePeriod() time.Duration {
-	return peer.PulsePeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout)
+func (h *Hub) heartbeatPeriod() time.Duration {
+	return peer.HeartbeatPeriod(h.opts.HeartbeatInterval, h.opts.HeartbeatTimeout)
 }
 
 func (h *Hub) beatAll(now time.Time) {
@@ -40,10 +40,10 @@ func (h *Hub) beatAll(now time.Time) {
 // beat looks after one connection. It runs on the goroutine of heartbeat.
 func (c *conn) beat(a *attachment, now time.Time) {
 	o := &c.hub.opts
-	if a.pulse == nil {
-		a.pulse = c.peer.NewPulse(a.conn, wire.Pong, o.HeartbeatInterval, c.hub.pulsePeriod(), now)
+	if a.heartbeat == nil {
+		a.heartbeat = c.peer.NewHeartbeat(a.conn, wire.Pong, o.HeartbeatInterval, c.hub.heartbeatPeriod(), now)
 	}
-	silent := a.pulse.Look(now)
+	silent := a.heartbeat.Look(now)
 	switch {
 	case silent < o.HeartbeatInterval:
 		a.pinged = false

@@ -3,7 +3,6 @@ package pending
 import (
 	"context"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -28,8 +27,7 @@ type Request struct {
 	over    bool          // nothing more will come
 	waiting bool          // somebody is in Next
 	err     error         // why, when over; nil for completion
-	change  sync.Cond     // wakes a Next that nothing else can end
-	wake    chan struct{} // wakes the others; nil before the first
+	wake    chan struct{} // wakes Next; nil while none waits
 }
 
 // ID is the request's id.
@@ -57,28 +55,8 @@ func (r *Request) Next(ctx context.Context) ([]byte, error) {
 		r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
 	}
 	r.m.armLocked(r.deadline) // if it is over, expire comes at once
-	if ctx.Done() == nil && r.idle <= 0 {
-		return r.waitLocked()
-	}
-	return r.selectLocked(ctx)
-}
-
-// waitLocked waits for what nobody can interrupt. It is cheaper than selectLocked.
-func (r *Request) waitLocked() ([]byte, error) {
-	r.change.L = &r.m.mu
-	for {
-		if v, ok, err := r.pollLocked(); ok {
-			return v, err
-		}
-		r.change.Wait()
-	}
-}
-
-func (r *Request) selectLocked(ctx context.Context) ([]byte, error) {
-	if r.wake == nil {
-		r.wake = r.m.channelLocked()
-		defer r.keepChannelLocked()
-	}
+	r.wake = r.m.channelLocked()
+	defer r.keepChannelLocked()
 	var silence <-chan time.Time
 	var timer *time.Timer
 	if r.idle > 0 {
@@ -137,6 +115,10 @@ func (r *Request) keepChannelLocked() {
 func (r *Request) sleepLocked(ctx context.Context, silence <-chan time.Time) error {
 	r.m.mu.Unlock()
 	defer r.m.mu.Lock()
+	if ctx.Done() == nil && silence == nil { // a plain receive is cheaper
+		<-r.wake
+		return nil
+	}
 	select {
 	case <-r.wake:
 	case <-silence:
@@ -190,23 +172,23 @@ func (r *Request) Grant(n int) (open bool) {
 func (r *Request) Leave() (atWork bool) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
+	r.leaveLocked()
+	return r.m.requests[r.id] == r
+}
+
+func (r *Request) leaveLocked() {
 	r.over, r.values, r.bytes = true, nil, 0
 	if r.err == nil {
 		r.err = ErrClosed
 	}
 	r.wakeLocked() // or a Next that is under way would wait for ever: nothing else will end it
-	return r.m.requests[r.id] == r
 }
 
 // Drop takes the request out altogether: it never left this side.
 func (r *Request) Drop() {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	r.over, r.values, r.bytes = true, nil, 0
-	if r.err == nil {
-		r.err = ErrClosed
-	}
-	r.wakeLocked()
+	r.leaveLocked()
 	r.m.removeLocked(r)
 }
 
@@ -227,9 +209,6 @@ func (r *Request) endLocked(err error) {
 }
 
 func (r *Request) wakeLocked() {
-	if r.change.L != nil {
-		r.change.Signal()
-	}
 	select {
 	case r.wake <- struct{}{}: // or there is no channel, or it is full
 	default:

@@ -20,9 +20,9 @@ func (se *session) heartbeat(ctx context.Context, c *conn) {
 	if c.WholeMessages() { // a message of the largest size may be on its way
 		limit += peer.CrossingTime(se.spoke.opts.MaxMessageBytes)
 	}
-	period := peer.PulsePeriod(interval, timeout)
+	period := peer.HeartbeatPeriod(interval, timeout)
 	// A little before the interval: the hub answers, and need not send by itself.
-	pulse := se.peer.NewPulse(c.Conn, wire.Ping, interval-period, period, time.Now())
+	h := se.peer.NewHeartbeat(c.Conn, wire.Ping, interval-period, period, time.Now())
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
@@ -31,7 +31,7 @@ func (se *session) heartbeat(ctx context.Context, c *conn) {
 			return
 		case <-tick.C:
 		}
-		if silent := pulse.Look(time.Now()); silent >= limit {
+		if silent := h.Look(time.Now()); silent >= limit {
 			se.log.Warn().Dur("silent", silent).Msg("heartbeat missed")
 			c.Abort()
 			return

@@ -21,7 +21,8 @@
 //
 // LastReceived is the time at which bytes last arrived, also in the middle of a message; on a platform's
 // WebSocket (GOOS=js), which shows whole messages only, Conn.WholeMessages is true. An idle connection
-// holds no buffer, no timer and no goroutine; a goroutine exists only while a control frame is being written.
+// holds no buffer, no timer and no goroutine; a goroutine exists only while
+// a control frame, or what TryWrite could not write at once, is being written.
 //
 // # How WebSockets are used
 //

@@ -31,7 +31,7 @@ func (f Func) Set(raw []byte) error { return f(raw) }
 // Members that no field names are ignored. An error names the member: one that
 // a field knows but that is named twice, or one whose Set refused it; data
 // that is no JSON object is an error too. Fields before the error have been set.
-// It is meant for cold paths and for fewer than 64 fields; more is an error.
+// It is meant for cold paths and for at most 64 fields; more is an error.
 func Decode(data []byte, fields ...Field) error {
 	if len(fields) > 64 {
 		return errors.New("more than 64 fields")

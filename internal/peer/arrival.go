@@ -7,16 +7,6 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// slowestLink is the rate, in bytes per second, of the slowest link that timeouts of whole messages allow for (protocol
-// section 7).
-const slowestLink = 16 << 10
-
-// CrossingTime returns how long a message of that many bytes, at most 8 GiB, takes on the slowest link that timeouts allow
-// for.
-func CrossingTime(bytes int64) time.Duration {
-	return time.Duration(min(bytes, 8<<30)) * time.Second / slowestLink
-}
-
 // arrival is the time that a registration has to arrive. A connection on which no message is on its way has the timeout,
 // counted from the beginning. While a message is on its way, it may send nothing for the timeout, and in all it has the
 // time that the largest registration takes to cross the slowest link and the timeout.

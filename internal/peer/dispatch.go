@@ -2,7 +2,6 @@ package peer
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -61,20 +60,6 @@ func (p *Peer) event(m *wire.Message) {
 		return
 	}
 	p.side.Event(string(m.Topic), m.Payload, nil)
-}
-
-// unusable ends a request whose answer cannot be used.
-type unusable struct {
-	what  string // the frame
-	sent  bool
-	cause error
-}
-
-func (u *unusable) Error() string { return "cannot be used: " + u.what + ": " + u.cause.Error() }
-
-// of is the error for the caller of the operation.
-func (u *unusable) of(operation string) *call.Error {
-	return &call.Error{Code: call.CodeExecution, Sent: u.sent, Cause: u.cause, Message: "the answer of " + operation + " " + u.Error()}
 }
 
 // malformed takes an answer that cannot be used: it ends its call, or is only counted. One that names several
@@ -243,16 +228,6 @@ func (p *Peer) admit(in *Incoming, now time.Time, bad error) (bool, *call.Error)
 	p.watchLocked(in)
 	p.wg.Add(1)
 	return true, nil
-}
-
-// overloaded is the message for a request over the limit of this side.
-func (p *Peer) overloaded() string {
-	this, _ := p.side.Ends()
-	msg := fmt.Sprintf("%s has too many calls in flight: limit %d", this, p.cfg.MaxInFlight)
-	if p.cfg.Limit != "" {
-		msg += " (" + p.cfg.Limit + ")"
-	}
-	return msg
 }
 
 func (p *Peer) postError(req *call.Request, e *call.Error) {

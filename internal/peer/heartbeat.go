@@ -7,9 +7,19 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-// Pulse watches over one connection of a session (protocol section 7): it sends a sign of life when this side has
+// slowestLink is the rate, in bytes per second, of the slowest link that timeouts of whole messages allow for (protocol
+// section 7).
+const slowestLink = 16 << 10
+
+// CrossingTime returns how long a message of that many bytes, at most 8 GiB, takes on the slowest link that timeouts allow
+// for.
+func CrossingTime(bytes int64) time.Duration {
+	return time.Duration(min(bytes, 8<<30)) * time.Second / slowestLink
+}
+
+// Heartbeat watches over one connection of a session (protocol section 7): it sends a sign of life when this side has
 // sent nothing for the interval, and measures how long the other side has been silent. One goroutine uses it.
-type Pulse struct {
+type Heartbeat struct {
 	peer     *Peer
 	conn     transport.Conn
 	sign     wire.Type // the type of the frame that this side sends
@@ -22,21 +32,21 @@ type Pulse struct {
 	looked time.Time // the last look
 }
 
-// NewPulse returns a Pulse for the connection, which has just been attached to the peer's session. Sign is
+// NewHeartbeat returns a Heartbeat for the connection, which has just been attached to the peer's session. Sign is
 // [wire.Ping] or [wire.Pong], period the time between calls of Look.
-func (p *Peer) NewPulse(conn transport.Conn, sign wire.Type, interval, period time.Duration, now time.Time) *Pulse {
-	return &Pulse{peer: p, conn: conn, sign: sign, interval: interval, period: period, sentAt: now, busyAt: now, looked: now}
+func (p *Peer) NewHeartbeat(conn transport.Conn, sign wire.Type, interval, period time.Duration, now time.Time) *Heartbeat {
+	return &Heartbeat{peer: p, conn: conn, sign: sign, interval: interval, period: period, sentAt: now, busyAt: now, looked: now}
 }
 
-// PulsePeriod is how often to call [Pulse.Look]: fine enough for a tenth of either time, at most once per second.
-func PulsePeriod(interval, timeout time.Duration) time.Duration {
+// HeartbeatPeriod is how often to call [Heartbeat.Look]: fine enough for a tenth of either time, at most once per second.
+func HeartbeatPeriod(interval, timeout time.Duration) time.Duration {
 	return max(min(interval/10, timeout/10, time.Second), 5*time.Millisecond)
 }
 
 // Look sends what is due, an acknowledgement that is overdue included, and returns for how long nothing has been
 // received. While the reader handles a frame, it does not receive, and the time does not count as silence; nor does the
 // time in which this process was suspended, since what came meanwhile has not been read yet.
-func (u *Pulse) Look(now time.Time) (silent time.Duration) {
+func (u *Heartbeat) Look(now time.Time) (silent time.Duration) {
 	u.allowForSuspension(now)
 	u.peer.sess.AckOverdue(now)
 	switch n, sending := u.peer.sess.Sent(); {
@@ -46,7 +56,7 @@ func (u *Pulse) Look(now time.Time) (silent time.Duration) {
 		u.sentAt = now
 		_ = u.peer.PostBare(u.sign) // fails only when the session has ended
 	}
-	if u.peer.busy.Load() {
+	if u.peer.handling.Load() {
 		u.busyAt = now
 		return 0
 	}
@@ -57,7 +67,7 @@ func (u *Pulse) Look(now time.Time) (silent time.Duration) {
 const lateLook = 4
 
 // allowForSuspension counts a look that is very late like one that is in time.
-func (u *Pulse) allowForSuspension(now time.Time) {
+func (u *Heartbeat) allowForSuspension(now time.Time) {
 	gap := now.Sub(u.looked)
 	u.looked = now
 	if gap <= lateLook*u.period {

@@ -20,7 +20,7 @@ func (c *heardConn) LastReceived() time.Time { return c.last }
 
 // A process that was suspended does not take the time for silence of the other side, whose bytes it has not read yet. A
 // process that is merely slow still finds out that the other side is silent.
-func TestPulseAfterSuspension(t *testing.T) {
+func TestHeartbeatAfterSuspension(t *testing.T) {
 	const period, interval = time.Second, 25 * time.Second
 	start := time.Now()
 	for name, c := range map[string]struct {
@@ -39,7 +39,7 @@ func TestPulseAfterSuspension(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(context.Background(), config{Session: session.New(session.Options{})})
 			conn := &heardConn{last: start}
-			u := p.NewPulse(conn, wire.Ping, interval, period, start)
+			u := p.NewHeartbeat(conn, wire.Ping, interval, period, start)
 			var silent time.Duration
 			for _, d := range c.looks {
 				if c.received > 0 && d >= c.received {

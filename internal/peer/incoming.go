@@ -2,44 +2,49 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-var (
-	errCanceled = context.Canceled
-	// errOver is what a handler gets that goes on after its call has ended.
-	errOver = errors.New("the call is over")
-)
-
-// Incoming is a request that is served here. Its methods are for the goroutine
-// that serves it.
+// Incoming is a request that arrived. Its methods are for the goroutine that serves it.
+//
+//	           relayed ─────────────────────┐
+//	          ╱      │ it has not run       │ answer, error, abort
+//	admitted ◄       ▼                      ▼      the handler returns
+//	          ╲────► served ──────────► answered ────────────────────► returned
+//	                        last frame
+//
+// It has a slot, and is found by its id, until its last frame is in the queue. A handler that continues after that is found
+// by the end of its session until it returns.
 type Incoming struct {
 	// Request is what was asked; it must not be changed.
 	Request call.Request
 	// Order rises with each request of the connection, in the order of arrival.
 	Order uint64
 	// Allowed is for the owner of the peer: that Relay has permitted the request, so that Serve need not ask.
-	Allowed   bool
-	peer      *Peer
-	ctx       handlerContext
-	ended     atomic.Bool // a terminal frame has been made
-	left      atomic.Bool // its caller has left
-	runs      bool        // run has begun
-	pace      *pace       // of its operation; nil where no handler runs on the reader
-	reader    *reader     // on which its handler runs, or began; nil for none
-	unwritten atomic.Bool // the reader is to write its last frame
+	Allowed bool
+
+	// Set before it is visible to other goroutines.
+	peer *Peer
+	ctx  handlerContext
 	// parent is the nearest request above that had not ended when this one, or one below it, arrived.
 	parent atomic.Pointer[Incoming]
-	tried  *Peer       // where Relay has failed, before run; nil if it has not
+
+	ended atomic.Bool // a terminal frame has been made
+	left  atomic.Bool // its caller has left
+
+	// Set before run begins.
+	pace   *pace       // of its operation; nil where no handler runs on the reader
+	reader *reader     // on which its handler begins; nil for none
+	tried  *Peer       // where Relay has failed; nil if it has not
 	why    *call.Error // how it failed
+
+	runs      bool        // run has begun; the goroutine's that runs it, which also makes the last frame then
+	unwritten atomic.Bool // the reader is to write its last frame
 
 	// The peer's mu guards the fields below.
 	handler  bool      // a handler of this program has begun
@@ -56,9 +61,6 @@ func (in *Incoming) start(now time.Time) {
 		in.ctx.deadline = now.Add(t)
 	}
 }
-
-var timeoutError = &call.Error{Code: call.CodeTimeout, Message: "the call's time was up", Sent: true,
-	Cause: context.DeadlineExceeded}
 
 // cancel ends the context, and the call where it is relayed.
 func (in *Incoming) cancel(cause error) {
@@ -146,22 +148,6 @@ func (in *Incoming) returned() {
 	p.late[in.late-1], p.late[end] = last, nil
 	p.late, last.late = p.late[:end], in.late
 	in.late = 0
-}
-
-// LogFailed writes how a call ended, at level debug: at its caller, at each hub on its way, and where its handler ran.
-func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
-	ev := log.Debug()
-	if ev == nil {
-		return
-	}
-	if req.To != "" {
-		ev.Str("to", req.To)
-	}
-	if req.Identity != nil {
-		ev.Str("caller", req.Identity.ID)
-	}
-	ev.Str("operation", req.Operation).Str("request", req.OriginID).Str("code", string(e.Code)).
-		Bool("sent", e.Sent).Str("error", e.Message).Msg("call failed")
 }
 
 // Context implements [Sink]: the request's context.

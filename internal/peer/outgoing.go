@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
-	"github.com/alkdev/hubspoke/transport"
 )
 
 // Outgoing is a request that was sent from here: for a [Sink], which waits for its answers with Next, or, if it is relayed,
@@ -129,44 +127,8 @@ func (p *Peer) oversize(b *session.Buffer) *call.Error {
 	return e
 }
 
-// Full returns the error of a request that is over the limit of the other side.
-func (p *Peer) Full() *call.Error {
-	_, other := p.side.Ends()
-	return &call.Error{Code: call.CodeOverloaded, Retryable: true, Message: fmt.Sprintf("%s has too many calls in flight: limit %d (%s)",
-		other, p.Limit(), LimitOptions)}
-}
-
-// LimitOptions set how many requests a spoke is sent.
-const LimitOptions = "the smaller of spoke.Options.MaxInFlight and hub.Options.MaxSpokeInFlight"
-
 // Limit is how many requests the other side takes at the same time; 0 is no limit.
 func (p *Peer) Limit() int { return p.pending.Limit() }
-
-func (p *Peer) notSent(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(err, session.ErrNoRoom):
-		return &call.Error{Code: call.CodeTimeout, Message: p.from("accepted no request within the call's timeout"), Cause: context.DeadlineExceeded}
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return call.ContextError(ctx, false)
-	default:
-		return p.disconnected(err, false)
-	}
-}
-
-func (p *Peer) disconnected(cause error, sent bool) *call.Error {
-	this, other := p.side.Ends()
-	msg := "the connection between " + this + " and " + other + " was lost"
-	if !errors.Is(cause, transport.ErrLost) { // which has addresses in it that a far caller must not see
-		msg += ": " + cause.Error()
-	}
-	return &call.Error{Code: call.CodeDisconnected, Sent: sent, Retryable: true, Cause: cause, Message: msg}
-}
-
-// from makes a message about what the other side did, or did not do, to this side.
-func (p *Peer) from(what string) string {
-	this, other := p.side.Ends()
-	return this + ": " + other + " " + what
-}
 
 // Next gives the next output and waits for it: [io.EOF] when the call is
 // complete, else an *call.Error. When ctx ends the other side is told to stop.
@@ -254,15 +216,4 @@ func (p *Peer) Call(ctx context.Context, req *call.Request) ([]byte, error) {
 		return nil, err
 	}
 	return o.Next(ctx)
-}
-
-// asError returns the error of a call whose session with this peer failed with err.
-func (p *Peer) asError(err error) *call.Error {
-	if e, ok := errors.AsType[*call.Error](err); ok {
-		return e
-	}
-	if errors.Is(err, context.Canceled) { // the end of this program's context; the others' come as *call.Error
-		return &call.Error{Code: call.CodeAborted, Message: err.Error(), Sent: true, Cause: err}
-	}
-	return p.disconnected(err, true)
 }

@@ -48,14 +48,6 @@ func (p *Peer) MadeFor(id string) (in *Incoming, ok bool) {
 	return in, ok
 }
 
-// owner returns in for [pending.Options].
-func owner(in *Incoming) any {
-	if in == nil {
-		return nil
-	}
-	return in
-}
-
 // findParent resolves the parent that the request names, or clears it if there is none.
 func (p *Peer) findParent(in *Incoming) {
 	if in.Request.ParentID == "" {

@@ -62,14 +62,14 @@ type Counters struct {
 
 // Peer is one end of a session.
 type Peer struct {
-	cfg     Config
-	side    Side
-	sess    *session.Session
-	pending pending.Map
-	ctx     context.Context // whose values handlers see, and whose end ends theirs
-	wg      sync.WaitGroup
-	busy    atomic.Bool // the reader handles a frame
-	nextID  atomic.Uint64
+	cfg      Config
+	side     Side
+	sess     *session.Session
+	pending  pending.Map
+	ctx      context.Context // whose values handlers see, and whose end ends theirs
+	wg       sync.WaitGroup
+	handling atomic.Bool // the reader handles a frame
+	nextID   atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
 	maxMessage atomic.Int64
 	maxDepth   atomic.Int64     // the nesting that it takes in a value; 0 is wire.MaxDepth
@@ -325,15 +325,4 @@ func (p *Peer) quietLocked() {
 // appendID appends the id of a new request.
 func (p *Peer) appendID(dst []byte) []byte {
 	return strconv.AppendUint(append(dst, p.cfg.IDPrefix...), p.nextID.Add(1), 36)
-}
-
-// endedError is what waiting requests get when the session ends.
-type endedError struct{ cause error }
-
-func (e endedError) Error() string { return e.cause.Error() }
-func (e endedError) Unwrap() error { return e.cause }
-
-func isEnded(err error) bool {
-	_, ok := errors.AsType[endedError](err)
-	return ok
 }

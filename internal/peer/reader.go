@@ -108,13 +108,13 @@ func (r *reader) loop() {
 func (r *reader) read() error {
 	p := r.peer
 	for {
-		p.busy.Store(false)
+		p.handling.Store(false)
 		data, err := p.unflushed.read(r.conn)
 		if err != nil {
 			p.unflushed.flush()
 			return err
 		}
-		p.busy.Store(true)
+		p.handling.Store(true)
 		if in := p.received(r.conn, data); in != nil && !r.serve(in) {
 			return errTakenOver
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
-	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
 )
 
@@ -109,19 +108,12 @@ func (in *Incoming) Tried() (*Peer, *call.Error) { return in.tried, in.why }
 
 // answer ends a relayed request with the output that the reader of from delivers, and which runs it. It does not wait.
 func (in *Incoming) answer(output []byte, from *Peer) {
-	if e := in.checkOutput(output, from); e != nil {
-		in.Refuse(e)
-		return
-	}
-	b := session.NewBuffer(len(output))
-	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
-	if e := in.peer.oversize(b); e != nil {
-		e.Sent = true
+	b, e := in.responseFrom(from, output)
+	if e != nil {
 		in.Refuse(e)
 		return
 	}
 	in.finishSoon(b, &from.unflushed)
-	in.abandonIfLeft()
 }
 
 // Refuse ends the request with an error, without waiting; from [Side.Route], which then returns true.
@@ -130,14 +122,11 @@ func (in *Incoming) Refuse(e *call.Error) {
 	in.finishSoon(in.errorFrame(e), nil)
 }
 
-// finishSoon is finish without waiting: where there is no room a goroutine waits. It ends what admit has counted.
-func (in *Incoming) finishSoon(b *session.Buffer, o *unflushed) {
+// finishSoon is finish without waiting, for a request that has no handler: where there is no room a goroutine waits. u is the
+// caller's if it is a reader, otherwise nil. finishSoon ends what admit has counted.
+func (in *Incoming) finishSoon(b *session.Buffer, u *unflushed) {
 	p := in.peer
-	if in.ended.Swap(true) { // cannot be: a relayed request has no other end
-		b.Free()
-		p.wg.Done()
-		return
-	}
+	in.ended.Store(true)
 	_, ok, ready := p.sess.TryAppend(session.Response, b, in)
 	if !ok {
 		go func() {
@@ -146,11 +135,12 @@ func (in *Incoming) finishSoon(b *session.Buffer, o *unflushed) {
 		}()
 		return
 	}
+	defer p.wg.Done()
 	switch {
-	case ready && o != nil:
-		o.add(p.sess)
+	case ready && u != nil:
+		u.add(p.sess)
 	case ready:
 		p.sess.FlushReady()
 	}
-	p.wg.Done()
+	in.abandonIfLeft()
 }

@@ -73,24 +73,48 @@ func (in *Incoming) send(b *session.Buffer) error {
 // pass sends an output that came from another peer. It ends a unary request; for a stream it takes no credit, since the
 // handler at the other peer has taken it.
 func (in *Incoming) pass(from *Peer, output []byte) error {
+	b, e := in.responseFrom(from, output)
+	switch {
+	case e != nil && in.Request.Stream: // the call at the other peer ends with it, and then this one
+		return e
+	case e != nil:
+		in.fail(e)
+		return e
+	case in.Request.Stream:
+		return in.push(b)
+	default:
+		return in.respond(b)
+	}
+}
+
+// responseFrom makes the frame of an output that came from another peer, or the error if the other side does not accept it.
+func (in *Incoming) responseFrom(from *Peer, output []byte) (*session.Buffer, *call.Error) {
 	if e := in.checkOutput(output, from); e != nil {
-		return in.refuseValue(e)
+		return nil, e
 	}
 	b := session.NewBuffer(len(output))
 	b.B = wire.AppendResponded(b.B, in.Request.ID, output)
-	if in.Request.Stream {
-		return in.push(b)
+	if e := in.oversize(b); e != nil {
+		return nil, e
 	}
-	return in.respond(b)
+	return b, nil
+}
+
+// oversize frees a response that the other side does not accept, and returns its error.
+func (in *Incoming) oversize(b *session.Buffer) *call.Error {
+	e := in.peer.oversize(b)
+	if e != nil {
+		e.Sent = true // the handler has run
+	}
+	return e
 }
 
 func (in *Incoming) push(b *session.Buffer) error {
-	if in.ctx.Err() != nil { // a log with room would never say so
+	if in.ctx.Err() != nil { // a queue with room would never say so
 		b.Free()
 		return context.Cause(&in.ctx)
 	}
-	if e := in.peer.oversize(b); e != nil {
-		e.Sent = true
+	if e := in.oversize(b); e != nil {
 		return e
 	}
 	_, err := in.peer.sess.Append(&in.ctx, session.Response, b, 0, nil)
@@ -110,8 +134,7 @@ func (in *Incoming) respond(b *session.Buffer) error {
 		in.fail(errLeft)
 		return errLeft
 	}
-	if e := in.peer.oversize(b); e != nil {
-		e.Sent = true
+	if e := in.oversize(b); e != nil {
 		in.fail(e)
 		return e
 	}
@@ -148,9 +171,6 @@ func (in *Incoming) sendLast(b *session.Buffer) {
 	}
 	in.abandonIfLeft()
 }
-
-// errLeft answers a request whose caller has left.
-var errLeft = errorOf(&wire.Left)
 
 // abandon drops the frames that answer a request whose caller has left; open reports whether it is a stream in flight.
 // It reports whether there were any.

@@ -10,9 +10,10 @@ import (
 )
 
 // Side is the owner of a peer: what a hub or a spoke does with what arrives on one session, or a hub on one link. All
-// methods but Serve run on the reader and must not wait.
+// methods but Serve run on the goroutine that reads and must not wait.
 type Side interface {
-	// Serve answers a request, on a goroutine of its own. What it returns ends the request, nil for success.
+	// Serve answers a request, on a goroutine of its own or, after [Peer.Start], on the one that reads. What it returns ends
+	// the request, nil for success.
 	Serve(ctx context.Context, in *Incoming) *call.Error
 	// Route may take a unary request on the reader, before Serve gets it: see [Incoming.Relay]. If it returns false,
 	// Serve gets the request.

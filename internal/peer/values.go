@@ -110,13 +110,6 @@ func (p *Peer) tooDeep(m *wire.Message) error {
 	return fmt.Errorf("the output %w", err)
 }
 
-// tooLarge is the error of a frame that is larger than the other side accepts.
-func (p *Peer) tooLarge(size int, limit int64) *call.Error {
-	_, other := p.side.Ends()
-	return &call.Error{Code: call.CodeMessageTooLarge,
-		Message: fmt.Sprintf("the message has %d bytes; %s accepts %d (maxMessageBytes)", size, other, limit)}
-}
-
 // refusalBytes bounds an error that is answered before the other side has announced what it takes.
 const refusalBytes = 32 << 10
 

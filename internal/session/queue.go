@@ -13,7 +13,7 @@ type entry struct {
 // queue is the outbound queue: a queue of frames with cursors. Position p is the p-th frame ever appended;
 // first <= done <= written <= reached <= end. A frame below first is gone. One below written has been handed to the
 // current connection; if it is not below done, the current Write reads it. One below reached has been handed to any
-// connection: a frame gets its number then, so numbers rise with positions.
+// connection: a frame gets its number then, so numbers rise with positions. Once the session has ended, only reached counts.
 type queue struct {
 	entries []entry
 	head    int    // entries[:head] are gone
