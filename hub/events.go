@@ -56,8 +56,8 @@ func (e events) AfterClose(fn func()) (stop func() bool) {
 	return func() bool { return true }
 }
 
-// MayPublish says whether the identity may publish on the topic: ACCESS_DENIED
-// for reserved topics and by the [Authorizer], VALIDATION_ERROR for what is no topic.
+// MayPublish reports whether the identity may publish on the topic: ACCESS_DENIED for reserved topics and by the
+// [Authorizer], VALIDATION_ERROR for an invalid topic.
 func (h *Hub) MayPublish(id *call.Identity, topic string) error {
 	if e := h.mayPublish(id, topic); e != nil {
 		return e
@@ -65,8 +65,8 @@ func (h *Hub) MayPublish(id *call.Identity, topic string) error {
 	return nil
 }
 
-// MaySubscribe says likewise whether the identity may subscribe to the topic. Who
-// subscribes for somebody listens at [Hub.EventsAs].
+// MaySubscribe reports likewise whether the identity may subscribe to the topic. To subscribe for an identity, listen at
+// [Hub.EventsAs].
 func (h *Hub) MaySubscribe(id *call.Identity, topic string) error {
 	if e := h.maySubscribe(id, topic); e != nil {
 		return e
@@ -91,9 +91,9 @@ func (h *Hub) maySubscribe(id *call.Identity, topic string) *call.Error {
 	return nil
 }
 
-// EventsAs is [Hub.Events] as the identity sees it: what it may not publish or
-// subscribe to fails with an [*call.Error], and events of presence come only of the spokes that it may
-// see. A nil identity is the embedding program, which may everything but publish on topics that begin with "hub.".
+// EventsAs is [Hub.Events] for an identity: publishing and subscribing fail with an [*call.Error] where the identity may
+// not, and of presence it receives only events of the spokes that it may see. A nil identity is the embedding program, which is
+// unrestricted, except that it may not publish on topics that begin with "hub.".
 func (h *Hub) EventsAs(id *call.Identity) pubsub.EventTarget { return eventsAs{events{h}, id} }
 
 type eventsAs struct {

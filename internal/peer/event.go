@@ -39,13 +39,13 @@ type Event struct {
 }
 
 // NewEvent encodes an event. The payload is JSON.
-func NewEvent(topic string, payload []byte) *Event {
+func NewEvent(topic string, payload []byte) Event {
 	frame := wire.AppendEvent(make([]byte, 0, len(payload)+len(topic)+32), topic, payload)
-	return &Event{topic: topic, frame: frame, depth: 1 + len(payload)/2} // each level has two brackets
+	return Event{topic: topic, frame: frame, depth: 1 + len(payload)/2} // each level has two brackets
 }
 
 // LostEvent returns an event that cannot be sent to any peer: it leaves a gap of one.
-func LostEvent(topic string) *Event { return &Event{topic: topic} }
+func LostEvent(topic string) Event { return Event{topic: topic} }
 
 // nestedOver reports whether the payload is nested deeper than limit.
 func (e *Event) nestedOver(limit int) bool {

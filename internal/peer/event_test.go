@@ -46,7 +46,7 @@ func TestEventsWithinTheLimits(t *testing.T) {
 			lost := totals.EventsDropped.Load()
 			ev := NewEvent("t", []byte(c.payload))
 			for range 2 {
-				if a.PostEvent(ev) {
+				if a.PostEvent(&ev) {
 					a.Session().FlushReady()
 				}
 			}

@@ -196,6 +196,16 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// The smallest limit is one topic.
+func TestOneTopic(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		_, f := newHub()
+		_, spoke := rawSpoke(t, f, 1)
+		spoke.send(t, subA, `__subscribe {"topic":"b"}`)
+		spoke.want(t, denied("b", "OVERLOADED", "too many topics: limit 1 (hub.Options.MaxTopics)"), subscribedA)
+	})
+}
+
 // The default limit is 10,000 topics.
 func TestDefaultMaxTopics(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

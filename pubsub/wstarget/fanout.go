@@ -122,23 +122,18 @@ func (a *audience) deliver(ev pubsub.Event) {
 	a.mu.Lock()
 	members := a.members
 	a.mu.Unlock()
-	if len(members) == 0 {
-		return
-	}
 	if ev.Gap {
 		for _, m := range members {
 			m.endpoint.gap(a.topic, ev.Dropped)
 		}
 		return
 	}
-	var out *peer.Event
+	out := peer.LostEvent(a.topic)
 	if a.fanout.check(ev) {
 		out = peer.NewEvent(a.topic, ev.Payload)
-	} else {
-		out = peer.LostEvent(a.topic)
 	}
 	for _, m := range members {
-		if p := m.endpoint.peer; m.sees(ev) && p.PostEvent(out) {
+		if p := m.endpoint.peer; m.sees(ev) && p.PostEvent(&out) {
 			a.fanout.flushers.add(p.Session())
 		}
 	}

@@ -149,3 +149,23 @@ func TestFlushersQueueIsBounded(t *testing.T) {
 		t.Errorf("room for %d sessions where never more than two waited", n)
 	}
 }
+
+// The room for a burst is given back when all of it has been taken.
+func TestFlushersForgetABurst(t *testing.T) {
+	for _, burst := range []int{1000, 5000} {
+		all := runtime.GOMAXPROCS(0) // so that none is started beside this test
+		f := flushers{running: all}
+		s := session.New(session.Options{})
+		for range burst {
+			f.add(s)
+		}
+		var share [flushShare]*session.Session
+		taken := 0
+		for n := f.take(share[:]); n > 0; n = f.take(share[:]) {
+			taken += n
+		}
+		if taken != burst || cap(f.due) > 2048 || f.running != all-1 {
+			t.Errorf("took %d of %d, room for %d, %d running", taken, burst, cap(f.due), f.running)
+		}
+	}
+}
