@@ -6,6 +6,7 @@ import (
 	"github.com/alkdev/hubspoke/bench/arpc"
 	"github.com/alkdev/hubspoke/bench/centrifuge"
 	"github.com/alkdev/hubspoke/bench/contender"
+	"github.com/alkdev/hubspoke/bench/grpc"
 	"github.com/alkdev/hubspoke/bench/nats"
 	"github.com/alkdev/hubspoke/bench/own"
 	"github.com/alkdev/hubspoke/bench/redisraw"
@@ -19,6 +20,7 @@ func contenders() []contender.Contender {
 		nats.Contenders(),
 		centrifuge.Contenders(),
 		arpc.Contenders(),
+		[]contender.Contender{grpc.Contender()},
 	)
 }
 

@@ -29,6 +29,7 @@ type machine struct {
 var compared = []string{
 	"github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go", "github.com/coder/websocket",
 	"github.com/lesismal/arpc", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/redis/rueidis",
+	"google.golang.org/grpc",
 }
 
 func describe(ctx context.Context, redis string) machine {

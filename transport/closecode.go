@@ -103,7 +103,7 @@ var closeNames = map[CloseCode]string{
 // sendable reports whether RFC 6455 allows the code in a close frame.
 func (c CloseCode) sendable() bool {
 	switch c {
-	case 1004, CloseNoStatus, 1006, 1015:
+	case 1004, CloseNoStatus, 1006:
 		return false
 	}
 	return c >= 1000 && c <= 1014 || c >= 3000 && c <= 4999

@@ -55,7 +55,7 @@ func (s *station) goOn(fn func()) {
 
 // sendable and cut are the rules of RFC 6455, as for every Conn.
 func sendable(code transport.CloseCode) bool {
-	if code == 1004 || code == transport.CloseNoStatus || code == 1006 || code == 1015 {
+	if code == 1004 || code == transport.CloseNoStatus || code == 1006 {
 		return false
 	}
 	return code >= 1000 && code <= 1014 || code >= 3000 && code <= 4999

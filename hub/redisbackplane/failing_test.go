@@ -497,8 +497,17 @@ func TestTooManyReleases(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		client.when(func([]string) bool { return false })
+		var records atomic.Int64
+		client.when(func(words []string) bool {
+			if len(words) > 3 && strings.HasPrefix(words[3], "alk:hubspoke:spoke:") {
+				records.Add(1)
+			}
+			return false
+		})
 		redistest.Poll(t, "the hub to have written all", func() bool { return healthy(n) })
+		if n := records.Load(); over == 0 && n < most || over > 0 && n > 100 {
+			t.Errorf("%d over: %d records were written or removed", over, n)
+		}
 		for id, want := range map[string]bool{"stays": true, "late": true, "gone": false} {
 			if _, found, err := dir.Spoke(t.Context(), id); found != want || err != nil {
 				t.Errorf("%d over: spoke %s is found: %v, %v", over, id, found, err)

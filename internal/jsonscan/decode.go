@@ -147,9 +147,6 @@ func (v *mapValue) Set(raw []byte) error {
 		}
 		m[key] = string(value)
 	}
-	if err := c.End(); err != nil {
-		return err
-	}
 	*v = m
 	return nil
 }
@@ -192,8 +189,7 @@ func Members(data []byte) iter.Seq2[[]byte, []byte] {
 			return
 		}
 		for c.Member() {
-			name := c.Name()
-			if value := c.Value(); value != nil && !yield(name, value) {
+			if name := c.Name(); !yield(name, c.Value()) {
 				return
 			}
 		}

@@ -87,6 +87,24 @@ func TestKind(t *testing.T) {
 	}
 }
 
+func TestMembers(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":1, "b" : [2] ,"c":{"d":null},"a":""}`: `a=1 b=[2] c={"d":null} a="" `, `{}`: "", `[1]`: "", `7`: "", `null`: "", `"a"`: "", ``: "",
+	} {
+		var all, first string
+		for name, value := range jsonscan.Members([]byte(in)) {
+			all += string(name) + "=" + string(value) + " "
+		}
+		for name, value := range jsonscan.Members([]byte(in)) {
+			first += string(name) + "=" + string(value) + " "
+			break
+		}
+		if end := strings.IndexByte(want, ' ') + 1; all != want || first != want[:end] {
+			t.Errorf("%s: %s and first %s", in, all, first)
+		}
+	}
+}
+
 func TestDecode(t *testing.T) {
 	var (
 		s, absent = "", "default"

@@ -176,12 +176,12 @@ func unescape(dst, inner []byte) []byte {
 		c := inner[0]
 		switch {
 		case c == '\\' && inner[1] == 'u':
-			r := hex4(inner[2:6])
+			r := hex4(inner[2:])
 			inner = inner[6:]
 			if utf16.IsSurrogate(r) {
 				pair := rune(utf8.RuneError)
 				if len(inner) >= 6 && inner[0] == '\\' && inner[1] == 'u' {
-					pair = utf16.DecodeRune(r, hex4(inner[2:6]))
+					pair = utf16.DecodeRune(r, hex4(inner[2:]))
 				}
 				if pair != utf8.RuneError {
 					inner = inner[6:]

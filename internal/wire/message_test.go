@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -53,6 +54,18 @@ func TestParseTypes(t *testing.T) {
 	for _, topic := range []string{"_", "_x", "a__", "call", "calls.x", "hub.x", "c"} {
 		if Reserved(topic) {
 			t.Errorf("%s is reserved", topic)
+		}
+	}
+}
+
+// Every message counts for the acknowledgements of a session but those that only concern the connection.
+func TestCounted(t *testing.T) {
+	for typ := Event; int(typ) < len(typeNames); typ++ {
+		if got := typ.Counted(); got == slices.Contains([]Type{Ack, Ping, Pong, Drain}, typ) {
+			t.Errorf("%v is counted: %v", typ, got)
+		}
+		if got := typ.Answers(); got != slices.Contains([]Type{Responded, Completed, Failed}, typ) {
+			t.Errorf("%v answers: %v", typ, got)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func parseResources(raw []byte) (map[string][]string, error) {
 		}
 		resources[name] = list
 	}
-	return resources, c.End()
+	return resources, nil
 }
 
 // ParseLabels reads an object of strings, such as a selector.

@@ -245,6 +245,22 @@ func TestFailedWithin(t *testing.T) {
 	}
 }
 
+// Details are kept while the error without its message takes half of the limit at most.
+func TestFailedKeepsSmallDetails(t *testing.T) {
+	f := &Failure{Code: "A", Details: []byte(`{"x":"` + strings.Repeat("y", 500) + `"}`)}
+	bare := int64(len(AppendFailed(nil, "1", f, 0)))
+	f.Message = strings.Repeat("m", 5000)
+	for limit, kept := range map[int64]bool{2 * bare: true, 2*bare + 1: true, 2*bare - 1: false, 2*bare - 2: false} {
+		var m Message
+		if err := Parse(AppendFailed(nil, "1", f, limit), &m); err != nil || m.Err != nil {
+			t.Fatal(err, m.Err)
+		}
+		if got := m.Failure.Details != nil; got != kept || strings.HasSuffix(m.Failure.Message, "details of 508 bytes left out)") == kept {
+			t.Errorf("limit %d for %d bytes: details %s, message …%s", limit, bare, m.Failure.Details, m.Failure.Message[max(0, len(m.Failure.Message)-60):])
+		}
+	}
+}
+
 func TestRegisteredRoundTrip(t *testing.T) {
 	for _, r := range []*Registered{
 		{HubID: "h", SpokeID: `s"\`, ConnectionID: "c", Generation: 7, HeartbeatInterval: 25000, MaxMessageBytes: 1 << 20, MaxDepth: 256, MaxRegistrationBytes: 9, MaxOperations: 8},
