@@ -124,3 +124,49 @@ func TestGatherNamesDrainingSpokes(t *testing.T) {
 		}
 	})
 }
+
+// What cannot be a gather is refused before any spoke is asked. Its timeout is in milliseconds, at most a day.
+func TestGatherChecksItsInput(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		times := make(chan time.Duration, 10)
+		net.Spoke("worker", nil, func(r *call.Registry) {
+			registered(call.Handle(r, "node.health", func(ctx context.Context, _ any) (string, error) {
+				deadline, _ := ctx.Deadline()
+				times <- time.Until(deadline)
+				return "well", nil
+			}))
+		})
+		gather := func(input string) error {
+			_, err := net.Hub.Call(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)})
+			for range net.Hub.Stream(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)}) {
+			}
+			return err
+		}
+		for input, want := range map[string]string{
+			`{}`: "no operationId", `{"operationId":""}`: "no operationId", `{"operationId":7}`: `"operationId"`, `[]`: "object",
+			`{"operationId":"node.health","timeout":-1}`: "the timeout is negative", `{"operationId":"node.health","timeout":"1"}`: `"timeout"`,
+			`{"operationId":"node.health","selector":[]}`: `"selector"`, `{"operationId":"node.health","failFast":1}`: `"failFast"`,
+		} {
+			if err := gather(input); !errors.Is(err, call.CodeValidation) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", input, err)
+			}
+		}
+		if n := len(times); n != 0 {
+			t.Errorf("%d spokes were asked", n)
+		}
+		for input, want := range map[string]time.Duration{
+			`{"operationId":"node.health"}`: call.DefaultTimeout, `{"operationId":"node.health","timeout":0}`: call.DefaultTimeout,
+			`{"operationId":"node.health","timeout":1500}`: 1500 * time.Millisecond, `{"operationId":"node.health","timeout":9223372036854775807}`: 24 * time.Hour,
+		} {
+			for _, err := range net.Hub.Stream(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)}) {
+				if err != nil {
+					t.Errorf("%s: %v", input, err)
+				}
+			}
+			if got := <-times; got != want {
+				t.Errorf("%s: the spoke has %v, want %v", input, got, want)
+			}
+		}
+	})
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -48,6 +50,83 @@ func TestFullHubIsComeBackTo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// What is no WebSocket handshake, or a broken one, is answered, counted, and leaves its place.
+func TestBrokenHandshakesLeaveTheirPlace(t *testing.T) {
+	h := socketHub(t, &hub.Options{MaxConnections: 1, MaxIdentityConnections: 1})
+	refused := uint64(0)
+	for name, header := range map[string]http.Header{
+		"no handshake":   {},
+		"no key":         {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}},
+		"version":        {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"12"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}},
+		"another origin": {"Origin": {"https://other.test"}, "Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", h.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		res.Body.Close()
+		refused++
+		if s := h.Stats(); res.StatusCode < 400 || res.StatusCode >= 500 || s.Refused != refused {
+			t.Errorf("%s: status %d, %d refused", name, res.StatusCode, s.Refused)
+		}
+		for h.Stats().Connections > 0 {
+			runtime.Gosched()
+		}
+	}
+	socketSpoke(t, h, "well")
+}
+
+// A rate that is negative bounds nothing, and the other one still does.
+func TestOneRateMayBeOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		o       hub.Options
+		payload int
+		limited bool
+	}{
+		"both off, many":   {hub.Options{FramesPerSecond: -1, BytesPerSecond: -1}, 1, false},
+		"both off, large":  {hub.Options{FramesPerSecond: -1, BytesPerSecond: -1}, 100_000, false},
+		"frames, many":     {hub.Options{FramesPerSecond: 10, BytesPerSecond: -1}, 1, true},
+		"frames off, many": {hub.Options{FramesPerSecond: -1, BytesPerSecond: 1 << 40}, 1, false},
+		"bytes, large":     {hub.Options{FramesPerSecond: -1, BytesPerSecond: 100_000}, 100_000, true},
+		"bytes off, large": {hub.Options{FramesPerSecond: 100_000, BytesPerSecond: -1}, 100_000, false},
+	} {
+		bubble.Test(t, func(t *testing.T) {
+			c.o.AllowAnonymous = true
+			h, err := hub.New(&c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.Close()
+			conn := rawSpoke(t, h, &call.Identity{ID: "one"}, `{"spokeId":"writer"}`)
+			defer conn.Abort()
+			event := []byte(`{"type":"news","payload":"` + strings.Repeat("x", c.payload) + `"}`)
+			go func() {
+				for range 500 {
+					if conn.Write([][]byte{event}) != nil {
+						return
+					}
+				}
+			}()
+			go func() {
+				for {
+					if _, err := conn.Read(); err != nil {
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			if s := h.Stats(); s.RateLimited != 0 != c.limited || !c.limited && s.Published != 500 {
+				t.Errorf("%s: %d limited, %d published", name, s.RateLimited, s.Published)
+			}
+		})
 	}
 }
 

@@ -417,6 +417,13 @@ func wantIncomplete(t *testing.T, err error, want hub.Incomplete) {
 	}
 }
 
+func TestIncompleteErrorText(t *testing.T) {
+	err := &hub.IncompleteError{Hubs: []hub.Incomplete{{Code: call.CodeUnavailable}, {HubID: "hub-b", Code: call.CodeTimeout}}}
+	if got, want := err.Error(), "incomplete: the directory: UNAVAILABLE, hub hub-b: TIMEOUT"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 var errAway = errors.New("away")
 
 // blindDirectory does not list the hubs.

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/alkdev/hubspoke/hub"
@@ -12,6 +13,38 @@ func TestMemoryDirectory(t *testing.T) {
 		d := &hub.MemoryDirectory{}
 		return directorytest.Directories{New: func(*testing.T) hub.Directory { return d }}
 	})
+}
+
+// The zero value is ready, also for what comes before the first Join.
+func TestMemoryDirectoryBeforeJoin(t *testing.T) {
+	for name, first := range map[string]func(*hub.MemoryDirectory) error{
+		"Claim": func(d *hub.MemoryDirectory) error {
+			_, err := d.Claim(t.Context(), hub.Record{SpokeID: "s", HubID: "a", IdentityID: "one"})
+			return err
+		},
+		"Provide":  func(d *hub.MemoryDirectory) error { return d.Provide(t.Context(), "a", "x.y") },
+		"Withdraw": func(d *hub.MemoryDirectory) error { return d.Withdraw(t.Context(), "a", "x.y") },
+		"Release":  func(d *hub.MemoryDirectory) error { return d.Release(t.Context(), "a", "s", 1) },
+		"Spoke":    func(d *hub.MemoryDirectory) error { _, _, err := d.Spoke(t.Context(), "s"); return err },
+		"lists": func(d *hub.MemoryDirectory) error {
+			hubs, err := d.Hubs(t.Context())
+			providers, err2 := d.Providers(t.Context(), "x.y")
+			if len(hubs)+len(providers) != 0 {
+				t.Errorf("%v, %v", hubs, providers)
+			}
+			return errors.Join(err, err2)
+		},
+	} {
+		d := &hub.MemoryDirectory{}
+		if err := first(d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, found, err := d.Spoke(t.Context(), "s")
+		providers, err2 := d.Providers(t.Context(), "x.y")
+		if found != (name == "Claim") || (len(providers) == 1) != (name == "Provide") || err != nil || err2 != nil {
+			t.Errorf("%s: then found %v, %v, %v %v", name, found, providers, err, err2)
+		}
+	}
 }
 
 // A claim is reported to the hub that it takes the spoke from, if that has joined, and to no other.

@@ -78,6 +78,8 @@ func TestOptionsThatNoSpokeSurvives(t *testing.T) {
 		"nil interceptor":       {Interceptors: []call.Interceptor{nil}},
 		"links, no directory":   {Backplane: &hub.Backplane{Links: &hub.MemoryLinks{}}},
 		"two ways to be let in": {Authenticate: hub.BearerTokens(nil)},
+		"URL":                   {URL: "hub.test:443"},
+		"URL of another scheme": {URL: "tcp://hub.test"},
 	} {
 		o.AllowAnonymous = true
 		if h, err := hub.New(&o); !errors.Is(err, hub.ErrOptions) {
@@ -90,7 +92,7 @@ func TestOptionsThatNoSpokeSurvives(t *testing.T) {
 	if _, err := hub.New(nil); !errors.Is(err, hub.ErrOptions) {
 		t.Error(err)
 	}
-	h, err := hub.New(&hub.Options{AllowAnonymous: true, Origins: []string{"*"}, MaxDepth: 9_900, MaxMessageBytes: math.MaxInt32, ID: strings.Repeat("x", 128)})
+	h, err := hub.New(&hub.Options{AllowAnonymous: true, Origins: []string{"*"}, MaxDepth: 9_900, MaxMessageBytes: math.MaxInt32, ID: strings.Repeat("x", 128), URL: "wss://hub.test/spoke"})
 	if err != nil {
 		t.Fatal(err)
 	}

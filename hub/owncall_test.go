@@ -179,3 +179,35 @@ func TestCloseEndsOwnCalls(t *testing.T) {
 		<-causes
 	})
 }
+
+// A call of the embedding program whose context has ended is not made, and its error is how the context ended.
+func TestCallWithAnEndedContext(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		ran := 0
+		net.Spoke("worker", nil, func(r *call.Registry) {
+			registered(call.Handle(r, "a.count", func(context.Context, any) (int, error) { ran++; return ran, nil }))
+		})
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		late, stop := context.WithTimeout(t.Context(), 0)
+		defer stop()
+		for _, operation := range []string{"a.count", "hub.info"} {
+			for want, ctx := range map[call.Code]context.Context{call.CodeAborted: canceled, call.CodeTimeout: late} {
+				_, err := net.Hub.Call(ctx, &call.Request{Operation: operation})
+				var streamed error
+				for _, err := range net.Hub.Stream(ctx, &call.Request{Operation: operation}) {
+					streamed = err
+				}
+				for _, err := range []error{err, streamed} {
+					if e, ok := errors.AsType[*call.Error](err); !ok || e.Code != want || e.Sent {
+						t.Errorf("%s: %v, want %s", operation, err, want)
+					}
+				}
+			}
+		}
+		if ran != 0 {
+			t.Errorf("%d calls were made", ran)
+		}
+	})
+}

@@ -405,6 +405,8 @@ func TestLinkMessages(t *testing.T) {
 			l.works(0)
 			l.conn.Close(4011, "why")
 			l.want(wire{From: "near", Incarnation: l.near, To: l.far, Seq: 2, Close: &wireClose{4011, "why"}})
+			wantClose(l.T, l.conn.Write([][]byte{[]byte("late")}), 4011, false)
+			l.nothing()
 			l.frames("1") // it is discarded
 			l.seq++
 			w := l.head()
@@ -413,7 +415,7 @@ func TestLinkMessages(t *testing.T) {
 			_, err := l.conn.Read()
 			wantClose(l.T, err, 4011, false)
 			l.nothing()
-		}, redisbackplane.Stats{Strays: 1}},
+		}, redisbackplane.Stats{Strays: 2}},
 		"garbage": {func(l *rawLink) {
 			for _, text := range []string{`{"from":"far","incarnation":"x","to":"","seq":1,"sizes":[1],"frames":[`, `{"from":"far","incarnation":"","open":true}`,
 				`{"from":"far","incarnation":"x","seq":-1,"open":true}`, `{"from":"far","incarnation":"x"`} {

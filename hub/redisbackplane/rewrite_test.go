@@ -136,6 +136,29 @@ func TestAnswerToAnOlderClaim(t *testing.T) {
 	}
 }
 
+// A record that another life of the hub has left, with a higher generation, gives way to the claim of the hub that lives.
+func TestRecordOfAnotherLife(t *testing.T) {
+	const key = "alk:hubspoke:spoke:{x}"
+	server := redistest.Start(t)
+	dir, lost, n := rawDirectory(t, server.URL(), server)
+	for _, ahead := range []int64{1, 60_000} {
+		left := claimed(t, dir, "x") + ahead
+		server.Do("EVAL", `redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'tok', 'other', 'inc', 'old')
+			return redis.call('DEL', KEYS[2])`, "2", key, "alk:hubspoke:hub:{near}:lease", strconv.FormatInt(left, 10))
+		redistest.Poll(t, "the record to be the hub's own", func() bool {
+			f := fieldsOf(server, key)
+			g, _ := strconv.ParseInt(f["gen"], 10, 64)
+			return f["tok"] != "other" && f["inc"] == server.Do("GET", "alk:hubspoke:hub:{near}:lease") && g == left+1 && healthy(n)
+		})
+		if rec, found, err := dir.Spoke(t.Context(), "x"); !found || err != nil || rec.Generation != left+1 {
+			t.Errorf("%+v, %v, %v", rec, found, err)
+		}
+	}
+	if k := len(lost); k != 0 {
+		t.Errorf("%d are lost: %+v", k, <-lost)
+	}
+}
+
 // A lookup that Redis does not answer ends with the caller's context, and otherwise after Timeout.
 func TestLookupEnds(t *testing.T) {
 	t.Parallel()

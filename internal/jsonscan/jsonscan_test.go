@@ -126,6 +126,9 @@ func TestDecode(t *testing.T) {
 		!slices.Equal(list, []string{"a", "b"}) || labels["k"] != "v" {
 		t.Error(s, absent, n, b, raw, obj, list, labels)
 	}
+	if err := jsonscan.Decode([]byte(`{"list":[],"labels":{}}`), fields...); err != nil || list == nil || len(list) != 0 || labels == nil || len(labels) != 0 {
+		t.Errorf("an empty array and an empty object are %#v and %#v, %v", list, labels, err)
+	}
 	for in, member := range map[string]string{
 		`{"s":1}`: `"s"`, `{"s":"a","s":"b"}`: `"s"`, `{"absent":null,"absent":null}`: `"absent"`, `{"n":"1"}`: `"n"`, `{"n":1e99}`: `"n"`, `{"n":2.5}`: `"n"`,
 		`{"b":0}`: `"b"`, `{"list":{}}`: `"list"`, `{"list":[1]}`: `"list"`, `{"labels":{"k":1}}`: `"k"`, `{"labels":{"k":"","k":""}}`: `"k"`,

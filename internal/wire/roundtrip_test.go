@@ -263,8 +263,8 @@ func TestFailedKeepsSmallDetails(t *testing.T) {
 
 func TestRegisteredRoundTrip(t *testing.T) {
 	for _, r := range []*Registered{
-		{HubID: "h", SpokeID: `s"\`, ConnectionID: "c", Generation: 7, HeartbeatInterval: 25000, MaxMessageBytes: 1 << 20, MaxDepth: 256, MaxRegistrationBytes: 9, MaxOperations: 8},
-		{SpokeID: "s", Session: &Session{ID: "x", Received: 1<<63 - 1, Window: 15000, Buffer: 4 << 20, URL: "wss://x"}},
+		{HubID: "h", SpokeID: `s"\`, ConnectionID: "c", Generation: 1_764_331_200_987, HeartbeatInterval: 25_098, MaxMessageBytes: 1 << 20, MaxDepth: 256, MaxRegistrationBytes: 98_765, MaxOperations: 12_389},
+		{SpokeID: "s", Session: &Session{ID: "x", Received: 1<<63 - 1, Window: 15_098, Buffer: 4 << 20, URL: "wss://x"}},
 		{SpokeID: "s", Session: &Session{ID: "x"}},
 	} {
 		text := r.AppendTo(nil)
