@@ -51,12 +51,18 @@ func (c *failing) fails(cmd rueidis.Completed) bool {
 	return fail != nil && (*fail)(slices.Clone(cmd.Commands()))
 }
 
-func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+// answered returns the command, or one that Redis answers with an error.
+func (c *failing) answered(cmd rueidis.Completed) rueidis.Completed {
 	if answer := c.answer.Load(); answer != nil {
 		if text := (*answer)(slices.Clone(cmd.Commands())); text != "" {
-			cmd = c.B().Eval().Script("return redis.error_reply(ARGV[1])").Numkeys(0).Arg(text).Build()
+			return c.B().Eval().Script("return redis.error_reply(ARGV[1])").Numkeys(0).Arg(text).Build()
 		}
 	}
+	return cmd
+}
+
+func (c *failing) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	cmd = c.answered(cmd)
 	if c.fails(cmd) {
 		canceled, cancel := context.WithCancel(ctx)
 		cancel()
@@ -76,7 +82,7 @@ func (c *failing) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rue
 			answers[i] = c.Client.Do(canceled, cmd)
 			continue
 		}
-		sent, at = append(sent, cmd), append(at, i)
+		sent, at = append(sent, c.answered(cmd)), append(at, i)
 	}
 	for i, answer := range c.Client.DoMulti(ctx, sent...) {
 		answers[at[i]] = answer
@@ -452,6 +458,144 @@ func TestRefusedIsTriedLessOften(t *testing.T) {
 	}
 	server.Do("ACL", "SETUSER", "limited", "resetkeys", "~*")
 	redistest.Poll(t, "the claim to be written", func() bool { return healthy(n) && server.Do("EXISTS", "alk:hubspoke:spoke:{x}") == "1" })
+}
+
+// Of several commands in one pipeline Redis refuses many and the connection fails for one. Then the hub writes everything
+// again, as after any failed connection: it is unknown what Redis still has.
+func TestFailureAmongRefusals(t *testing.T) {
+	const refusals, attempts = 20, 5
+	server := redistest.Start(t)
+	for name, prepare := range map[string]func(t *testing.T, dir hub.Directory, refuse func(), ids []string){
+		"claims": func(t *testing.T, dir hub.Directory, refuse func(), ids []string) {
+			refuse()
+			for _, id := range ids {
+				_, _ = dir.Claim(t.Context(), hub.Record{SpokeID: id, HubID: "near", IdentityID: "someone"})
+			}
+		},
+		"releases": func(t *testing.T, dir hub.Directory, refuse func(), ids []string) {
+			var given []int64
+			for _, id := range ids {
+				given = append(given, claimed(t, dir, id))
+			}
+			refuse()
+			for i, id := range ids {
+				_ = dir.Release(t.Context(), "near", id, given[i])
+			}
+		},
+		"checks": func(t *testing.T, dir hub.Directory, refuse func(), ids []string) {
+			for _, id := range ids {
+				claimed(t, dir, id)
+			}
+			refuse()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bp, client := joinFailing(t, server.URL(), &redisOptions{Lease: rawLease})
+			dir, _, n := rawDirectoryOn(t, server, bp)
+			claimed(t, dir, "well")
+			ids := []string{"lost"}
+			for i := range refusals {
+				ids = append(ids, fmt.Sprint("refused", i))
+			}
+			key := func(words []string) string { // of the record that a command concerns
+				if words[0] == "HGETALL" {
+					return words[1]
+				}
+				return words[min(3, len(words)-1)]
+			}
+			var fails atomic.Bool
+			answer := func(words []string) string {
+				k := key(words)
+				if strings.HasPrefix(k, "alk:hubspoke:spoke:{refused") || k == "alk:hubspoke:spoke:{lost}" && !fails.Load() {
+					return "NOPERM no permissions"
+				}
+				return ""
+			}
+			prepare(t, dir, func() { client.answer.Store(&answer) }, ids)
+			var lost, well atomic.Int64
+			fails.Store(true)
+			client.when(func(words []string) bool {
+				switch key(words) {
+				case "alk:hubspoke:spoke:{well}":
+					if words[0] != "HGETALL" {
+						well.Add(1)
+					}
+				case "alk:hubspoke:spoke:{lost}":
+					lost.Add(1)
+					return fails.Load()
+				}
+				return false
+			})
+			redistest.Poll(t, "some attempts", func() bool { return lost.Load() >= attempts })
+			client.answer.Store(nil)
+			fails.Store(false)
+			well.Store(0)
+			redistest.Poll(t, "all to be written", func() bool { return healthy(n) })
+			if well.Load() == 0 {
+				t.Error("what was written before was not written again")
+			}
+		})
+	}
+}
+
+// A letter that comes before the answer to the claim which it overtakes counts when that has come.
+func TestLetterBeforeTheAnswer(t *testing.T) {
+	server := redistest.Start(t)
+	bp, client := joinFailing(t, server.URL(), nil)
+	dir, lost, n := rawDirectoryOn(t, server, bp)
+	newest := time.Now().Add(time.Minute).UnixMilli()
+	waits, held := make(chan struct{}), make(chan struct{})
+	client.when(func(words []string) bool {
+		if len(words) > 3 && words[3] == "alk:hubspoke:spoke:{x}" {
+			close(waits)
+			<-held
+		}
+		return false
+	})
+	claim := make(chan error, 1)
+	go func() {
+		_, err := dir.Claim(t.Context(), hub.Record{SpokeID: "x", HubID: "near", IdentityID: "someone"})
+		claim <- err
+	}()
+	<-waits
+	for _, g := range []int64{newest - 10_000, newest, newest - 20_000} {
+		server.Do("PUBLISH", "alk:hubspoke:inbox:{near}", fmt.Sprintf(
+			`{"from":"far","mail":{"spoke":"x","hub":"far","generation":%d,"identity":"someone","instance":"process","attempt":1}}`, g))
+	}
+	server.Do("PUBLISH", "alk:hubspoke:inbox:{near}", "garbage")
+	redistest.Poll(t, "the letters to be heard", func() bool { return n.bp.Stats().GarbageMessages == 1 })
+	client.when(func([]string) bool { return false })
+	close(held)
+	if err := <-claim; err != nil {
+		t.Error(err)
+	}
+	select {
+	case got := <-lost:
+		if want := (hub.Record{SpokeID: "x", HubID: "far", Generation: newest, IdentityID: "someone", InstanceID: "process", Attempt: 1}); got != want {
+			t.Errorf("lost %+v, want %+v", got, want)
+		}
+	case <-time.After(longest):
+		t.Fatal("it is not lost")
+	}
+	if k := len(lost); k != 0 {
+		t.Errorf("%d more are lost: %+v", k, <-lost)
+	}
+}
+
+// New fails if Redis does not answer one of its questions.
+func TestNewAsksInVain(t *testing.T) {
+	client, err := redisbackplane.Connect(redistest.Start(t).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for _, question := range []string{"INFO", "CLIENT", "EVAL"} {
+		c := &failing{Client: client}
+		c.when(func(words []string) bool { return words[0] == question })
+		if _, err := redisbackplane.New(c, nil); !errors.Is(err, redisbackplane.ErrOptions) || !strings.Contains(err.Error(), "cannot be reached") {
+			t.Errorf("%s: %v", question, err)
+		}
+	}
 }
 
 // A hub that cannot write to the directory does not join, and the error names Redis as the cause.

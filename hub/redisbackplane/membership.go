@@ -120,9 +120,8 @@ func (d *directory) takeLease(ctx context.Context, hubID, incarnation string) er
 	}
 }
 
-// What joinScript answers first.
+// What joinScript answers first, beside 1 for a lease that the hub has.
 const (
-	leaseOurs  = 1
 	leaseFree  = 2
 	leaseOther = 3
 )
