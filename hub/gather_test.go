@@ -131,7 +131,7 @@ func TestGatherChecksItsInput(t *testing.T) {
 		net := hubtest.New(t, nil)
 		times := make(chan time.Duration, 10)
 		net.Spoke("worker", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "node.health", func(ctx context.Context, _ any) (string, error) {
+			registered(call.Handle(r, call.Operation{Name: "node.health"}, func(ctx context.Context, _ any) (string, error) {
 				deadline, _ := ctx.Deadline()
 				times <- time.Until(deadline)
 				return "well", nil

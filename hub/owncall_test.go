@@ -186,7 +186,7 @@ func TestCallWithAnEndedContext(t *testing.T) {
 		net := hubtest.New(t, nil)
 		ran := 0
 		net.Spoke("worker", nil, func(r *call.Registry) {
-			registered(call.Handle(r, "a.count", func(context.Context, any) (int, error) { ran++; return ran, nil }))
+			registered(call.Handle(r, call.Operation{Name: "a.count"}, func(context.Context, any) (int, error) { ran++; return ran, nil }))
 		})
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()

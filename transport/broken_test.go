@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,15 +37,18 @@ func TestBrokenWrite(t *testing.T) {
 		frames int
 		code   transport.CloseCode // 0: lost
 		remote bool
+		batch  [][]byte // what is written first; nil: one short message
 	}{
-		"the other side sends nothing": {func(transport.Conn, transport.Conn) {}, 0, 0, false},
-		"the other side sends":         {func(_, far transport.Conn) { _ = far.Write([][]byte{[]byte("1"), []byte("2")}) }, 2, 0, false},
-		"the other side closes": {func(_, far transport.Conn) {
+		"the other side sends nothing": {end: func(transport.Conn, transport.Conn) {}},
+		"the other side sends":         {end: func(_, far transport.Conn) { _ = far.Write([][]byte{[]byte("1"), []byte("2")}) }, frames: 2},
+		"the other side closes": {end: func(_, far transport.Conn) {
 			_ = far.Write([][]byte{[]byte("1")})
 			far.Close(4001, "why")
-		}, 1, 4001, true},
-		"closed":  {func(near, _ transport.Conn) { near.Close(4002, "why") }, 0, 4002, false},
-		"aborted": {func(near, _ transport.Conn) { near.Abort() }, 0, 0, false},
+		}, frames: 1, code: 4001, remote: true},
+		"closed":          {end: func(near, _ transport.Conn) { near.Close(4002, "why") }, code: 4002},
+		"aborted":         {end: func(near, _ transport.Conn) { near.Abort() }},
+		"many messages":   {end: func(near, _ transport.Conn) { near.Abort() }, batch: slices.Repeat([][]byte{[]byte("some text")}, 10_000)},
+		"a large message": {end: func(near, _ transport.Conn) { near.Abort() }, batch: [][]byte{make([]byte, 1<<20), []byte("x")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,8 +68,12 @@ func TestBrokenWrite(t *testing.T) {
 			far := <-s.accepted
 			half.broken.Store(true)
 			begin := time.Now()
+			batch := c.batch
+			if batch == nil {
+				batch = [][]byte{[]byte("x")}
+			}
 			for range 2 {
-				if err := near.Write([][]byte{[]byte("x")}); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
+				if err := near.Write(batch); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {
 					t.Errorf("Write: %v", err)
 				}
 				if err := near.Ping(); !errors.Is(err, transport.ErrLost) || !errors.Is(err, errHalf) {

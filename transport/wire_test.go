@@ -117,6 +117,14 @@ func TestEarlyAndFragmentedFrames(t *testing.T) {
 					t.Fatalf("%q, %v; want %q", msg, err, want)
 				}
 			}
+			for early := range 4 { // bytes of the first frame
+				first := frame(0x81, "early")
+				r, c := dialRaw(t, s, first[:early])
+				r.send(first[early:])
+				if msg, err := c.Read(); err != nil || string(msg) != "early" {
+					t.Fatalf("%d bytes came early: %q, %v", early, msg, err)
+				}
+			}
 			if first, payload := r.next(); first != 0x8a || payload != "hi" {
 				t.Errorf("pong is %x %q", first, payload)
 			}
