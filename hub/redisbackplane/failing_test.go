@@ -598,6 +598,38 @@ func TestNewAsksInVain(t *testing.T) {
 	}
 }
 
+// A hub that leaves waits until lost, which may block, has returned, and is not called any more.
+func TestLeaveWaitsForLost(t *testing.T) {
+	server := redistest.Start(t)
+	dir := join(t, server.URL(), nil).Backplane().Directory
+	called, release := make(chan hub.Record, 10), make(chan struct{})
+	leave, err := dir.Join(t.Context(), "near", func(r hub.Record) {
+		called <- r
+		<-release
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"x", "y"} {
+		server.Do("PUBLISH", "alk:hubspoke:inbox:{near}", fmt.Sprintf(`{"from":"far","mail":{"spoke":%q,"hub":"far","generation":%d}}`, id, claimed(t, dir, id)+1))
+	}
+	<-called
+	left := make(chan struct{})
+	go func() { defer close(left); leave(context.Background()) }()
+	redistest.Poll(t, "the lease to be released", func() bool { return server.Do("EXISTS", "alk:hubspoke:hub:{near}:lease") == "0" })
+	redistest.Poll(t, "the subscription to end", func() bool { return server.Do("PUBSUB", "CHANNELS", "alk:hubspoke:inbox:*") == "" })
+	select {
+	case <-left:
+		t.Error("it did not wait")
+	default:
+	}
+	close(release)
+	<-left
+	if n := len(called); n != 0 {
+		t.Errorf("lost is called %d times more", n)
+	}
+}
+
 // A hub that cannot write to the directory does not join, and the error names Redis as the cause.
 func TestJoinFails(t *testing.T) {
 	server := redistest.Start(t)

@@ -3,6 +3,7 @@ package redisbackplane_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,18 @@ func TestDefaults(t *testing.T) {
 	if redisbackplane.DefaultPrefix != "alk:" || redisbackplane.DefaultLease != 10*time.Second ||
 		redisbackplane.DefaultTimeout != time.Second || redisbackplane.DefaultLinkBytes != 64*1024*1024 {
 		t.Error("a default has changed")
+	}
+	server := redistest.Start(t)
+	for lease, o := range map[time.Duration]*redisOptions{redisbackplane.DefaultLease: nil, 3 * time.Second: {Lease: 3 * time.Second}} {
+		server.Do("FLUSHALL")
+		leave, err := join(t, server.URL(), o).Backplane().Directory.Join(t.Context(), "near", func(hub.Record) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ms, _ := strconv.Atoi(server.Do("PTTL", "alk:hubspoke:hub:{near}:lease")); ms <= int(lease.Milliseconds()/2) || ms > int(lease.Milliseconds()) {
+			t.Errorf("the lease has %d ms, want %v", ms, lease)
+		}
+		leave(t.Context())
 	}
 }
 
