@@ -115,7 +115,11 @@ func (f *finder) drop(list []ast.Stmt, stack []ast.Node) {
 			if s.Tok == token.DEFINE {
 				continue
 			}
-		case *ast.IncDecStmt, *ast.SendStmt, *ast.DeferStmt, *ast.GoStmt, *ast.BranchStmt, *ast.RangeStmt, *ast.ForStmt:
+		case *ast.DeferStmt:
+			if isWithoutEffect(s.Call) {
+				continue
+			}
+		case *ast.IncDecStmt, *ast.SendStmt, *ast.GoStmt, *ast.BranchStmt, *ast.RangeStmt, *ast.ForStmt:
 		case *ast.IfStmt:
 			if s.Else != nil {
 				continue

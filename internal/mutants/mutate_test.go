@@ -73,6 +73,8 @@ func TestChanges(t *testing.T) {
 		{"text of an error", "func f() error", `x = fmt.Errorf("x %d", 1)`, []string{""}},
 		{"capacity", "func f()", "x := make([]int, 0, 7)", nil},
 		{"pool", "func f()", "bufferPool.Put(x)", nil},
+		{"buffer of a pool", "func f()", "putBuffer(x)\ndefer putBuffer(y)", nil},
+		{"deferred call", "func f()", "defer g(x)", []string{""}},
 		{"size of an array", "func f()", "var x [7]int", nil},
 		{"method for people", "func (x X) String() string", "return x.name", nil},
 		{"function of that name", "func String() string", "return x.name", []string{`return ""`}},

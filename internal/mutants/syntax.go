@@ -107,6 +107,9 @@ func isWithoutEffect(expr ast.Expr) bool {
 	if !ok {
 		return false
 	}
+	if fun, ok := call.Fun.(*ast.Ident); ok {
+		return fun.Name == "putBuffer" // of transport: into a pool
+	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
 		return false
