@@ -15,7 +15,7 @@ SEED     ?=
 PKG      ?= ./...
 BIN      := bin
 JS       := examples/hub-spoke/js
-MUTATE   ?= internal/session internal/peer internal/wire pending hub hub/redisbackplane spoke transport internal/jsonscan
+MUTATE   ?= internal/session internal/peer internal/registration internal/wire pending hub hub/redisbackplane spoke transport internal/jsonscan
 
 .DEFAULT_GOAL := help
 .PHONY: cross help run run-cluster test bench bench-quick operations check fmt vet staticcheck lint race jsonv2 race-count soak mutants fuzz vuln tidy bench-build node redis js tools clean

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -84,8 +85,8 @@ type profile struct {
 	name       string
 	version    string
 	labels     map[string]string
-	operations map[string]call.Operation // of set; not changed
-	set        *peer.OperationSet        // held so that it is found again; nil for no operations
+	operations map[string]call.Operation  // of set; not changed
+	set        *registration.OperationSet // held so that it is found again; nil for no operations
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -91,14 +92,14 @@ func (b *bucket) refill(r rate, now time.Duration) bool {
 }
 
 // registrationLimits bound a registration.
-func (h *Hub) registrationLimits() peer.Limits {
+func (h *Hub) registrationLimits() registration.Limits {
 	// Schemas go into lists, which the others could not read if they were nested deeper than most take.
 	depth := min(h.opts.MaxDepth, wire.DefaultMaxDepth)
-	return peer.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: depth, Sets: &h.operationSets}
+	return registration.Limits{Bytes: h.opts.MaxRegistrationBytes, Depth: depth, Sets: &h.operationSets}
 }
 
 // inFlightLimit is how many requests the spoke is sent at once.
-func (h *Hub) inFlightLimit(reg *peer.Registration) int {
+func (h *Hub) inFlightLimit(reg *registration.Registration) int {
 	if reg.MaxInFlight > 0 {
 		return min(reg.MaxInFlight, h.opts.MaxSpokeInFlight)
 	}

@@ -13,6 +13,7 @@ import (
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/quota"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -57,7 +58,7 @@ type Hub struct {
 	connections    atomic.Int64
 	resumed        atomic.Uint64
 	seats          quota.Counts // connections by identity
-	operationSets  peer.OperationSets
+	operationSets  registration.OperationSets
 	leftovers      leftovers
 	rateLimited    atomic.Uint64
 

@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	weborigin "github.com/alkdev/hubspoke/internal/origin"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
 	"github.com/alkdev/hubspoke/transport"
@@ -209,7 +210,7 @@ func (o *Options) validate() error {
 	if o.MaxDepth > wire.MaxDepth {
 		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, wire.MaxDepth)
 	}
-	if err := peer.CheckName("ID", o.ID); err != nil {
+	if err := registration.CheckName("ID", o.ID); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	if slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }) {

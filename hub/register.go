@@ -10,6 +10,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -20,7 +21,7 @@ type arrival struct {
 	from *origin
 
 	requestID string
-	reg       *peer.Registration
+	reg       *registration.Registration
 }
 
 // register takes a connection from its first frame to a live registration
@@ -30,7 +31,7 @@ func (h *Hub) register(a *arrival) (*conn, error) {
 	var err error
 	limits := h.registrationLimits()
 	limits.Timeout = h.opts.HandshakeTimeout
-	if a.requestID, a.reg, err = peer.ReadRegistration(a.conn, limits); err != nil {
+	if a.requestID, a.reg, err = registration.Read(a.conn, limits); err != nil {
 		a.closeUnread(err)
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func unavailable(message string) *call.Error {
 
 // refuse answers a registration with an error and closes. It gives the error.
 func (a *arrival) refuse(e *call.Error, code transport.CloseCode, reason string) error {
-	_ = peer.WriteRefused(a.conn, a.requestID, e)
+	_ = registration.WriteRefused(a.conn, a.requestID, e)
 	a.conn.Close(code, reason)
 	return e
 }
@@ -117,7 +118,7 @@ func (a *arrival) refuse(e *call.Error, code transport.CloseCode, reason string)
 // closeUnread answers a first frame that is no registration.
 func (a *arrival) closeUnread(err error) {
 	switch {
-	case errors.Is(err, peer.ErrRegistrationTooLarge):
+	case errors.Is(err, registration.ErrTooLarge):
 		e := &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error() + " (hub.Options.MaxRegistrationBytes)"}
 		_ = a.refuse(e, transport.CloseRegistrationRefused, string(e.Code))
 	case a.requestID != "":
@@ -125,7 +126,7 @@ func (a *arrival) closeUnread(err error) {
 		_ = a.refuse(e, transport.CloseRegistrationRefused, "malformed registration")
 	case errors.Is(err, wire.ErrNotFrame):
 		a.conn.Close(transport.CloseInvalidFrame, "not a frame")
-	case errors.Is(err, peer.ErrNotRegistration):
+	case errors.Is(err, registration.ErrNotRegistration):
 		a.conn.Close(transport.CloseRegistrationRefused, "the first frame must be a registration")
 	}
 }
@@ -147,7 +148,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 	}
 	h.provide(first)
 	h.warnOfVariants(c)
-	if err := peer.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer())); err != nil {
+	if err := registration.WriteRegistered(a.conn, a.requestID, h.registered(c, generation, c.sessionAnswer())); err != nil {
 		return fmt.Errorf("the registration's answer: %w", err)
 	}
 	if err := c.peer.Session().Attach(a.conn); err != nil {
@@ -168,7 +169,7 @@ func (h *Hub) registered(c *conn, generation int64, s *wire.Session) *wire.Regis
 	}
 }
 
-func profileOf(reg *peer.Registration) profile {
+func profileOf(reg *registration.Registration) profile {
 	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels, set: reg.Set}
 	if reg.Set != nil {
 		p.operations = reg.Set.ByName
@@ -177,7 +178,7 @@ func profileOf(reg *peer.Registration) profile {
 }
 
 // mayRegister asks whether the identity may hold the id and serve each operation.
-func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error {
+func (h *Hub) mayRegister(id *call.Identity, reg *registration.Registration) *call.Error {
 	if reg.SpokeID != "" && !h.table.assigned(reg.SpokeID, id.ID) {
 		if e := h.allow(id, Hold, reg.SpokeID); e != nil {
 			return e
@@ -200,7 +201,7 @@ func (h *Hub) mayRegister(id *call.Identity, reg *peer.Registration) *call.Error
 func (c *conn) registerAgain(in *peer.Incoming) *call.Error {
 	reg, err := c.hub.registrationLimits().Parse(in.Request.Input)
 	switch {
-	case errors.Is(err, peer.ErrRegistrationTooLarge):
+	case errors.Is(err, registration.ErrTooLarge):
 		return &call.Error{Code: call.CodeMessageTooLarge, Message: err.Error() + " (hub.Options.MaxRegistrationBytes)"}
 	case err != nil:
 		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
@@ -230,7 +231,7 @@ func (c *conn) registerAgain(in *peer.Incoming) *call.Error {
 		}
 	}
 	generation := c.hub.table.generationOf(c)
-	_ = in.Send(peer.RegisteredOutput(c.hub.registered(c, generation, nil))) // fails only when the session has ended
+	_ = in.Send(registration.Output(c.hub.registered(c, generation, nil))) // fails only when the session has ended
 	return nil
 }
 

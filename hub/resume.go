@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -70,7 +70,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	answer := h.registered(c, h.table.generationOf(c), c.sessionAnswer())
 	now := new(attachment).begin(a.conn)
 	c.now.Store(now) // before the spoke can see the answer: what closes the connection from then on closes this one
-	if err := peer.WriteRegistered(a.conn, a.requestID, answer); err != nil {
+	if err := registration.WriteRegistered(a.conn, a.requestID, answer); err != nil {
 		now.reading.Done()
 		return err
 	}

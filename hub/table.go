@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -112,7 +112,7 @@ func (t *table) newAttempt(c *conn, attempt int64) bool {
 
 // outdated reports whether a registration was sent on an older connection than
 // the one on which the session goes on, and is now sent again.
-func (t *table) outdated(c *conn, reg *peer.Registration) bool {
+func (t *table) outdated(c *conn, reg *registration.Registration) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return c.sessionID != "" && reg.InstanceID == c.instanceID && reg.Attempt < c.attempt

@@ -15,6 +15,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/redact"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -183,7 +184,7 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	reg := peer.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version}}
+	reg := registration.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version}}
 	if err := reg.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/registration"
 	outbound "github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
@@ -51,8 +52,8 @@ type offer struct {
 const registrationSlack = 512
 
 // registration describes the spoke with what it offers.
-func (s *Spoke) registration(o offer) *peer.Registration {
-	return &peer.Registration{Operations: o.operations, Registration: wire.Registration{
+func (s *Spoke) registration(o offer) *registration.Registration {
+	return &registration.Registration{Operations: o.operations, Registration: wire.Registration{
 		SpokeID: s.opts.ID, InstanceID: s.instanceID, Attempt: s.attempts.Load(), Name: s.opts.Name,
 		Labels: o.labels.all, Version: s.opts.Version,
 		MaxInFlight: s.opts.MaxInFlight, MaxMessageBytes: s.opts.MaxMessageBytes, MaxDepth: s.opts.MaxDepth,
@@ -229,7 +230,7 @@ const registerAgainAfter = time.Second
 func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, retry <-chan time.Time) {
 	reg := se.spoke.registration(due)
 	reg.SpokeID = se.spokeID
-	req, err := peer.RegisterRequest(reg)
+	req, err := registration.Request(reg)
 	if err == nil {
 		req.Timeout = se.registerTimeout()
 		_, err = se.peer.Call(ctx, req)

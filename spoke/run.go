@@ -12,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/redact"
+	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -266,7 +267,7 @@ func (l *loop) register(ctx context.Context, deadline time.Time, raw transport.C
 	default: // the hub ends its side before it answers
 		l.drop(errWindow)
 	}
-	answer, err := peer.Register(raw, reg)
+	answer, err := registration.Register(raw, reg)
 	if _, refused := errors.AsType[*call.Error](err); refused { // the close code decides whether the spoke reconnects
 		err = fmt.Errorf("%w; %w", err, readToEnd(raw))
 	}

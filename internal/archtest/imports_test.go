@@ -48,13 +48,14 @@ var allowed = map[string][]string{
 		"internal/session", "internal/jsonscan", "internal/wire", "call", "pending", "pubsub", "transport",
 		uuidModule, zerologModule,
 	},
+	"internal/registration": {"internal/peer", "internal/session", "internal/jsonscan", "internal/wire", "call", "pubsub", "transport"},
 	"hub": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
-		"internal/callcore", "internal/origin", "internal/quota", uuidModule, zerologModule, syncModule,
+		"internal/registration", "internal/callcore", "internal/origin", "internal/quota", uuidModule, zerologModule, syncModule,
 	},
 	"spoke": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
-		"internal/callcore", "internal/redact", uuidModule, zerologModule,
+		"internal/registration", "internal/callcore", "internal/redact", uuidModule, zerologModule,
 	},
 	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin", "internal/quota"},
 	"hub/redisbackplane": {

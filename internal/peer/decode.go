@@ -94,9 +94,9 @@ func (c *decodeCache) identity(raw []byte) (*call.Identity, error) {
 	return id, nil
 }
 
-// appendRequest appends a call.requested with the id, the time and the credit of this peer; negative
+// AppendRequest appends a call.requested with the id, the time and the credit of this peer; negative
 // credit is none.
-func appendRequest(dst []byte, id string, req *call.Request, timeout time.Duration, credit int) []byte {
+func AppendRequest(dst []byte, id string, req *call.Request, timeout time.Duration, credit int) []byte {
 	c := wire.Call{
 		ID: id, Operation: req.Operation, Input: req.Input, Stream: req.Stream, Credit: credit, Timeout: timeout, IdleTimeout: req.IdleTimeout,
 		FailFast: req.FailFast, To: req.To, OriginID: req.OriginID, ParentID: req.ParentID, Selector: req.Selector, Metadata: req.Metadata,
@@ -108,12 +108,12 @@ func appendRequest(dst []byte, id string, req *call.Request, timeout time.Durati
 	return wire.AppendRequested(dst, &c)
 }
 
-// failureOf returns an error as it is sent.
-func failureOf(e *call.Error) *wire.Failure {
+// Failure returns an error as it is sent. It shares the details.
+func Failure(e *call.Error) *wire.Failure {
 	return &wire.Failure{Code: string(e.Code), Message: e.Message, Retryable: e.Retryable, Sent: e.Sent, Details: e.Details}
 }
 
-// errorOf returns an error as it was received.
-func errorOf(f *wire.Failure) *call.Error {
+// Error returns an error as it was received. It shares the details.
+func Error(f *wire.Failure) *call.Error {
 	return &call.Error{Code: call.Code(f.Code), Message: f.Message, Retryable: f.Retryable, Sent: f.Sent, Details: f.Details}
 }

@@ -91,7 +91,7 @@ func (p *Peer) answered(m *wire.Message) {
 	case wire.Completed:
 		out = p.pending.Complete(m.ID)
 	case wire.Failed:
-		out = p.pending.Fail(m.ID, errorOf(&m.Failure))
+		out = p.pending.Fail(m.ID, Error(&m.Failure))
 	case wire.Credited:
 		p.credited(m)
 		return

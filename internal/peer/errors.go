@@ -131,7 +131,7 @@ func abortReason(e *call.Error) string {
 }
 
 // errLeft answers a request whose caller has left.
-var errLeft = errorOf(&wire.Left)
+var errLeft = Error(&wire.Left)
 
 // LogFailed writes how a call ended, at level debug: at its caller, at each hub on its way, and where its handler ran.
 func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {

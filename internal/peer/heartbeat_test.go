@@ -54,3 +54,11 @@ func TestHeartbeatAfterSuspension(t *testing.T) {
 		})
 	}
 }
+
+func TestCrossingTime(t *testing.T) {
+	for bytes, want := range map[int64]time.Duration{0: 0, 16 << 10: time.Second, 24 << 10: 1500 * time.Millisecond, 1 << 62: 8 << 30 / (16 << 10) * time.Second} {
+		if d := CrossingTime(bytes); d != want {
+			t.Errorf("%d bytes: %v, not %v", bytes, d, want)
+		}
+	}
+}

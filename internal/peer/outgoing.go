@@ -87,7 +87,7 @@ func (o *Outgoing) enter(p *Peer, req *call.Request, timeout time.Duration, owne
 		return nil, p.disconnected(err, false)
 	}
 	b := session.NewBuffer(len(req.Input) + len(req.Metadata))
-	b.B = appendRequest(b.B, id, req, timeout, o.credit.initial())
+	b.B = AppendRequest(b.B, id, req, timeout, o.credit.initial())
 	if e := p.oversize(b); e != nil {
 		o.wait.Drop()
 		return nil, e

@@ -110,12 +110,9 @@ func (p *Peer) tooDeep(m *wire.Message) error {
 	return fmt.Errorf("the output %w", err)
 }
 
-// refusalBytes bounds an error that is answered before the other side has announced what it takes.
-const refusalBytes = 32 << 10
-
 // errorFrame makes the frame of an error that ends a request of the other side.
 func (p *Peer) errorFrame(id, operation string, e *call.Error) *session.Buffer {
 	b := session.NewBuffer(0)
-	b.B = wire.AppendFailed(b.B, id, failureOf(checkError(operation, e, p.MaxDepth())), p.maxMessage.Load())
+	b.B = wire.AppendFailed(b.B, id, Failure(checkError(operation, e, p.MaxDepth())), p.maxMessage.Load())
 	return b
 }

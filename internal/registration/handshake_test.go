@@ -1,4 +1,4 @@
-package peer
+package registration
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func TestRegisterAndAnswer(t *testing.T) {
 	out := &wire.Registered{HubID: "h", SpokeID: "w", ConnectionID: "c", Generation: 1 << 60, HeartbeatInterval: 25000, MaxMessageBytes: 7}
 	done := make(chan error, 1)
 	go func() {
-		id, r, err := ReadRegistration(b, Limits{})
+		id, r, err := Read(b, Limits{})
 		if err == nil && (r.SpokeID != "w" || r.InstanceID != "i" || r.MaxInFlight != 3 || r.Labels["k"] != "v" || len(r.Operations) != 1) {
 			err = errors.New("another registration arrived")
 		}
@@ -38,11 +38,13 @@ func TestRegisterAndAnswer(t *testing.T) {
 		t.Error(err)
 	}
 	go func() {
-		id, _, _ := ReadRegistration(b, Limits{})
+		id, _, _ := Read(b, Limits{})
 		done <- WriteRefused(b, id, &call.Error{Code: call.CodeAccessDenied, Message: "no"})
 	}()
 	_, err = Register(a, in)
-	wantError(t, err, call.CodeAccessDenied, false)
+	if e, ok := errors.AsType[*call.Error](err); !ok || e.Code != call.CodeAccessDenied || e.Sent {
+		t.Errorf("refused with %v", err)
+	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -70,16 +72,16 @@ func TestFirstFrame(t *testing.T) {
 		a, b := transport.Pipe(nil)
 		for _, f := range c.frames {
 			typ, payload, _ := strings.Cut(f, " ")
-			if err := a.Write([][]byte{frameText(typ, []byte(payload))}); err != nil {
+			if err := a.Write([][]byte{wire.AppendEvent(nil, typ, []byte(payload))}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		id, _, err := ReadRegistration(b, Limits{})
+		id, _, err := Read(b, Limits{})
 		if id != c.id || (err != nil) != c.err || errors.Is(err, ErrNotRegistration) != c.none {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
 		a.Abort()
-		if _, _, err := ReadRegistration(b, Limits{}); !errors.Is(err, transport.ErrLost) {
+		if _, _, err := Read(b, Limits{}); !errors.Is(err, transport.ErrLost) {
 			t.Errorf("%s: a lost connection: %v", name, err)
 		}
 		b.Abort()
@@ -94,7 +96,7 @@ func TestHubAnswersSomethingElse(t *testing.T) {
 	} {
 		a, b := transport.Pipe(nil)
 		typ, payload, _ := strings.Cut(f, " ")
-		if err := b.Write([][]byte{frameText(typ, []byte(payload))}); err != nil {
+		if err := b.Write([][]byte{wire.AppendEvent(nil, typ, []byte(payload))}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := Register(a, &Registration{}); err == nil {
@@ -113,7 +115,7 @@ func TestHubAnswersLittle(t *testing.T) {
 		`{"spokeId":"w","heartbeatInterval":1,"maxMessageBytes":1,"maxDepth":1,"maxRegistrationBytes":1,"maxOperations":1,"unknown":[]}`,
 	} {
 		a, b := transport.Pipe(nil)
-		if err := b.Write([][]byte{frameText("call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
+		if err := b.Write([][]byte{wire.AppendEvent(nil, "call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := Register(a, &Registration{}); err != nil || r.SpokeID != "w" {
@@ -124,7 +126,7 @@ func TestHubAnswersLittle(t *testing.T) {
 	}
 }
 
-func TestParseRegistration(t *testing.T) {
+func TestParse(t *testing.T) {
 	for input, ok := range map[string]bool{
 		``: true, `{}`: true, `{"unknown":1,"SPOKEID":5,"Attempt":"x"}`: true, `{"spokeId":null,"operations":null,"session":null,"labels":null}`: true,
 		`{"instanceId":"i","attempt":0}`: true, `{"instanceId":"i"}`: false, `{"instanceId":"i","attempt":null}`: false,
@@ -139,7 +141,7 @@ func TestParseRegistration(t *testing.T) {
 		`{"operations":[{"name":"a.b","accessControl":{"resourceType":"t"}}]}`: false, `{"operations":[{"name":"a.b","accessControl":5}]}`: false,
 		`{"operations":[{"name":"a.b","name":"c.d"}]}`: false, `{"operations":[{"name":"a.b","errorCodes":["x"]}]}`: false,
 	} {
-		if _, err := ParseRegistration([]byte(input), nil); (err == nil) != ok {
+		if _, err := Parse([]byte(input), nil); (err == nil) != ok {
 			t.Errorf("%s: %v", input, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package peer
+package registration
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
@@ -16,12 +17,12 @@ import (
 // The two frames that are exchanged before a session is attached: the
 // registration and its answer. They are written to the connection directly.
 
-// ErrNotRegistration is what ReadRegistration fails with when the first frame is
+// ErrNotRegistration is what Read fails with when the first frame is
 // something else (protocol section 4: close with 4501).
 var ErrNotRegistration = errors.New("the first frame is not a registration")
 
-// ErrRegistrationTooLarge is what a registration over the limit fails with.
-var ErrRegistrationTooLarge = errors.New("the registration is too large")
+// ErrTooLarge is what a registration over the limit fails with.
+var ErrTooLarge = errors.New("the registration is too large")
 
 // Limits bound a registration. What is 0 is bounded by the message alone.
 type Limits struct {
@@ -30,16 +31,16 @@ type Limits struct {
 	// Sets, if not nil, is where equal operations are shared.
 	Sets *OperationSets
 
-	// Timeout bounds the time until [ReadRegistration] has read a registration, after which it closes the connection; 0 is no
+	// Timeout bounds the time until [Read] has read a registration, after which it closes the connection; 0 is no
 	// bound. It is extended only while bytes of an unfinished message arrive, at most by the time that Bytes take to cross the
 	// slowest link.
 	Timeout time.Duration
 }
 
-// ReadRegistration reads the first frame of a spoke. A malformed one still gives
+// Read reads the first frame of a spoke. A malformed one still gives
 // its id, so that it can be answered; err is then what is wrong with it. Pings before it
 // are passed over, and do not extend the time.
-func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registration, err error) {
+func Read(conn transport.Conn, limits Limits) (id string, r *Registration, err error) {
 	arrival := startArrival(conn, limits)
 	defer arrival.stop()
 	for {
@@ -64,10 +65,10 @@ func ReadRegistration(conn transport.Conn, limits Limits) (id string, r *Registr
 	}
 }
 
-// Parse is [ParseRegistration] within the limits. It fails with [ErrRegistrationTooLarge] too.
+// Parse is [Parse] within the limits. It fails with [ErrTooLarge] too.
 func (l Limits) Parse(input []byte) (*Registration, error) {
 	if l.Bytes > 0 && len(input) > l.Bytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRegistrationTooLarge, len(input), l.Bytes)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(input), l.Bytes)
 	}
 	depth := l.Depth
 	if depth <= 0 {
@@ -76,12 +77,15 @@ func (l Limits) Parse(input []byte) (*Registration, error) {
 	if err := jsonscan.CheckDepth(input, depth); err != nil {
 		return nil, fmt.Errorf("the registration %w", err)
 	}
-	return ParseRegistration(input, l.Sets)
+	return Parse(input, l.Sets)
 }
+
+// refusalBytes bounds an error that is answered before the other side has announced what it takes.
+const refusalBytes = 32 << 10
 
 // WriteRefused answers a registration that is refused.
 func WriteRefused(conn transport.Conn, id string, e *call.Error) error {
-	return conn.Write([][]byte{wire.AppendFailed(nil, id, failureOf(e), refusalBytes)})
+	return conn.Write([][]byte{wire.AppendFailed(nil, id, peer.Failure(e), refusalBytes)})
 }
 
 // registerID is the requestId of the first request of every connection.
@@ -90,11 +94,11 @@ const registerID = "register"
 // Register sends the registration and reads its answer. The error is an
 // *call.Error where the hub refused, otherwise what happened to the connection.
 func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
-	req, err := RegisterRequest(r)
+	req, err := Request(r)
 	if err != nil {
 		return nil, err
 	}
-	frame := appendRequest(nil, registerID, req, 0, -1)
+	frame := peer.AppendRequest(nil, registerID, req, 0, -1)
 	if err := conn.Write([][]byte{frame}); err != nil {
 		return nil, err
 	}
@@ -110,7 +114,7 @@ func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
 	case m.Err != nil || string(m.ID) != registerID || m.Type != wire.Failed && m.Type != wire.Responded:
 		return nil, fmt.Errorf("the hub's first frame, %s, does not answer the registration", m.Type)
 	case m.Type == wire.Failed:
-		return nil, errorOf(&m.Failure)
+		return nil, peer.Error(&m.Failure)
 	}
 	return wire.ParseRegistered(m.Data)
 }
@@ -125,13 +129,13 @@ func WriteRegistered(conn transport.Conn, id string, r *wire.Registered) error {
 	return conn.Write([][]byte{frame.B})
 }
 
-// RegisteredOutput is the output of hub.register.
-func RegisteredOutput(r *wire.Registered) []byte {
+// Output is the output of hub.register.
+func Output(r *wire.Registered) []byte {
 	return wire.AppendEnvelope(nil, r.AppendTo(nil), nil, wire.OperationRegister, time.Now())
 }
 
-// RegisterRequest is the request of registering again on a live connection.
-func RegisterRequest(r *Registration) (*call.Request, error) {
+// Request is the request of registering again on a live connection.
+func Request(r *Registration) (*call.Request, error) {
 	input, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("registration: %w", err)

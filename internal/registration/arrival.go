@@ -1,9 +1,10 @@
-package peer
+package registration
 
 import (
 	"sync"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -27,7 +28,7 @@ func startArrival(conn transport.Conn, l Limits) *arrival {
 		return nil
 	}
 	now := time.Now()
-	a := &arrival{conn: conn, timeout: l.Timeout, last: now.Add(l.Timeout + CrossingTime(int64(l.Bytes))), whole: now}
+	a := &arrival{conn: conn, timeout: l.Timeout, last: now.Add(l.Timeout + peer.CrossingTime(int64(l.Bytes))), whole: now}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.timer = time.AfterFunc(l.Timeout, a.look)

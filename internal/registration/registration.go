@@ -1,4 +1,4 @@
-package peer
+package registration
 
 import (
 	"errors"
@@ -25,9 +25,9 @@ type Registration struct {
 	Set *OperationSet `json:"-"`
 }
 
-// ParseRegistration reads the input of hub.register. The operations' schemas are copies; nothing
+// Parse reads the input of hub.register. The operations' schemas are copies; nothing
 // aliases input. A nil sets shares no operations.
-func ParseRegistration(input []byte, sets *OperationSets) (*Registration, error) {
+func Parse(input []byte, sets *OperationSets) (*Registration, error) {
 	parsed, err := wire.ParseRegistration(input)
 	if err != nil {
 		return nil, err

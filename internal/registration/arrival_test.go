@@ -1,4 +1,4 @@
-package peer
+package registration
 
 import (
 	"errors"
@@ -64,7 +64,7 @@ func TestArrivalInTime(t *testing.T) {
 		a, b := transport.Pipe(nil)
 		limits := Limits{Timeout: time.Second}
 		go func() { _, _ = Register(a, &Registration{}) }() // ends with the connection
-		if _, _, err := ReadRegistration(b, limits); err != nil {
+		if _, _, err := Read(b, limits); err != nil {
 			t.Error(err)
 		}
 		<-time.After(time.Minute)
@@ -76,16 +76,8 @@ func TestArrivalInTime(t *testing.T) {
 			b.Abort()
 			a.Abort()
 		}()
-		if _, _, err := ReadRegistration(b, Limits{}); !errors.Is(err, transport.ErrLost) {
+		if _, _, err := Read(b, Limits{}); !errors.Is(err, transport.ErrLost) {
 			t.Error(err)
 		}
 	})
-}
-
-func TestCrossingTime(t *testing.T) {
-	for bytes, want := range map[int64]time.Duration{0: 0, 16 << 10: time.Second, 24 << 10: 1500 * time.Millisecond, 1 << 62: 8 << 30 / (16 << 10) * time.Second} {
-		if d := CrossingTime(bytes); d != want {
-			t.Errorf("%d bytes: %v, not %v", bytes, d, want)
-		}
-	}
 }
