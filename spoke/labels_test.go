@@ -218,6 +218,41 @@ func TestSetLabelsConcurrently(t *testing.T) {
 	})
 }
 
+// Operations come and go while labels change.
+func TestLabelsAndOperationsTogether(t *testing.T) {
+	n := hubtest.New(t, nil)
+	s := n.Spoke("a", &spoke.Options{Labels: zone("1")}, echo)
+	var changes sync.WaitGroup
+	for k := range 4 {
+		changes.Go(func() {
+			for i := range 500 {
+				op := call.Operation{Name: fmt.Sprint("test.op", k)}
+				if err := call.Handle(s.Operations(), op, answerID); err != nil {
+					t.Error(err)
+				}
+				if i < 499 {
+					s.Operations().Remove(op.Name)
+				}
+			}
+		})
+	}
+	changes.Go(func() {
+		for i := range 100 {
+			if err := s.SetLabels(t.Context(), zone(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	changes.Wait()
+	must(t, s.SetLabels(t.Context(), zone("last")))
+	wantZone(t, n.Hub, "last", "99")
+	for k := range 4 {
+		if _, err := call.Invoke[string](t.Context(), n.Hub, fmt.Sprint("test.op", k), nil, call.WaitForSpoke()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A hub that is too busy for changed labels gets them again; one that ends the session gets them with the next registration.
 func TestSetLabelsAtABusyHub(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

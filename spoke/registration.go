@@ -21,7 +21,7 @@ import (
 type offering struct {
 	operations call.Registry
 
-	mu            sync.Mutex // guards the fields below
+	mu            sync.Mutex // guards the fields below; locked after the registry's, which calls checkOperation
 	labels        labels
 	labelsChanged chan struct{} // closed at the next change of labels; nil while nothing waits for it
 	taken         offer         // what a hub has taken last
@@ -170,12 +170,13 @@ func (o *offering) due() (due offer, ok bool) {
 
 // changed returns channels that are closed at the next change of operations and of labels.
 func (o *offering) changed() (operations, labels <-chan struct{}) {
+	operations = o.operations.Changed()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.labelsChanged == nil {
 		o.labelsChanged = make(chan struct{})
 	}
-	return o.operations.Changed(), o.labelsChanged
+	return operations, o.labelsChanged
 }
 
 // accepted notes what a hub has taken, and what more it accepts.
