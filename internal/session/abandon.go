@@ -49,7 +49,7 @@ func (x *answerIndex) extend(q *queue) {
 		x.last[string(id)] = p
 	}
 	x.end = q.end()
-	if len(x.last) > 64+2*(len(q.entries)-q.head) {
+	if len(x.last) > 64+2*q.len() {
 		maps.DeleteFunc(x.last, func(_ string, p uint64) bool { return p < q.first })
 	}
 }

@@ -131,9 +131,10 @@ func (s *Session) Written(p Position) bool {
 }
 
 // admitsLocked reports whether a frame of that size may be appended now: when the queue is empty or when it fits, so that
-// the queue holds at most its limit or one larger frame.
+// the queue holds at most its limit or one larger frame. The entries may take as much again.
 func (s *Session) admitsLocked(k Kind, size int) bool {
-	return s.openLocked(k) && (s.queue.bytes == 0 || s.queue.bytes+size <= s.opts.LimitBytes)
+	q, limit := &s.queue, s.opts.LimitBytes
+	return s.openLocked(k) && (q.bytes == 0 || q.bytes+size <= limit && q.len()*entryBytes <= max(limit, batchBytes))
 }
 
 // openLocked reports whether frames of that kind are admitted, if there is room. Requests need a connection, so that they

@@ -285,6 +285,33 @@ func TestLargeFrameIsNotPassed(t *testing.T) {
 	})
 }
 
+// Frames that are withdrawn behind a Write that does not return leave entries behind, which are bounded too.
+func TestWithdrawnFramesAreBounded(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		const limit = 2 * batchBytes
+		s, c, release := stuck(t, Options{LimitBytes: limit})
+		n := 0
+		for {
+			p, ok, _ := s.TryAppend(Request, frame("x"), nil)
+			if !ok {
+				break
+			}
+			if n++; n > limit {
+				t.Fatal("entries without end")
+			}
+			s.Withdraw(p)
+		}
+		if n < limit/entryBytes-2 {
+			t.Errorf("%d withdrawn frames fill the queue", n)
+		}
+		release()
+		synctest.Wait()
+		mustSend(t, s, "last")
+		synctest.Wait()
+		c.want(t, "first", "last")
+	})
+}
+
 // A sender that stops waiting makes room for those behind it.
 func TestGivingUpLetsOthersIn(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

@@ -22,11 +22,12 @@
 // # Bounds
 //
 // A request or a response is admitted if the queue is empty or the frame fits into LimitBytes, unacknowledged frames
-// included; otherwise it waits for room, in order. So the queue holds at most its limit or one larger frame. Requests
-// also wait while there is no connection. Control and terminal frames are always admitted; if they alone fill twice the
-// limit, the session ends as a slow consumer. Events that have not been written have a budget of their own: an event
-// beyond it is dropped and a gap is reported in its place, or the session ends, by configuration. The sessions of a hub
-// that have no connection share a bound, [Totals.MaxDetached].
+// included; otherwise it waits for room, in order. So the queue holds at most its limit or one larger frame. Its entries,
+// of which a frame that is withdrawn leaves one behind, may take as much again, or 64 KiB. Requests also wait while there
+// is no connection. Control and terminal frames are always admitted; if they alone fill twice the limit, the session ends
+// as a slow consumer. Events that have not been written have a budget of their own: an event beyond it is dropped and a gap
+// is reported in its place, or the session ends, by configuration. The sessions of a hub that have no connection share a
+// bound, [Totals.MaxDetached].
 //
 // # Who writes
 //

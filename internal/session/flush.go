@@ -72,7 +72,7 @@ func (s *Session) Flush(ctx context.Context) error {
 }
 
 // flushedLocked reports whether everything has been handed to the connection.
-func (s *Session) flushedLocked() bool { return s.queue.unwritten() == 0 && s.writer != writing }
+func (s *Session) flushedLocked() bool { return s.queue.pending == 0 && s.writer != writing }
 
 func (s *Session) readyLocked() bool {
 	return s.conn != nil && (s.queue.unwritten() > 0 || s.acks.urgent.Load())

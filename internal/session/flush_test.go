@@ -301,3 +301,48 @@ func TestFlush(t *testing.T) {
 		c.want(t, "first", "second")
 	})
 }
+
+// A detachment drops what belonged to the connection. If nothing is left then, Flush returns, and what waited for room is
+// admitted.
+func TestDetachmentLeavesNothingToWrite(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, c := attached(t, Options{Resumable: true, LimitBytes: 10})
+		p, _, ready := s.TryAppend(Response, frame("claims"), nil) // so that nothing is written before FlushReady
+		if !ready {
+			t.Fatal("another goroutine writes")
+		}
+		if err := s.AppendControl(Uncounted, frame("ten bytes.")); err != nil {
+			t.Fatal(err)
+		}
+		s.Withdraw(p)
+		flushed, appended := make(chan error, 1), make(chan error, 1)
+		go func() { flushed <- s.Flush(t.Context()) }()
+		synctest.Wait()
+		s.Detach(c)
+		synctest.Wait()
+		if len(flushed) != 1 || <-flushed != nil {
+			t.Fatal("Flush did not return")
+		}
+		next := &fakeConn{}
+		if err := s.Resume(next, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AppendControl(Uncounted, frame("ten bytes.")); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, err := s.Append(t.Context(), Response, frame("waits"), 0, nil)
+			appended <- err
+		}()
+		synctest.Wait()
+		if len(appended) != 0 {
+			t.Fatalf("appended without room: %v", <-appended)
+		}
+		s.Detach(next)
+		synctest.Wait()
+		if len(appended) != 1 || <-appended != nil {
+			t.Error("not appended, although there is room")
+		}
+		s.FlushReady()
+	})
+}

@@ -10,6 +10,9 @@ type entry struct {
 	abandoned abandoned
 }
 
+// entryBytes is the size of an entry. A frame that is withdrawn leaves one behind until those before it have been written.
+const entryBytes = 24
+
 // queue is the outbound queue: a queue of frames with cursors. Position p is the p-th frame ever appended;
 // first <= done <= written <= reached <= end. A frame below first is gone. One below written has been handed to the
 // current connection; if it is not below done, the current Write reads it. One below reached has been handed to any
@@ -49,7 +52,8 @@ func (q *queue) append(k Kind, b *Buffer) uint64 {
 	return q.end() - 1
 }
 
-func (q *queue) end() uint64        { return q.first + uint64(len(q.entries)-q.head) }
+func (q *queue) len() int           { return len(q.entries) - q.head }
+func (q *queue) end() uint64        { return q.first + uint64(q.len()) }
 func (q *queue) unwritten() int     { return int(q.end() - q.written) }
 func (q *queue) at(p uint64) *entry { return &q.entries[q.head+int(p-q.first)] }
 
