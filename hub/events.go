@@ -174,13 +174,10 @@ func (c *conn) recheckSubscriptions() {
 }
 
 // Event implements [peer.Side]: it publishes an event of the spoke. One that is nested deeper than the hub accepts is
-// refused. A session that has ended publishes nothing.
+// refused.
 func (c *conn) Event(topic string, payload []byte, err error) {
 	if err != nil {
 		c.denyPublish(topic, call.CodeValidation, "the payload "+err.Error())
-		return
-	}
-	if c.peer.Session().Cause() != nil {
 		return
 	}
 	if e := c.hub.mayPublish(c.who(), topic); e != nil {

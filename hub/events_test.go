@@ -89,3 +89,34 @@ func TestEventsAs(t *testing.T) {
 		}
 	})
 }
+
+// What a spoke publishes while its connection is being closed, after its session has ended, is dropped: others have been
+// notified that it is gone.
+func TestReplacedSpokePublishesNothing(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		heard := make(chan string, 10)
+		stop, err := net.Hub.Events().Listen(t.Context(), "t", func(ev pubsub.Event) { heard <- string(ev.Payload) })
+		must(t, err)
+		defer stop()
+		who := &call.Identity{ID: "a"}
+		old := rawSpoke(t, net.Hub, who, `{"spokeId":"a","instanceId":"one","attempt":1}`)
+		defer old.Abort()
+		must(t, old.Write([][]byte{[]byte(`{"type":"t","payload":1}`)}))
+		synctest.Wait()
+		next := rawSpoke(t, net.Hub, who, `{"spokeId":"a","instanceId":"two","attempt":1}`)
+		defer next.Abort()
+		must(t, old.Write([][]byte{[]byte(`{"type":"t","payload":2}`)})) // it has not read the close frame
+		synctest.Wait()
+		must(t, next.Write([][]byte{[]byte(`{"type":"t","payload":3}`)}))
+		synctest.Wait()
+		close(heard)
+		var got []string
+		for payload := range heard {
+			got = append(got, payload)
+		}
+		if text := strings.Join(got, " "); text != "1 3" {
+			t.Errorf("published %s", text)
+		}
+	})
+}
