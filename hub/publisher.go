@@ -2,28 +2,24 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
+	"github.com/alkdev/hubspoke/internal/drainer"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
-// publisher publishes in order without making a connection's reader wait. On a
-// core in memory, which never waits, it is a direct call; otherwise events queue, bounded in bytes, and
-// over that they are refused.
+// publisher publishes in order without making a connection's reader wait. If the core never waits, it is called
+// directly; otherwise events wait in a queue that is bounded in bytes, and refuses what is beyond.
 type publisher struct {
 	core   pubsub.EventTarget
 	direct *pubsub.Local   // the core, if it is one
 	async  AsyncDispatcher // what the core offers, or nil
-	wg     sync.WaitGroup
-
-	mu      sync.Mutex // guards the fields below
-	queue   []publication
-	bytes   int
-	running bool
+	queue  *drainer.Queue[publication]
 }
 
+// publication is an event that waits to be published.
 type publication struct {
 	ev     pubsub.Event
 	failed func(error)
@@ -37,65 +33,46 @@ const (
 var errPublisherFull = fmt.Errorf("too many events wait to be published: limit %d MiB", publisherBytes>>20)
 
 func newPublisher(core pubsub.EventTarget) *publisher {
-	local, _ := core.(*pubsub.Local)
-	async, _ := core.(AsyncDispatcher)
-	return &publisher{core: core, direct: local, async: async}
+	p := &publisher{core: core}
+	p.direct, _ = core.(*pubsub.Local)
+	p.async, _ = core.(AsyncDispatcher)
+	p.queue = drainer.New(p, drainer.Options{Limit: publisherBytes})
+	return p
 }
 
+// publish publishes the event. It calls failed, on any goroutine, if that fails.
 func (p *publisher) publish(ev pubsub.Event, failed func(error)) {
-	if p.direct != nil {
-		if err := p.direct.Deliver(ev); err != nil && failed != nil {
-			failed(err)
-		}
-		return
-	}
-	if p.async != nil {
+	var err error
+	switch {
+	case p.direct != nil:
+		err = p.direct.Deliver(ev)
+	case p.async != nil:
 		p.async.DispatchAsync(ev, func(err error) {
-			if err != nil && failed != nil {
+			if err != nil {
 				failed(err)
 			}
 		})
-		return
+	default:
+		err = p.queue.TryAdd(publication{ev, failed}, len(ev.Payload)+len(ev.Topic))
 	}
-	p.mu.Lock()
-	full := p.bytes+len(ev.Payload) > publisherBytes && p.bytes > 0
-	if !full {
-		p.queue = append(p.queue, publication{ev, failed})
-		p.bytes += len(ev.Payload) + len(ev.Topic)
-		if !p.running {
-			p.running = true
-			p.wg.Go(p.run)
-		}
-	}
-	p.mu.Unlock()
-	if full && failed != nil {
+	switch {
+	case errors.Is(err, drainer.ErrFull):
 		failed(errPublisherFull)
+	case errors.Is(err, drainer.ErrClosed):
+		failed(pubsub.ErrClosed)
+	case err != nil:
+		failed(err)
 	}
 }
 
-// run lives only while there is something to publish.
-func (p *publisher) run() {
-	for {
-		p.mu.Lock()
-		if len(p.queue) == 0 {
-			p.running, p.queue = false, nil
-			p.mu.Unlock()
-			return
-		}
-		next := p.queue[0]
-		p.queue[0] = publication{}
-		p.queue = p.queue[1:]
-		p.mu.Unlock()
+// Handle implements [drainer.Handler].
+func (p *publisher) Handle(next []publication) {
+	for _, n := range next {
 		ctx, cancel := context.WithTimeout(context.Background(), publisherTimeout)
-		err := p.core.Dispatch(ctx, next.ev)
+		err := p.core.Dispatch(ctx, n.ev)
 		cancel()
-		if err != nil && next.failed != nil {
-			next.failed(err)
+		if err != nil {
+			n.failed(err)
 		}
-		p.mu.Lock()
-		p.bytes -= len(next.ev.Payload) + len(next.ev.Topic)
-		p.mu.Unlock()
 	}
 }
-
-func (p *publisher) wait() { p.wg.Wait() }

@@ -59,7 +59,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.leaveBackplane()
 		h.stopBeat()
 		h.beat.Wait()
-		h.publisher.wait()
+		h.publisher.queue.Close()
 		close(gone)
 	}()
 	if !over {

@@ -219,7 +219,7 @@ func (d *directory) close() {
 	d.mu.Unlock()
 	for _, m := range members {
 		m.stop()
-		m.wg.Wait()
+		m.wait()
 	}
 	d.cleaner.wg.Wait()
 }

@@ -30,7 +30,7 @@ type station struct {
 	life   string
 	inbox  *inbox
 	accept func(string, transport.Conn)
-	out    sender
+	out    *sender
 	ctx    context.Context
 	stop   context.CancelFunc
 	wg     sync.WaitGroup // the wheel, accept, and closes
@@ -66,7 +66,7 @@ func (ls *links) Join(hubID string, accept func(string, transport.Conn)) (func()
 	s := &station{b: ls.b, hubID: hubID, life: newIncarnation(), inbox: in, accept: accept,
 		ends: make(map[string]*end), byRemote: make(map[remote]*end)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.out.s = s
+	s.out = newSender(s)
 	ls.mu.Lock()
 	taken := ls.hubs[hubID] != nil
 	if !taken {

@@ -90,31 +90,23 @@ func (m *membership) overtake(c *claim, newer hub.Record) {
 	}
 }
 
-// loseLocked forgets a claim and has the hub told.
+// loseLocked forgets a claim and queues the report to the hub.
 func (m *membership) loseLocked(c *claim, newer hub.Record) {
 	delete(m.claims, c.rec.SpokeID)
 	m.dir.b.counters.lost.Add(1)
 	newer.Generation = max(newer.Generation, c.given) // by whichever clock: it is the newer one
-	m.losses = append(m.losses, newer)
-	if !m.telling && !m.left {
-		m.telling = true
-		m.wg.Go(m.tell)
-	}
+	_ = m.losses.Add(newer)                           // fails only when the hub has left
 }
 
-// tell calls the hub. It lives only while there is something to tell.
-func (m *membership) tell() {
-	for {
+// Handle implements [drainer.Handler]: it reports losses to the hub, unless that has left.
+func (m *membership) Handle(losses []hub.Record) {
+	for _, newer := range losses {
 		m.mu.Lock()
-		if len(m.losses) == 0 || m.left {
-			m.telling, m.losses = false, nil
-			m.mu.Unlock()
-			return
-		}
-		next := m.losses[0]
-		m.losses = m.losses[1:]
+		left := m.left
 		m.mu.Unlock()
-		m.lost(next)
+		if !left {
+			m.lost(newer)
+		}
 	}
 }
 

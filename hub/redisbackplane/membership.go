@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/hub"
+	"github.com/alkdev/hubspoke/internal/drainer"
 )
 
 // membership is a hub of this process in the directory. It remembers all that the
@@ -21,9 +22,10 @@ type membership struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	woken chan struct{}
-	wg    sync.WaitGroup // run and tell
-	gone  chan struct{}  // closed when run has ended
-	letGo func()         // of the wakers
+	gone  chan struct{} // closed when run has ended
+	letGo func()        // of the wakers
+	// losses are reported to the hub. Each claim is lost once at most, which bounds them.
+	losses *drainer.Queue[hub.Record]
 
 	mu          sync.Mutex // guards the fields below
 	incarnation string
@@ -36,9 +38,7 @@ type membership struct {
 	settled     bool                // what is in Redis is what is here
 	full        bool                // to settle, say everything again
 	why         error               // of not being settled
-	losses      []hub.Record        // to be told to the hub
-	telling     bool
-	renewLife   bool // a new life is needed: too much of this one waits to be taken back
+	renewLife   bool                // a new life is needed: too much of this one waits to be taken back
 	left        bool
 }
 
@@ -63,6 +63,7 @@ func (d *directory) Join(ctx context.Context, hubID string, lost func(hub.Record
 		claims: make(map[string]*claim), released: make(map[string]*claim),
 		operations: make(map[string]bool), unsaid: make(map[string]struct{}), full: true}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.losses = drainer.New(m, drainer.Options{})
 	err = m.settle()
 	if err == nil {
 		d.mu.Lock()
@@ -88,7 +89,7 @@ func (d *directory) Join(ctx context.Context, hubID string, lost func(hub.Record
 	b.reach.open()
 	m.letGo = b.reach.watch(m.woken)
 	in.setMail(m.mail)
-	m.wg.Go(m.run)
+	go m.run() // wait joins it
 	return func(ctx context.Context) { d.leave(ctx, m) }, nil
 }
 
@@ -167,7 +168,13 @@ func (d *directory) leave(ctx context.Context, m *membership) {
 		m.withdrawAll(ctx)
 	}
 	d.b.exit(m.inbox)
-	m.wg.Wait()
+	m.wait()
+}
+
+// wait returns when run has ended and the hub has returned from its last loss.
+func (m *membership) wait() {
+	<-m.gone
+	m.losses.Close()
 }
 
 // retryPeriod is how often a hub that is cut off tries to reach Redis. What Redis refuses is tried less and

@@ -6,19 +6,18 @@ import (
 	"sync"
 
 	"github.com/redis/rueidis"
+
+	"github.com/alkdev/hubspoke/internal/drainer"
 )
 
-// sender sends what is small and nobody waits for: ticks, resets, the answers to a
-// close. All that has gathered goes in one pipeline.
+// sender sends what is small and no caller waits for: ticks, resets, the answers to a close. Messages that wait
+// together go in one pipeline.
 type sender struct {
-	s  *station
-	wg sync.WaitGroup
+	s     *station
+	queue *drainer.Queue[outgoing]
 
-	mu      sync.Mutex // guards the fields below
-	queue   []outgoing
-	owed    []outgoing // resets that Redis has not taken; the wheel retries them
-	running bool
-	closed  bool
+	mu   sync.Mutex // guards the field below
+	owed []outgoing // resets that Redis has not taken; the wheel retries them
 }
 
 type outgoing struct {
@@ -30,33 +29,30 @@ type outgoing struct {
 
 const sendAtMost = 1024
 
-// post queues a message. Over the bound it is dropped, and the other side finds silence; a reset for one of this
-// hub's ends is always taken, since the other side of an idle link would find nothing.
-func (o *sender) post(m outgoing) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return
-	}
-	if !m.keep && len(o.queue) >= sendAtMost {
-		o.s.b.counters.dropped.Add(1)
-		return
-	}
-	o.queue = append(o.queue, m)
-	o.startLocked()
+func newSender(s *station) *sender {
+	o := &sender{s: s}
+	o.queue = drainer.New(o, drainer.Options{Limit: sendAtMost, Batch: sendAtMost})
+	return o
 }
 
-func (o *sender) startLocked() {
-	if !o.running {
-		o.running = true
-		o.wg.Go(o.run)
+// post queues a message. Over the limit, or after close, it is dropped, and the other side finds silence; a reset for one
+// of this hub's ends has no limit, since the other side of an idle link would find nothing.
+func (o *sender) post(m outgoing) {
+	var err error
+	if m.keep {
+		err = o.queue.Add(m)
+	} else {
+		err = o.queue.TryAdd(m, 1)
+	}
+	if err != nil {
+		o.s.b.counters.dropped.Add(1)
 	}
 }
 
 // owe keeps a message that Redis has not taken, up to one for each end that a hub can have.
 func (o *sender) owe(m outgoing) {
 	o.mu.Lock()
-	kept := !o.closed && len(o.owed) < endsAtMost
+	kept := len(o.owed) < endsAtMost
 	if kept {
 		o.owed = append(o.owed, m)
 	}
@@ -83,31 +79,16 @@ func (o *sender) retry() {
 		return
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.owed) == 0 || o.closed {
-		return
-	}
-	o.queue, o.owed = append(o.queue, o.owed...), nil
-	o.startLocked()
-}
-
-// run lives only while there is something to send.
-func (o *sender) run() {
-	for {
-		o.mu.Lock()
-		batch := o.queue
-		o.queue = nil
-		if len(batch) == 0 {
-			o.running = false
-			o.mu.Unlock()
-			return
-		}
-		o.mu.Unlock()
-		o.send(batch)
+	owed := o.owed
+	o.owed = nil
+	o.mu.Unlock()
+	for _, m := range owed {
+		o.post(m)
 	}
 }
 
-func (o *sender) send(batch []outgoing) {
+// Handle implements [drainer.Handler].
+func (o *sender) Handle(batch []outgoing) {
 	b := o.s.b
 	if b.reach.check() != nil { // ticks are not missed: their links are being reset, or will be for the silence
 		for _, m := range batch {
@@ -139,10 +120,11 @@ func (o *sender) send(batch []outgoing) {
 	}
 }
 
-// close sends what waits, and takes nothing more.
+// close sends what waits. What Redis does not take is dropped.
 func (o *sender) close() {
+	o.queue.Close()
 	o.mu.Lock()
-	o.closed = true
-	o.mu.Unlock()
-	o.wg.Wait()
+	defer o.mu.Unlock()
+	o.s.b.counters.dropped.Add(uint64(len(o.owed)))
+	o.owed = nil
 }

@@ -46,7 +46,8 @@ func TestPaceOfALink(t *testing.T) {
 			start := time.Now()
 			s := &station{b: &Backplane{}, inbox: &inbox{suspect: make(chan struct{}, 1)}, ctx: context.Background()}
 			s.b.log = zerolog.Nop()
-			s.out.s, s.out.closed = s, true // what it sends is not sent
+			s.out = newSender(s)
+			s.out.close() // what it sends is not sent
 			e := newEnd(s, "far", 1, "life.1")
 			busy := false
 			e.Watch(func() bool { return busy })

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"call/schema":       {"call", schemaModule},
 	"pubsub":            {"internal/jsonscan"},
 	"pubsub/pubsubtest": {"pubsub"},
-	"pubsub/wstarget":   {"pubsub", "internal/peer", "internal/session", "internal/wire", zerologModule},
+	"pubsub/wstarget":   {"pubsub", "internal/drainer", "internal/peer", "internal/session", "internal/wire", zerologModule},
 	"pubsub/redistarget": {
 		"pubsub", "internal/redisserver", rueidisModule,
 	},
@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"internal/archtest":       {},
 	"internal/bubble":         {},
 	"internal/callcore":       {},
+	"internal/drainer":        {},
 	"internal/jsonscan":       {},
 	"internal/mutants":        {},
 	"internal/origin":         {},
@@ -51,7 +52,7 @@ var allowed = map[string][]string{
 	"internal/registration": {"internal/peer", "internal/session", "internal/jsonscan", "internal/wire", "call", "pubsub", "transport"},
 	"hub": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
-		"internal/registration", "internal/callcore", "internal/origin", "internal/quota", uuidModule, zerologModule, syncModule,
+		"internal/registration", "internal/callcore", "internal/drainer", "internal/origin", "internal/quota", uuidModule, zerologModule, syncModule,
 	},
 	"spoke": {
 		"transport", "call", "pubsub", "pubsub/wstarget", "internal/session", "internal/peer", "internal/wire", "internal/jsonscan",
@@ -59,7 +60,7 @@ var allowed = map[string][]string{
 	},
 	"hub/gateway": {"hub", "call", "pubsub", "internal/jsonscan", "internal/origin", "internal/quota"},
 	"hub/redisbackplane": {
-		"hub", "pubsub/redistarget", "transport", "internal/redisserver", rueidisModule, zerologModule,
+		"hub", "pubsub/redistarget", "transport", "internal/drainer", "internal/redisserver", rueidisModule, zerologModule,
 	},
 	"hub/directorytest":    {"hub"},
 	"internal/redistest":   {},

@@ -18,7 +18,7 @@ type Fanout struct {
 	core      pubsub.EventTarget
 	log       *zerolog.Logger
 	malformed *atomic.Uint64
-	flushers  flushers
+	flushers  *flushers
 
 	mu     sync.Mutex // guards the map and every audience.users
 	topics map[string]*audience
@@ -27,7 +27,7 @@ type Fanout struct {
 // NewFanout returns a fan-out of the core's events. A payload of the core that is not JSON, which another program may
 // have published there, is logged and counted in malformed; its subscribers get a gap.
 func NewFanout(core pubsub.EventTarget, log *zerolog.Logger, malformed *atomic.Uint64) *Fanout {
-	return &Fanout{core: core, log: log, malformed: malformed, topics: make(map[string]*audience)}
+	return &Fanout{core: core, log: log, malformed: malformed, flushers: newFlushers(), topics: make(map[string]*audience)}
 }
 
 // Topics returns how many topics have a subscriber.
@@ -38,7 +38,7 @@ func (f *Fanout) Topics() int {
 }
 
 // Wait returns when no goroutine of the fan-out is left. It is called after the sessions of all endpoints have ended.
-func (f *Fanout) Wait() { f.flushers.wg.Wait() }
+func (f *Fanout) Wait() { f.flushers.Close() }
 
 // audience is the members of one topic, and its listener at the core.
 type audience struct {
@@ -134,7 +134,7 @@ func (a *audience) deliver(ev pubsub.Event) {
 	}
 	for _, m := range members {
 		if p := m.endpoint.peer; m.sees(ev) && p.PostEvent(&out) {
-			a.fanout.flushers.add(p.Session())
+			_ = a.fanout.flushers.Add(p.Session()) // fails only after Wait, when all sessions have ended
 		}
 	}
 }

@@ -26,7 +26,7 @@ type listener struct {
 // send publishes to the listener as a Fanout does.
 func (l *listener) send(f *flushers, event []byte) {
 	if l.sess.AppendEvent("t", session.Shared(event)) {
-		f.add(l.sess)
+		_ = f.Add(l.sess) // fails only after Close
 	}
 }
 
@@ -56,18 +56,18 @@ func listen(t *testing.T, slow bool) *listener {
 // the sessions have ended no flusher is left.
 func TestFlushersDeliverAll(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		var f flushers
+		f := newFlushers()
 		var all []*listener
 		for i := range 3 * flushShare {
 			all = append(all, listen(t, i%10 == 0))
 		}
 		var publishers sync.WaitGroup
-		const each, publisherCount = 100, 4
+		const each, publisherCount = 30, 4
 		for p := range publisherCount {
 			publishers.Go(func() {
 				for i := range each {
 					for _, l := range all {
-						l.send(&f, fmt.Appendf(nil, "%d %03d", p, i))
+						l.send(f, fmt.Appendf(nil, "%d %03d", p, i))
 					}
 					if rand.IntN(10) == 0 {
 						<-time.After(time.Millisecond)
@@ -83,8 +83,8 @@ func TestFlushersDeliverAll(t *testing.T) {
 			l.sess.End(nil)
 			l.sess.Wait()
 		}
-		f.wg.Wait() // as Shutdown does, when the sessions have ended
-		<-time.After(time.Minute)
+		f.Close()                 // as Shutdown does, when the sessions have ended
+		<-time.After(time.Minute) // for the slow ones
 		for i, l := range all {
 			l.conn.Abort()
 			<-l.done
@@ -100,19 +100,16 @@ func TestFlushersDeliverAll(t *testing.T) {
 				t.Errorf("listener %d got %d events, want %d", i, len(l.got), each*publisherCount)
 			}
 		}
-		if f.running != 0 || len(f.due) != 0 {
-			t.Errorf("%d flushers, %d sessions are left", f.running, len(f.due))
-		}
 	})
 }
 
 // A session that ends, or loses its connection, between its event and its flusher holds nothing up.
 func TestFlushersMeetAnEndedSession(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		var f flushers
+		f := newFlushers()
 		for i := range 500 {
 			l := listen(t, false)
-			l.send(&f, []byte("x"))
+			l.send(f, []byte("x"))
 			switch i % 3 {
 			case 0:
 				l.sess.End(nil)
@@ -127,45 +124,7 @@ func TestFlushersMeetAnEndedSession(t *testing.T) {
 			l.conn.Abort()
 			<-l.done
 		}
-		f.wg.Wait()
+		f.Close()
 		synctest.Wait()
 	})
-}
-
-// What waits is never more than there are sessions, however long there is always one that waits.
-func TestFlushersQueueIsBounded(t *testing.T) {
-	var f flushers
-	f.running = 1 // this test, which never comes to an end of the queue
-	s := session.New(session.Options{})
-	var share [1]*session.Session
-	f.add(s)
-	for range 200_000 {
-		f.add(s)
-		if n := f.take(share[:]); n != 1 || share[0] != s {
-			t.Fatalf("took %d", n)
-		}
-	}
-	if n := cap(f.due); n > 4096 {
-		t.Errorf("room for %d sessions where never more than two waited", n)
-	}
-}
-
-// The room for a burst is given back when all of it has been taken.
-func TestFlushersForgetABurst(t *testing.T) {
-	for _, burst := range []int{1000, 5000} {
-		all := runtime.GOMAXPROCS(0) // so that none is started beside this test
-		f := flushers{running: all}
-		s := session.New(session.Options{})
-		for range burst {
-			f.add(s)
-		}
-		var share [flushShare]*session.Session
-		taken := 0
-		for n := f.take(share[:]); n > 0; n = f.take(share[:]) {
-			taken += n
-		}
-		if taken != burst || cap(f.due) > 2048 || f.running != all-1 {
-			t.Errorf("took %d of %d, room for %d, %d running", taken, burst, cap(f.due), f.running)
-		}
-	}
 }
