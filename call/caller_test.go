@@ -151,7 +151,7 @@ func TestGather(t *testing.T) {
 		t.Errorf("%s", f.req.Input)
 	}
 	// The options that do not apply, and those that are for each spoke, are not the stream's own.
-	if r := f.req; r.Operation != call.OperationGather || r.To != "" || r.Timeout != 0 || r.Selector != nil || r.Credit != 0 || r.WaitForSpoke || string(r.Metadata) != "{}" {
+	if r := f.req; r.Operation != "hub.gather" || r.To != "" || r.Timeout != 0 || r.Selector != nil || r.Credit != 0 || r.WaitForSpoke || string(r.Metadata) != "{}" {
 		t.Errorf("%+v", r)
 	}
 	for range call.Gather[int](ctx, f, "a.b", nil, call.Timeout(time.Nanosecond)) {
@@ -204,8 +204,7 @@ func TestRequestInContext(t *testing.T) {
 }
 
 func TestEnvelope(t *testing.T) {
-	at := time.UnixMilli(1234)
-	e := call.Local(`a."b`, []byte(`[1]`), at)
+	e := call.Envelope{Data: []byte(`[1]`), Meta: []byte(`{"source":"local","operationId":"a.\"b","timestamp":1234}`)}
 	raw, err := json.Marshal(e)
 	if err != nil || string(raw) != `{"data":[1],"meta":{"source":"local","operationId":"a.\"b","timestamp":1234}}` {
 		t.Errorf("%s, %v", raw, err)

@@ -1,16 +1,11 @@
 package call
 
-import (
-	"net/http"
-
-	"github.com/alkdev/hubspoke/internal/wire"
-)
-
 // Code names what went wrong with a call (protocol section 3, "Errors"). It is an
 // error itself, so that errors.Is(err, call.CodeTimeout) works on any error that
 // has an [*Error] in its chain.
 //
-// A handler may use codes of its own: upper snake case, such as "OUT_OF_STOCK".
+// A handler may use codes of its own: upper snake case, such as "OUT_OF_STOCK", at most 64 bytes. Any other is sent as
+// EXECUTION_ERROR.
 type Code string
 
 // The codes of the protocol.
@@ -30,49 +25,11 @@ const (
 	CodeDecode            Code = "DECODE_ERROR"        // the caller cannot decode the output
 )
 
-// Error gives the code itself.
+// Error returns the code itself.
 func (c Code) Error() string { return string(c) }
 
-// statusClientClosed is what nginx answers when the client has gone; net/http has no name for it.
-const statusClientClosed = 499
-
-var codeTable = map[Code]struct {
-	retryable bool
-	status    int
-}{
-	CodeOperationNotFound: {true, http.StatusNotFound},
-	CodeSpokeNotFound:     {true, http.StatusNotFound},
-	CodeAccessDenied:      {false, http.StatusForbidden},
-	CodeValidation:        {false, http.StatusBadRequest},
-	CodeMessageTooLarge:   {false, http.StatusRequestEntityTooLarge},
-	CodeOverloaded:        {true, http.StatusTooManyRequests},
-	CodeUnavailable:       {true, http.StatusServiceUnavailable},
-	CodeDisconnected:      {true, http.StatusBadGateway},
-	CodeTimeout:           {false, http.StatusGatewayTimeout},
-	CodeAborted:           {false, statusClientClosed},
-	CodeSlowConsumer:      {false, http.StatusInternalServerError},
-	CodeExecution:         {false, http.StatusInternalServerError},
-	CodeDecode:            {false, http.StatusInternalServerError},
+// retryable are the codes after which, by the protocol's table, a repeat may help. For a handler's own code [Error.Retryable]
+// says so.
+var retryable = map[Code]bool{
+	CodeOperationNotFound: true, CodeSpokeNotFound: true, CodeOverloaded: true, CodeUnavailable: true, CodeDisconnected: true,
 }
-
-// HTTPStatus is the status that an HTTP gateway answers for the code: that of the
-// protocol's table, and 422 for a handler's own code.
-func (c Code) HTTPStatus() int {
-	if row, ok := codeTable[c]; ok {
-		return row.status
-	}
-	return http.StatusUnprocessableEntity
-}
-
-// Retryable reports whether the protocol's table says that a repeat may help. A
-// handler's own code says so in [Error.Retryable]; here it is false.
-func (c Code) Retryable() bool { return codeTable[c].retryable }
-
-// MayHaveRun reports what the protocol's table says of a code whose error leaves
-// `sent` out: whether the handler's own code can have run. It is true for codes
-// that are not in the table, which only a handler can have made.
-func (c Code) MayHaveRun() bool { return wire.MayHaveRun(string(c)) }
-
-// Valid reports whether c is upper snake case: A-Z first, then A-Z, 0-9 and
-// single underscores, at most 64 bytes.
-func (c Code) Valid() bool { return wire.ValidCode(string(c)) }

@@ -17,11 +17,6 @@ type Envelope struct {
 	Meta json.RawMessage
 }
 
-// Local makes the envelope of a value that a handler of this program computed.
-func Local(operation string, data json.RawMessage, at time.Time) Envelope {
-	return Envelope{Data: data, Meta: wire.AppendLocalMeta(make([]byte, 0, 64+len(operation)), operation, at)}
-}
-
 // Source says where the value came from: "local", "http", "mcp", or "" for a bare value.
 func (e Envelope) Source() string { return wire.Source(e.Meta) }
 

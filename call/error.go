@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
@@ -35,7 +36,7 @@ type Error struct {
 	Cause error
 }
 
-// Error gives the code and the message.
+// Error returns the code and the message.
 func (e *Error) Error() string {
 	switch {
 	case e == nil:
@@ -91,8 +92,8 @@ func (e *Error) UnmarshalJSON(b []byte) error {
 // Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: messageOf(err, code), Sent: code.MayHaveRun(),
-		Retryable: code.Retryable(), Cause: errors.Unwrap(err)}
+	return &Error{Code: code, Message: messageOf(err, code), Sent: wire.MayHaveRun(string(code)),
+		Retryable: retryable[code], Cause: errors.Unwrap(err)}
 }
 
 // messageOf is the text of err without the code that Error puts before it, where an [*Error] with this
@@ -106,66 +107,12 @@ func messageOf(err error, code Code) string {
 	return text
 }
 
-// refusal marks an error of the framework around a handler: the handler's own
-// code has not run, which an error that the handler returned can never claim.
-type refusal struct{ err *Error }
-
-func (r refusal) Error() string { return r.err.Error() }
-func (r refusal) Unwrap() error { return r.err }
-
-// Refuse marks e as given before the handler's own code ran, so that its caller
-// sees Sent false. It is for interceptors that stand in front of a handler, such
-// as validation; a handler itself has run, and does not use it.
-func Refuse(e *Error) error { return refusal{e} }
-
-// HandlerError turns what a handler returned into what its caller is told: Sent
-// is true unless the error is a refusal, a context's end is ABORTED or TIMEOUT, and what
-// has no code, or one that is not upper snake case, is EXECUTION_ERROR. It gives nil for nil.
-func HandlerError(ctx context.Context, err error) *Error {
-	if err == nil {
+// Refuse marks e as returned before the handler's own code ran, so that its caller
+// sees Sent false. It is for interceptors in front of a handler, such
+// as validation; a handler itself has run, and does not use it. Nil is nil.
+func Refuse(e *Error) error {
+	if e == nil {
 		return nil
 	}
-	if r, ok := errors.AsType[refusal](err); ok {
-		out := *r.err
-		out.Sent = false
-		return &out
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		if e == nil {
-			return nil // a typed nil: the handler means success
-		}
-		out := *e
-		out.Sent = true
-		if !out.Code.Valid() {
-			out.Code = CodeExecution
-		}
-		if _, direct := err.(*Error); !direct { //nolint:errorlint // whether something is wrapped around it
-			out.Message = messageOf(err, e.Code)
-		}
-		return &out
-	}
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-		return ContextError(ctx, true)
-	}
-	return &Error{Code: CodeExecution, Message: err.Error(), Sent: true, Cause: err}
-}
-
-// ContextError says how a call ended whose context ended: TIMEOUT when a deadline
-// passed, else ABORTED. It matches context.DeadlineExceeded or context.Canceled too.
-func ContextError(ctx context.Context, sent bool) *Error {
-	cause := context.Cause(ctx)
-	if e, ok := errors.AsType[*Error](cause); ok {
-		out := *e
-		out.Sent = sent
-		return &out
-	}
-	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // nil: its timer has not fired yet
-		return &Error{Code: CodeTimeout, Message: "the context's deadline passed", Sent: sent,
-			Cause: context.DeadlineExceeded}
-	}
-	msg := "the caller's context was canceled"
-	if cause != nil && !errors.Is(cause, context.Canceled) {
-		msg += ": " + cause.Error()
-	}
-	return &Error{Code: CodeAborted, Message: msg, Sent: sent, Cause: context.Canceled}
+	return callcore.Refusal{Err: e}
 }

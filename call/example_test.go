@@ -105,12 +105,12 @@ func ExampleError() {
 
 	_, err = call.Invoke[int](ctx, h, "math.multiply", Numbers{1, 2})
 	if e, ok := errors.AsType[*call.Error](err); ok {
-		fmt.Println(e.Code, e.Sent, e.Retryable, e.Code.HTTPStatus())
+		fmt.Println(e.Code, e.Sent, e.Retryable)
 	}
 	// Output:
 	// true
 	// DIVISION_BY_ZERO 1 cannot be divided by 0 true false
-	// OPERATION_NOT_FOUND false true 404
+	// OPERATION_NOT_FOUND false true
 }
 
 // A handler finds who calls, and what came along, in its context.

@@ -10,9 +10,6 @@ import (
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// OperationGather is the hub's operation behind [Gather] (protocol section 4).
-const OperationGather = "hub.gather"
-
 // Result is one spoke's answer to a [Gather].
 type Result[Out any] struct {
 	// SpokeID names the spoke.
@@ -42,9 +39,9 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 			yield(Result[Out]{}, err)
 			return
 		}
-		asked := NewRequest(OperationGather, nil, opts...)
+		asked := NewRequest(wire.OperationGather, nil, opts...)
 		// The time is for each spoke: as the stream's own it would be up before the last answers of TIMEOUT.
-		req := &Request{Operation: OperationGather, Input: gatherInput(operation, raw, asked),
+		req := &Request{Operation: wire.OperationGather, Input: gatherInput(operation, raw, asked),
 			Metadata: asked.Metadata, Identity: asked.Identity}
 		for env, err := range c.Stream(ctx, req) {
 			var r Result[Out]

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 )
 
 // serve runs a registered handler on an input and gives what it sent.
@@ -20,7 +21,7 @@ func serve(t *testing.T, r *call.Registry, name, input string) ([]string, error)
 	req := call.NewRequest(name, json.RawMessage(input))
 	err := h(t.Context(), req, func(e call.Envelope) error { sent = append(sent, string(e.Data)); return nil })
 	if err != nil {
-		err = call.HandlerError(t.Context(), err)
+		err = peer.HandlerError(t.Context(), err)
 	}
 	return sent, err
 }

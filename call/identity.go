@@ -1,12 +1,8 @@
 package call
 
 import (
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,7 +12,7 @@ import (
 // An Identity is not changed once it has been handed over; it is safe to share.
 type Identity struct {
 	// ID names the identity, for example a user or a worker. Like all text in an identity it is UTF-8, and it has no
-	// control characters; see [Identity.Validate].
+	// control characters; a hub accepts no other.
 	ID string `json:"id"`
 	// Scopes are what it may do, in the words of the program.
 	Scopes []string `json:"scopes,omitempty"`
@@ -48,35 +44,6 @@ func (id *Identity) Ended(now time.Time) bool {
 
 // Anonymous is the id of the one identity that everybody has where everybody is let in.
 const Anonymous = "anonymous"
-
-// Validate reports why no hub accepts the identity: its ID is empty or has control characters, or some text
-// in it is not UTF-8, which would make it another identity on its way.
-func (id *Identity) Validate() error {
-	if id.ID == "" {
-		return errors.New("the identity has no id")
-	}
-	return id.check()
-}
-
-// check is Validate without the rule that the ID is not empty.
-func (id *Identity) check() error {
-	if !utf8.ValidString(id.ID) || strings.ContainsFunc(id.ID, unicode.IsControl) {
-		return fmt.Errorf("the identity's id %q is not UTF-8 without control characters", id.ID)
-	}
-	for _, s := range id.Scopes {
-		if !utf8.ValidString(s) {
-			return fmt.Errorf("the scope %q of the identity %q is not UTF-8", s, id.ID)
-		}
-	}
-	for name, actions := range id.Resources {
-		for _, s := range append([]string{name}, actions...) {
-			if !utf8.ValidString(s) {
-				return fmt.Errorf("%q in the resources of the identity %q is not UTF-8", s, id.ID)
-			}
-		}
-	}
-	return nil
-}
 
 // HasScope reports whether the identity holds the scope. It is false for nil.
 func (id *Identity) HasScope(scope string) bool {

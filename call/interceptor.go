@@ -14,7 +14,7 @@ import (
 type Interceptor func(next Handler) Handler
 
 // chain puts the interceptors around h; the first is the outermost.
-func chain(h Handler, interceptors []Interceptor) Handler {
+func chain[I ~func(Handler) Handler](h Handler, interceptors []I) Handler {
 	for i := len(interceptors) - 1; i >= 0; i-- {
 		if interceptors[i] != nil {
 			h = interceptors[i](h)

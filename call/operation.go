@@ -2,12 +2,10 @@ package call
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
@@ -42,24 +40,8 @@ type Operation struct {
 	Access AccessControl `json:"accessControl,omitzero"`
 }
 
-// MaxNameBytes is the largest length of an operation's name: 256.
-const MaxNameBytes = wire.MaxNameBytes
-
-// ErrInvalidOperation is what [Operation.Validate] and [Registry.Register] wrap.
-var ErrInvalidOperation = errors.New("invalid operation")
-
-// ValidName reports whether name can name an operation.
-func ValidName(name string) bool {
-	if len(name) > MaxNameBytes || !strings.Contains(name, ".") {
-		return false
-	}
-	for _, r := range name {
-		if r <= ' ' || r >= 0x7f && (unicode.IsSpace(r) || unicode.IsControl(r) || r == '\uFFFD') {
-			return false
-		}
-	}
-	return name[0] != '.' && name[len(name)-1] != '.' && !strings.Contains(name, "..")
-}
+// ErrInvalidOperation is wrapped by the errors of [Operation.Validate] and [Registry.Register].
+var ErrInvalidOperation = callcore.ErrInvalidOperation
 
 // Validate reports what is wrong with the description; the error wraps
 // [ErrInvalidOperation]. Schemas must be JSON in UTF-8 of at most 250 levels; nothing else of them is checked.
@@ -67,8 +49,8 @@ func (o *Operation) Validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %q: %s", ErrInvalidOperation, o.Name, fmt.Sprintf(format, args...))
 	}
-	if !ValidName(o.Name) {
-		return bad("the name must be dotted (namespace.name), without white space, %d bytes at most", MaxNameBytes)
+	if !callcore.ValidName(o.Name) {
+		return bad("the name must be dotted (namespace.name), without white space, %d bytes at most", wire.MaxNameBytes)
 	}
 	switch o.Type {
 	case "", Query, Mutation, Subscription:
@@ -76,7 +58,7 @@ func (o *Operation) Validate() error {
 		return bad("unknown type %q", o.Type)
 	}
 	for _, c := range o.ErrorCodes {
-		if !Code(c).Valid() {
+		if !wire.ValidCode(c) {
 			return bad("error code %q is not upper snake case", c)
 		}
 	}
@@ -99,7 +81,3 @@ func (o *Operation) Validate() error {
 
 // maxSchemaDepth leaves room for the levels of a registration and of a list around a schema.
 const maxSchemaDepth = 250
-
-// Streams reports whether the operation answers with a stream when the caller
-// does not say what it wants.
-func (o *Operation) Streams() bool { return o.Type == Subscription }

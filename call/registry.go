@@ -2,54 +2,27 @@ package call
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/alkdev/hubspoke/internal/callcore"
 )
 
-// ErrDuplicateOperation is what [Registry.Register] wraps when the name is taken.
-var ErrDuplicateOperation = errors.New("operation is registered already")
-
-// ErrRegistryFull is wrapped by the error of [Registry.Register] if the hub would not accept another operation.
-var ErrRegistryFull = errors.New("the registration is full")
+var (
+	// ErrDuplicateOperation is wrapped by the error of [Registry.Register] if the name is registered already.
+	ErrDuplicateOperation = callcore.ErrDuplicateOperation
+	// ErrRegistryFull is wrapped by the error of [Registry.Register] if the hub would not accept another operation.
+	ErrRegistryFull = callcore.ErrRegistryFull
+)
 
 // Registry holds the operations that a program serves. The zero value is empty
-// and ready. All methods may be called concurrently; operations may come and go
+// and ready. All methods may be called concurrently; operations may be added and removed
 // while calls run.
-type Registry struct {
-	mu           sync.RWMutex // guards the fields below
-	ops          map[string]served
-	interceptors []Interceptor
-	changed      chan struct{}
-	bytes        int // of the JSON of all descriptions
-	check        func(op Operation, operations, bytes int) error
-}
+type Registry callcore.Registry[Operation, Handler]
 
-type served struct {
-	op      Operation
-	handler Handler
-	bytes   int
-}
-
-// Check sets a function that [Registry.Register] calls before it adds op. Its arguments are the number of
-// operations and the size of the JSON of their descriptions, in bytes, both including op. If it returns
-// an error, Register does not add op and returns the error. It is called with the registry locked and
-// must not use it. Nil, the default, allows every operation. Check is for frameworks whose peers limit
-// what can be announced.
-func (r *Registry) Check(check func(op Operation, operations, bytes int) error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.check = check
-}
-
-// Bytes returns the size of the JSON of all descriptions in bytes, as [Registry.Check] counts it.
-func (r *Registry) Bytes() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.bytes
+func (r *Registry) core() *callcore.Registry[Operation, Handler] {
+	return (*callcore.Registry[Operation, Handler])(r)
 }
 
 // Register adds an operation, whose handler is h inside the interceptors, the first outermost. [Handle] and
@@ -68,99 +41,40 @@ func (r *Registry) Register(op Operation, h Handler, interceptors ...Interceptor
 	if h == nil {
 		return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, op.Name)
 	}
-	h = chain(h, interceptors)
 	text, err := json.Marshal(op)
 	if err != nil {
 		return fmt.Errorf("%w %q: %w", ErrInvalidOperation, op.Name, err)
 	}
-	size := len(text) + len(",")
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.ops[op.Name]; ok {
-		return fmt.Errorf("%w: %q", ErrDuplicateOperation, op.Name)
-	}
-	if r.ops == nil {
-		r.ops = make(map[string]served)
-	}
-	if r.check != nil {
-		if err := r.check(op, len(r.ops)+1, r.bytes+size); err != nil {
-			return err
-		}
-	}
-	r.ops[op.Name] = served{op, h, size}
-	r.bytes += size
-	r.changedLocked()
-	return nil
+	return r.core().Add(op.Name, op, chain(h, interceptors), len(text)+len(","))
 }
 
-// Remove takes an operation out and reports whether it was there. Calls that run
-// go on.
-func (r *Registry) Remove(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.ops[name]; !ok {
-		return false
-	}
-	r.bytes -= r.ops[name].bytes
-	delete(r.ops, name)
-	r.changedLocked()
-	return true
-}
+// Remove removes an operation and reports whether it was registered. Calls that are
+// running continue.
+func (r *Registry) Remove(name string) bool { return r.core().Remove(name) }
 
-// Use puts interceptors around every handler of the registry, those that are
-// there and those to come. What was used first is outermost.
+// Use puts interceptors around every handler of the registry, also those that are registered already.
+// The interceptors of an earlier call are outside those of a later one.
 func (r *Registry) Use(interceptors ...Interceptor) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.interceptors = append(slices.Clip(r.interceptors), interceptors...)
+	all := make([]func(Handler) Handler, 0, len(interceptors))
+	for _, i := range interceptors {
+		all = append(all, i)
+	}
+	r.core().Use(all...)
 }
 
-// Lookup gives an operation and its handler with all interceptors around it.
+// Lookup returns an operation and its handler inside all interceptors.
 func (r *Registry) Lookup(name string) (Operation, Handler, bool) {
-	r.mu.RLock()
-	s, ok := r.ops[name]
-	ics := r.interceptors
-	r.mu.RUnlock()
+	op, h, interceptors, ok := r.core().Lookup(name)
 	if !ok {
 		return Operation{}, nil, false
 	}
-	return s.op, chain(s.handler, ics), true
+	return op, chain(h, interceptors), true
 }
 
-// Has reports whether an operation of the name is there.
-func (r *Registry) Has(name string) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, ok := r.ops[name]
-	return ok
-}
-
-// Operations gives the descriptions, sorted by name. The slice is the caller's.
+// Operations returns the descriptions, sorted by name. The slice is the
+// caller's.
 func (r *Registry) Operations() []Operation {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	out := make([]Operation, 0, len(r.ops))
-	for _, s := range slices.SortedFunc(maps.Values(r.ops), func(a, b served) int {
-		return strings.Compare(a.op.Name, b.op.Name)
-	}) {
-		out = append(out, s.op)
-	}
-	return out
-}
-
-// Changed gives a channel that is closed at the next change of the set.
-func (r *Registry) Changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = make(chan struct{})
-	}
-	return r.changed
-}
-
-func (r *Registry) changedLocked() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
+	all := r.core().Operations()
+	slices.SortFunc(all, func(a, b Operation) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }

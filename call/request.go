@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/callcore"
 )
 
 // Request is one call, as its caller makes it and as its handler sees it. Its
@@ -106,26 +108,21 @@ func NewRequest(operation string, input json.RawMessage, opts ...Option) *Reques
 	return r
 }
 
-type contextKey struct{}
-
-// NewContext gives a context that carries the request that a handler works on.
+// NewContext returns a context that carries the request that a handler works on. The framework does this for each handler; a
+// test of a handler that uses [FromContext] or [IdentityFrom] does it itself.
 func NewContext(ctx context.Context, req *Request) context.Context {
-	return context.WithValue(ctx, contextKey{}, req)
+	return context.WithValue(ctx, callcore.RequestKey{}, req)
 }
 
-// IsContextKey reports whether key is the one under which a context carries the
-// request; a context type that is made for handlers answers it with a *Request.
-func IsContextKey(key any) bool { _, ok := key.(contextKey); return ok }
-
-// FromContext gives the request that the handler with this context works on, or
+// FromContext returns the request that the handler with this context works on, or
 // nil outside a handler. It must not be changed.
 func FromContext(ctx context.Context) *Request {
-	r, _ := ctx.Value(contextKey{}).(*Request)
+	r, _ := ctx.Value(callcore.RequestKey{}).(*Request)
 	return r
 }
 
-// IdentityFrom gives the identity of whoever called the handler with this
-// context; nil outside a handler and where the hub's own server called.
+// IdentityFrom returns the identity of the caller of the handler with this
+// context; nil outside a handler and if the program that embeds the hub called.
 func IdentityFrom(ctx context.Context) *Identity {
 	if r := FromContext(ctx); r != nil {
 		return r.Identity

@@ -65,7 +65,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // [transport.Pipe], and returns when the spoke has registered or has been refused. It reports whether it
 // registered; the Hub owns the connection in any case. The limits of the options hold as for ServeHTTP:
 // if one is reached, or the hub drains, Accept closes the connection with 1013, as for an
-// identity that is not valid ([call.Identity.Validate]). If the identity is nil, it closes the connection with 4500.
+// identity that is not valid (no ID, text that is not UTF-8, or control characters in the ID). If the identity is
+// nil, it closes the connection with 4500.
 func (h *Hub) Accept(t transport.Conn, id *call.Identity) bool {
 	a, busy := h.enterConnection()
 	if busy != nil {
@@ -88,7 +89,7 @@ func (h *Hub) acceptAs(t transport.Conn, id *call.Identity, a *admission) bool {
 		readOut(t)
 		return false
 	}
-	if err := id.Validate(); err != nil {
+	if err := checkIdentity(id); err != nil {
 		h.refused.Add(1)
 		h.log.Error().Err(err).Str("remote", t.RemoteAddr()).Msg("connection refused")
 		t.Close(transport.CloseTryAgainLater, reasonUnchecked)

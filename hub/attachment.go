@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -47,7 +46,7 @@ func (g *gate) enterWithin(ctx context.Context) error {
 	case g.full <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return call.ContextError(ctx, false)
+		return peer.ContextError(ctx, false)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 )
 
 // Authenticator returns who makes a request: a spoke that dials, or a client of the
@@ -20,7 +21,7 @@ import (
 // An error that wraps [ErrUnauthenticated] or [ErrForbidden] refuses the client, which then stops or obtains
 // other credentials (protocol section 1). Every other error means that the credentials could not be checked: the
 // hub answers 503, and the client reconnects. The same holds for a panic, and for a nil error
-// with an identity that is nil or not valid ([call.Identity.Validate]). The text of an error is logged and not sent.
+// with an identity that is nil or not valid (see [Hub.Accept]). The text of an error is logged and not sent.
 //
 // When the identity's Expires has passed or its Revoked is closed, the connection is closed with 4005 within a
 // second, and the spoke resumes its session with new credentials.
@@ -35,7 +36,7 @@ var (
 )
 
 // Identify calls the authenticator and enforces its contract: a nil error comes with an identity that
-// is valid ([call.Identity.Validate]) and whose credentials are currently valid; a panic becomes an error. A program uses it to
+// is valid (see [Hub.Accept]) and whose credentials are currently valid; a panic becomes an error. A program uses it to
 // authenticate its own requests as the hub does.
 func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) {
 	defer func() {
@@ -49,12 +50,20 @@ func (a Authenticator) Identify(r *http.Request) (id *call.Identity, err error) 
 		return nil, err
 	case id == nil:
 		return nil, errors.New("the authenticator returned neither an identity nor an error")
-	case id.Validate() != nil:
-		return nil, fmt.Errorf("the authenticator returned an identity that no hub accepts: %w", id.Validate())
+	case checkIdentity(id) != nil:
+		return nil, fmt.Errorf("the authenticator returned an identity that no hub accepts: %w", checkIdentity(id))
 	case id.Ended(time.Now()):
 		return nil, fmt.Errorf("%w: the credentials of %q have expired", ErrUnauthenticated, id.ID)
 	}
 	return id, nil
+}
+
+// checkIdentity returns why no hub accepts the identity.
+func checkIdentity(id *call.Identity) error {
+	if id.ID == "" {
+		return errors.New("the identity has no id")
+	}
+	return callcore.CheckIdentity(id.ID, id.Scopes, id.Resources)
 }
 
 // anonymous returns the same identity for every request.

@@ -35,7 +35,7 @@ type caller struct{ hub *Hub }
 
 func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
 	c := newOwnCall(ctx, nil)
-	err := c.Req.Copy(ctx, req, false)
+	err := peer.CopyRequest(ctx, &c.Req, req, false)
 	if err == nil {
 		err = r.hub.answer(&c.Req, c)
 	}
@@ -45,7 +45,7 @@ func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, err
 func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
 	return callcore.Stream(func(send func(call.Envelope) error) error {
 		c := newOwnCall(ctx, send)
-		if err := c.Req.Copy(ctx, req, true); err != nil {
+		if err := peer.CopyRequest(ctx, &c.Req, req, true); err != nil {
 			return err
 		}
 		return r.hub.answer(&c.Req, c)
@@ -67,7 +67,7 @@ func (h *Hub) answerFrom(req *call.Request, c *ownCall) error {
 		return draining()
 	}
 	if left := peer.Remaining(c.Ctx, req); left < 0 {
-		return call.ContextError(c.Ctx, false)
+		return peer.ContextError(c.Ctx, false)
 	}
 	if e := peer.CheckRequest(req, h.opts.MaxDepth); e != nil {
 		return e

@@ -38,7 +38,7 @@ func (h *Hub) registerLinkOperations() {
 	must(call.Handle(r, call.Operation{Name: linkReauth}, func(_ context.Context, in Presence) (bool, error) {
 		return h.reauthenticateHere(in.SpokeID), nil
 	}))
-	must(call.HandleStream(r, call.Operation{Name: call.OperationGather}, h.gatherHere))
+	must(call.HandleStream(r, call.Operation{Name: wire.OperationGather}, h.gatherHere))
 }
 
 func must(err error) {

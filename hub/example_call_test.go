@@ -105,11 +105,11 @@ func ExampleHub_errors() {
 		fmt.Println("try something else")
 	}
 	if e, ok := errors.AsType[*call.Error](err); ok {
-		fmt.Println(e.Message, e.Sent, e.Retryable, e.Code.HTTPStatus())
+		fmt.Println(e.Message, e.Sent, e.Retryable)
 	}
 	// Output:
 	// try something else
-	// tea is sold out true true 422
+	// tea is sold out true true
 }
 
 // What the program that embeds the hub serves itself is called like anything else.

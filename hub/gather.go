@@ -13,6 +13,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // gatherRequest is the input of hub.gather (protocol section 4).
@@ -211,7 +212,7 @@ func (g *gathering) elsewhere(ctx context.Context, in json.RawMessage) {
 	}
 	for _, id := range hubs {
 		g.wg.Go(func() {
-			ask := &call.Request{Operation: call.OperationGather, Input: in, Stream: true, Credit: gatherCredit,
+			ask := &call.Request{Operation: wire.OperationGather, Input: in, Stream: true, Credit: gatherCredit,
 				Identity: g.req.Identity, Metadata: g.req.Metadata, OriginID: g.req.OriginID}
 			e := h.tryHub(id, ask, &attempts{sink: &peer.Caller{Ctx: ctx, Send: g.relayed}})
 			if e != nil {

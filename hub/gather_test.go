@@ -138,8 +138,8 @@ func TestGatherChecksItsInput(t *testing.T) {
 			}))
 		})
 		gather := func(input string) error {
-			_, err := net.Hub.Call(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)})
-			for range net.Hub.Stream(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)}) {
+			_, err := net.Hub.Call(t.Context(), &call.Request{Operation: "hub.gather", Input: json.RawMessage(input)})
+			for range net.Hub.Stream(t.Context(), &call.Request{Operation: "hub.gather", Input: json.RawMessage(input)}) {
 			}
 			return err
 		}
@@ -159,7 +159,7 @@ func TestGatherChecksItsInput(t *testing.T) {
 			`{"operationId":"node.health"}`: call.DefaultTimeout, `{"operationId":"node.health","timeout":0}`: call.DefaultTimeout,
 			`{"operationId":"node.health","timeout":1500}`: 1500 * time.Millisecond, `{"operationId":"node.health","timeout":9223372036854775807}`: 24 * time.Hour,
 		} {
-			for _, err := range net.Hub.Stream(t.Context(), &call.Request{Operation: call.OperationGather, Input: json.RawMessage(input)}) {
+			for _, err := range net.Hub.Stream(t.Context(), &call.Request{Operation: "hub.gather", Input: json.RawMessage(input)}) {
 				if err != nil {
 					t.Errorf("%s: %v", input, err)
 				}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // ListQuery is the input of hub.spokes and hub.operations (protocol section 4). The zero value asks for the
@@ -250,7 +252,7 @@ func (h *Hub) pageOf(ctx context.Context, k *listKind, id *call.Identity, q *Lis
 	})
 	incomplete = append(incomplete, missing...)
 	if ctx.Err() != nil {
-		return Page[json.RawMessage]{}, call.ContextError(ctx, false)
+		return Page[json.RawMessage]{}, peer.ContextError(ctx, false)
 	}
 	return k.mergePages(pages, q, room, incomplete), nil
 }
@@ -261,7 +263,7 @@ func (h *Hub) pageHere(ctx context.Context, k *listKind, id *call.Identity, q *L
 	case h.building <- struct{}{}:
 		defer func() { <-h.building }()
 	case <-ctx.Done():
-		return Page[json.RawMessage]{}, call.ContextError(ctx, false)
+		return Page[json.RawMessage]{}, peer.ContextError(ctx, false)
 	}
 	b := newPageBuilder(q, room)
 	if err := k.here(ctx, k, h, id, q, own, b); err != nil {
@@ -329,7 +331,7 @@ type pageBuilder struct {
 }
 
 // nextBytes is what the Next of a page takes at most: a name of which each byte is escaped.
-const nextBytes = 2*call.MaxNameBytes + 32
+const nextBytes = 2*wire.MaxNameBytes + 32
 
 func newPageBuilder(q *ListQuery, room int64) *pageBuilder {
 	return &pageBuilder{page: Page[json.RawMessage]{Items: []json.RawMessage{}}, limit: q.Limit, room: room - nextBytes}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
 )
 
 // OperationInfo describes an operation that can be called.
@@ -41,7 +42,7 @@ func operationsHere(ctx context.Context, k *listKind, h *Hub, id *call.Identity,
 	sees := h.sight(id, q)
 	for _, name := range within(names, q) {
 		if ctx.Err() != nil {
-			return call.ContextError(ctx, false)
+			return peer.ContextError(ctx, false)
 		}
 		info, ok := h.operationInfo(id, name, mine, sees)
 		if !ok {

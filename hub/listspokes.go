@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 )
 
 // SpokeInfo describes a connected spoke.
@@ -66,7 +67,7 @@ func spokesHere(ctx context.Context, k *listKind, h *Hub, id *call.Identity, q *
 			return nil
 		}
 		if ctx.Err() != nil {
-			return call.ContextError(ctx, false)
+			return peer.ContextError(ctx, false)
 		}
 		from = some[len(some)-1].id
 	}

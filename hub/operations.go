@@ -9,6 +9,8 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/peer"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -31,7 +33,7 @@ func (h *Hub) registerOperations() {
 	h.registerList(&operationList, "a page of the operations that can be called")
 	must(call.Handle(r, call.Operation{Name: "hub.publish", Type: call.Mutation,
 		Description: "publish {topic, payload}; answered when published"}, h.publishOperation))
-	must(call.HandleStream(r, call.Operation{Name: call.OperationGather,
+	must(call.HandleStream(r, call.Operation{Name: wire.OperationGather,
 		Description: "call every spoke that serves {operationId, input}"}, h.gather))
 }
 
@@ -49,7 +51,7 @@ func (h *Hub) Publish(ctx context.Context, id *call.Identity, topic string, payl
 	h.published.Add(1)
 	if err := h.core.Dispatch(ctx, ev); err != nil {
 		if ctx.Err() != nil {
-			return call.ContextError(ctx, true)
+			return peer.ContextError(ctx, true)
 		}
 		return notPublished(err)
 	}

@@ -12,7 +12,7 @@ func (c *conn) Route(in *peer.Incoming) bool {
 	if req.Operation == wire.OperationRegister || reservedTopic(req.Operation) || h.draining.Load() {
 		return false
 	}
-	if req.To == "" && h.operations.Has(req.Operation) {
+	if req.To == "" && has(&h.operations, req.Operation) {
 		return false
 	}
 	// What the request says of itself is never believed.
@@ -28,7 +28,7 @@ func (c *conn) Route(in *peer.Incoming) bool {
 // Route implements [peer.Side]: it does the same for a request of another hub.
 func (l *link) Route(in *peer.Incoming) bool {
 	h, req := l.hub, &in.Request
-	if h.draining.Load() || req.To == "" && h.linkOperations.Has(req.Operation) {
+	if h.draining.Load() || req.To == "" && has(&h.linkOperations, req.Operation) {
 		return false
 	}
 	return h.relay(in, req.OriginID)
@@ -55,4 +55,10 @@ func (h *Hub) candidate(req *call.Request, chain *peer.Incoming) *conn {
 		return c
 	}
 	return nil
+}
+
+// has reports whether an operation is registered.
+func has(r *call.Registry, operation string) bool {
+	_, _, ok := r.Lookup(operation)
+	return ok
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -47,7 +48,7 @@ func (h *Hub) tryHub(hubID string, far *call.Request, a *attempts) *call.Error {
 	l, err := h.links.to(ctx, hubID)
 	if err != nil {
 		if ctx.Err() != nil {
-			return call.ContextError(ctx, false)
+			return peer.ContextError(ctx, false)
 		}
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "hub " + hubID + " cannot be reached: " + err.Error(), Cause: err}
 	}

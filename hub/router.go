@@ -158,7 +158,7 @@ func awaitChange(ctx context.Context, change <-chan struct{}, look <-chan time.T
 	case <-look:
 		return nil
 	case <-ctx.Done():
-		e := call.ContextError(ctx, false)
+		e := peer.ContextError(ctx, false)
 		e.Message += "; " + why().Error()
 		return e
 	case <-over:
@@ -269,11 +269,11 @@ func (h *Hub) mayCall(id *call.Identity, op call.Operation) *call.Error {
 // not say.
 func (h *Hub) streams(operation string) bool {
 	if op, _, ok := h.operations.Lookup(operation); ok {
-		return op.Streams()
+		return op.Type == call.Subscription
 	}
 	for _, c := range h.table.serving(operation) {
 		op := h.table.profileOf(c).operations[operation]
-		return op.Streams()
+		return op.Type == call.Subscription
 	}
 	return false
 }

@@ -48,7 +48,7 @@ func NewTokenSet(tokens ...Token) (*TokenSet, error) {
 // gateway end. The spoke may resume its session with a token of the same identity. Connections whose
 // token is unchanged are not touched.
 //
-// An empty secret, one that cannot be sent in a header, an identity that is not valid ([call.Identity.Validate]), and a secret that
+// An empty secret, one that cannot be sent in a header, an identity that is not valid (see [Hub.Accept]), and a secret that
 // occurs twice with different identities are errors; the set is then unchanged.
 func (s *TokenSet) Replace(tokens ...Token) error {
 	next := make(map[[sha256.Size]byte]*knownToken, len(tokens))
@@ -60,8 +60,8 @@ func (s *TokenSet) Replace(tokens ...Token) error {
 			return fmt.Errorf("%w: token %d has an empty secret", ErrOptions, i)
 		case strings.TrimSpace(t.Secret) != t.Secret || strings.ContainsFunc(t.Secret, unicode.IsControl):
 			return fmt.Errorf("%w: the secret of token %d begins or ends with white space or has a control character, which no client can send", ErrOptions, i)
-		case t.Identity.Validate() != nil:
-			return fmt.Errorf("%w: token %d: %w", ErrOptions, i, t.Identity.Validate())
+		case checkIdentity(&t.Identity) != nil:
+			return fmt.Errorf("%w: token %d: %w", ErrOptions, i, checkIdentity(&t.Identity))
 		case same != nil && !same.standsFor(t.Identity):
 			return fmt.Errorf("%w: token %d is the same as that of identity %q", ErrOptions, i, same.identity.ID)
 		}

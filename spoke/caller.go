@@ -37,7 +37,7 @@ type caller struct{ spoke *Spoke }
 
 func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, error) {
 	c := &peer.Caller{Ctx: ctx}
-	err := c.Req.Copy(ctx, req, false)
+	err := peer.CopyRequest(ctx, &c.Req, req, false)
 	if err == nil {
 		err = r.spoke.ask(&c.Req, c)
 	}
@@ -47,7 +47,7 @@ func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, err
 func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
 	return callcore.Stream(func(send func(call.Envelope) error) error {
 		c := &peer.Caller{Ctx: ctx, Send: send}
-		if err := c.Req.Copy(ctx, req, true); err != nil {
+		if err := peer.CopyRequest(ctx, &c.Req, req, true); err != nil {
 			return err
 		}
 		return r.spoke.ask(&c.Req, c)
@@ -67,7 +67,7 @@ func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
 	ctx := c.Ctx
 	left := peer.Remaining(ctx, req)
 	if left < 0 {
-		return call.ContextError(ctx, false)
+		return peer.ContextError(ctx, false)
 	}
 	if req.Operation == wire.OperationRegister {
 		return &call.Error{Code: call.CodeValidation, Message: "the spoke registers by itself; change its Operations instead"}
@@ -143,7 +143,7 @@ func (s *Spoke) awaitUntil(ctx context.Context, left time.Duration, until time.T
 	case errors.Is(err, ErrStopped):
 		return nil, &call.Error{Code: call.CodeUnavailable, Message: err.Error(), Cause: err}
 	default:
-		e := call.ContextError(wait, false)
+		e := peer.ContextError(wait, false)
 		e.Message = "no connection to a hub in the call's time"
 		if e.Code == call.CodeAborted {
 			e.Message = "the caller's context was canceled while there was no connection to a hub"

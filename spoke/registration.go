@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/registration"
 	outbound "github.com/alkdev/hubspoke/internal/session"
@@ -96,7 +96,7 @@ func (s *Spoke) setLabels(all map[string]string) (version uint64, err error) {
 	text, _ := json.Marshal(reg) // has strings and numbers only
 	next.bytes = len(text)
 	o := &s.offering
-	operations := o.operations.Bytes()
+	operations := o.registry().Bytes()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if need := next.bytes + operations + registrationSlack; o.maxBytes > 0 && need > o.maxBytes {
@@ -105,6 +105,7 @@ func (s *Spoke) setLabels(all map[string]string) (version uint64, err error) {
 	}
 	next.version = o.labels.version + 1
 	o.labels = next
+	o.limitLocked()
 	if o.labelsChanged != nil {
 		close(o.labelsChanged)
 		o.labelsChanged = nil
@@ -119,28 +120,28 @@ func (o *offering) answered(version uint64) (bool, error) {
 	return o.settled >= version, o.refusal
 }
 
-// checkOperation refuses an operation with which the hub would not take the registration: neither now nor
-// after the next reconnect, when it would refuse the spoke with it.
-func (o *offering) checkOperation(op call.Operation, operations, bytes int) error {
-	if strings.HasPrefix(op.Name, "hub.") {
-		return fmt.Errorf("%w %q: names that begin with hub. are the hub's", call.ErrInvalidOperation, op.Name)
+// hubPrefix begins the names of operations that are the hub's.
+const hubPrefix = "hub."
+
+// registry returns the operations with what only the framework uses of them.
+func (o *offering) registry() *callcore.Registry[call.Operation, call.Handler] {
+	return (*callcore.Registry[call.Operation, call.Handler])(&o.operations)
+}
+
+// limitLocked sets the limits of the registry, beyond which the hub would refuse the registration: now, or after the next
+// reconnect, when it would refuse the spoke with it.
+func (o *offering) limitLocked() {
+	limits := callcore.Limits{Operations: o.maxOperations, Reserved: hubPrefix}
+	if o.maxBytes > 0 {
+		limits.Bytes = max(o.maxBytes-o.labels.bytes-registrationSlack, 1)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.maxOperations > 0 && operations > o.maxOperations {
-		return fmt.Errorf("%w: operation %q is one over the limit of %d (hub.Options.MaxOperations)", call.ErrRegistryFull, op.Name, o.maxOperations)
-	}
-	if limit := max(o.maxBytes-o.labels.bytes-registrationSlack, 1); o.maxBytes > 0 && bytes > limit {
-		return fmt.Errorf("%w: with operation %q the descriptions have %d bytes; the limit is %d (hub.Options.MaxRegistrationBytes, less the rest of the registration)",
-			call.ErrRegistryFull, op.Name, bytes, limit)
-	}
-	return nil
+	o.registry().SetLimits(limits)
 }
 
 // current returns what a registration on a new connection announces. Operations that a hub has refused on a live one
 // are not among it: they would cost the spoke its connection.
 func (o *offering) current() offer {
-	now := offer{at: o.operations.Changed(), operations: o.operations.Operations()}
+	now := offer{at: o.registry().Changed(), operations: o.operations.Operations()}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if now.at == o.refusedAt {
@@ -170,7 +171,7 @@ func (o *offering) due() (due offer, ok bool) {
 
 // changed returns channels that are closed at the next change of operations and of labels.
 func (o *offering) changed() (operations, labels <-chan struct{}) {
-	operations = o.operations.Changed()
+	operations = o.registry().Changed()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.labelsChanged == nil {
@@ -186,6 +187,7 @@ func (o *offering) accepted(taken offer, answer *wire.Registered) {
 	o.taken = taken
 	o.settled, o.refusal = taken.labels.version, nil
 	o.maxOperations, o.maxBytes = answer.MaxOperations, answer.MaxRegistrationBytes
+	o.limitLocked()
 }
 
 // refused notes that the hub has refused what was due and keeps what it took before.
@@ -200,6 +202,7 @@ func (o *offering) refused(due offer, err error) {
 	o.taken.labels.version = due.labels.version
 	if o.labels.version == due.labels.version {
 		o.labels = o.taken.labels
+		o.limitLocked()
 	}
 }
 
@@ -266,6 +269,6 @@ func (se *session) registerTimeout() time.Duration {
 	if s := se.conn.Load().answer.Session; s != nil && s.Buffer > 0 {
 		theirs = s.Buffer
 	}
-	ahead := int64(se.spoke.opts.LogBytes) + theirs + int64(se.spoke.offering.operations.Bytes())
+	ahead := int64(se.spoke.opts.LogBytes) + theirs + int64(se.spoke.offering.registry().Bytes())
 	return se.spoke.opts.HandshakeTimeout + peer.CrossingTime(ahead)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -140,4 +141,28 @@ func TestNamesAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// Operations that are added while the spoke looks for what to announce wait for nothing that waits for them.
+func TestOperationsAndLabelsChangeConcurrently(t *testing.T) {
+	net := hubtest.New(t, nil)
+	s := net.Spoke("w", nil, nil)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 200 {
+				name := fmt.Sprintf("g%d.op%d", g, i)
+				if err := call.Handle(s.Operations(), call.Operation{Name: name}, answerID); err != nil {
+					t.Error(err)
+				}
+				s.Operations().Remove(name)
+			}
+		})
+	}
+	for i := range 20 {
+		if err := s.SetLabels(t.Context(), map[string]string{"i": fmt.Sprint(i)}); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
 }

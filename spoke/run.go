@@ -244,7 +244,7 @@ func ask[T any](ctx context.Context, s *Spoke, option string, f func(context.Con
 // whether that was resumed or a new one begins, and then the old one has ended. A spoke that leaves begins none.
 func (l *loop) register(ctx context.Context, deadline time.Time, raw transport.Conn) (c *conn, resumed bool, err error) {
 	// The hub answers when the registration has crossed the link.
-	timed, cancel := context.WithDeadline(ctx, deadline.Add(peer.CrossingTime(int64(l.offering.operations.Bytes()))))
+	timed, cancel := context.WithDeadline(ctx, deadline.Add(peer.CrossingTime(int64(l.offering.registry().Bytes()))))
 	defer cancel()
 	stop := context.AfterFunc(timed, func() {
 		if ctx.Err() != nil { // the hub may have taken the registration

@@ -236,5 +236,5 @@ func (se *session) Serve(_ context.Context, in *peer.Incoming) *call.Error {
 // Streams implements [peer.Side].
 func (se *session) Streams(operation string) bool {
 	op, _, ok := se.spoke.offering.operations.Lookup(operation)
-	return ok && op.Streams()
+	return ok && op.Type == call.Subscription
 }

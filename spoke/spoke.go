@@ -63,7 +63,6 @@ func New(url string, o *Options) (*Spoke, error) {
 	if _, err := s.setLabels(opts.Labels); err != nil {
 		return nil, err
 	}
-	s.offering.operations.Check(s.offering.checkOperation)
 	s.events.spoke = s
 	if len(opts.Interceptors) > 0 {
 		s.intercepted = call.Intercept(caller{s}, opts.Interceptors...)

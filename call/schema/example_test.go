@@ -8,6 +8,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/call/schema"
+	"github.com/alkdev/hubspoke/hub"
 )
 
 type Order struct {
@@ -15,40 +16,49 @@ type Order struct {
 	Quantity uint8  `json:"quantity"`
 }
 
-// ask stands for a call that comes in.
-func ask(r *call.Registry, operation, input string) {
-	ctx := context.Background()
-	_, handler, _ := r.Lookup(operation)
-	err := call.HandlerError(ctx, handler(ctx, call.NewRequest(operation, json.RawMessage(input)), func(e call.Envelope) error {
-		fmt.Printf("%s\n", e.Data)
-		return nil
-	}))
+func newHub() *hub.Hub {
+	h, err := hub.New(&hub.Options{AllowAnonymous: true})
 	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// ask calls an operation and prints its answers.
+func ask(h *hub.Hub, operation, input string) {
+	for out, err := range call.Stream[json.RawMessage](context.Background(), h, operation, json.RawMessage(input)) {
+		e, ok := errors.AsType[*call.Error](err)
+		if !ok {
+			fmt.Printf("%s\n", out)
+			continue
+		}
 		var where schema.Details
-		_ = json.Unmarshal(err.Details, &where)
-		fmt.Println(err.Code, "at", where.At)
+		_ = json.Unmarshal(e.Details, &where)
+		fmt.Println(e.Code, "at", where.At)
 	}
 }
 
 func ExampleHandle() {
-	var operations call.Registry
-	err := schema.Handle(&operations, call.Operation{Name: "shop.order"}, func(_ context.Context, o Order) (string, error) {
+	h := newHub()
+	defer h.Close()
+	err := schema.Handle(h.Operations(), call.Operation{Name: "shop.order"}, func(_ context.Context, o Order) (string, error) {
 		return fmt.Sprint(o.Quantity, " ", o.Item), nil
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	ask(&operations, "shop.order", `{"item":"pears","quantity":3}`)
-	ask(&operations, "shop.order", `{"item":"pears","quantity":-3}`)
+	ask(h, "shop.order", `{"item":"pears","quantity":3}`)
+	ask(h, "shop.order", `{"item":"pears","quantity":-3}`)
 	// Output:
 	// "3 pears"
 	// VALIDATION_ERROR at /quantity
 }
 
 func ExampleHandleStream() {
-	var operations call.Registry
-	err := schema.HandleStream(&operations, call.Operation{Name: "shop.countdown"}, func(_ context.Context, from uint8, send func(uint8) error) error {
+	h := newHub()
+	defer h.Close()
+	err := schema.HandleStream(h.Operations(), call.Operation{Name: "shop.countdown"}, func(_ context.Context, from uint8, send func(uint8) error) error {
 		for n := from; n > 0; n-- {
 			if err := send(n); err != nil {
 				return err
@@ -60,8 +70,8 @@ func ExampleHandleStream() {
 		fmt.Println(err)
 		return
 	}
-	ask(&operations, "shop.countdown", `2`)
-	ask(&operations, "shop.countdown", `2.5`)
+	ask(h, "shop.countdown", `2`)
+	ask(h, "shop.countdown", `2.5`)
 	// Output:
 	// 2
 	// 1
@@ -70,22 +80,23 @@ func ExampleHandleStream() {
 
 // Schemas that are written by hand come with the descriptor.
 func ExampleHandle_handwritten() {
-	var operations call.Registry
+	h := newHub()
+	defer h.Close()
 	op := call.Operation{Name: "shop.order", InputSchema: json.RawMessage(`{
 		"type": "object",
 		"properties": {"item": {"enum": ["pears", "plums"]}, "quantity": {"minimum": 1}},
 		"required": ["item", "quantity"],
 		"additionalProperties": false
 	}`)}
-	err := schema.Handle(&operations, op, func(_ context.Context, o Order) (string, error) {
+	err := schema.Handle(h.Operations(), op, func(_ context.Context, o Order) (string, error) {
 		return "ordered", nil
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	ask(&operations, "shop.order", `{"item":"pears","quantity":3}`)
-	ask(&operations, "shop.order", `{"item":"bricks","quantity":3}`)
+	ask(h, "shop.order", `{"item":"pears","quantity":3}`)
+	ask(h, "shop.order", `{"item":"bricks","quantity":3}`)
 	// Output:
 	// "ordered"
 	// VALIDATION_ERROR at /item

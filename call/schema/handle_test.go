@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/peer"
 )
 
 type ctx = context.Context
@@ -30,7 +31,7 @@ func serve(t *testing.T, r *call.Registry, name, input string) ([]string, *call.
 		out = append(out, string(e.Data))
 		return nil
 	})
-	return out, call.HandlerError(t.Context(), err)
+	return out, peer.HandlerError(t.Context(), err)
 }
 
 func TestHandle(t *testing.T) {

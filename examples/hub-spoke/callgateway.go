@@ -75,7 +75,11 @@ func (f *callFlags) address() string {
 // unreached says why there is no answer.
 func unreached(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return call.ContextError(ctx, true)
+		code := call.CodeAborted
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			code = call.CodeTimeout
+		}
+		return call.Errorf(code, "the hub has not answered: %w", ctx.Err())
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/spoke"
@@ -47,7 +46,7 @@ func signedBy(id func() string) call.Interceptor {
 		return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 			err := next(ctx, req, func(e call.Envelope) error {
 				if e.Meta == nil { // the framework would fill it in behind us
-					e = call.Local(req.Operation, e.Data, time.Now())
+					e.Meta = json.RawMessage(`{"source":"local"}`)
 				}
 				e.Meta = withSpoke(e.Meta, id())
 				return send(e)

@@ -83,7 +83,7 @@ func (*A) n() {}
 	broken := "package p\nfunc {"
 	_, err = symbols(t.Context(), sourceInput{"p.go", &broken})
 	e, ok := errors.AsType[*call.Error](err)
-	if !ok || e.Code != codeSyntax || e.Retryable || !e.Code.Valid() || !strings.Contains(e.Message, "p.go:2:") ||
+	if !ok || e.Code != codeSyntax || e.Retryable || !strings.Contains(e.Message, "p.go:2:") ||
 		!strings.Contains(string(e.Details), `"line":2`) {
 		t.Errorf("a broken source: %+v", err)
 	}

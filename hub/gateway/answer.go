@@ -64,7 +64,7 @@ func answerValue(w http.ResponseWriter, status int, v any) {
 // fail answers with an error under the status of the protocol's table.
 func fail(w http.ResponseWriter, err error) {
 	e := asError(err)
-	status := e.Code.HTTPStatus()
+	status := statusOf(e.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}

@@ -27,3 +27,31 @@ func (g *Handler) health(w http.ResponseWriter, _ *http.Request) {
 	}
 	answerValue(w, status, health)
 }
+
+// statusClientClosed is what nginx answers when the client has gone; net/http has no name for it.
+const statusClientClosed = 499
+
+// statuses are those of the protocol's table.
+var statuses = map[call.Code]int{
+	call.CodeOperationNotFound: http.StatusNotFound,
+	call.CodeSpokeNotFound:     http.StatusNotFound,
+	call.CodeAccessDenied:      http.StatusForbidden,
+	call.CodeValidation:        http.StatusBadRequest,
+	call.CodeMessageTooLarge:   http.StatusRequestEntityTooLarge,
+	call.CodeOverloaded:        http.StatusTooManyRequests,
+	call.CodeUnavailable:       http.StatusServiceUnavailable,
+	call.CodeDisconnected:      http.StatusBadGateway,
+	call.CodeTimeout:           http.StatusGatewayTimeout,
+	call.CodeAborted:           statusClientClosed,
+	call.CodeSlowConsumer:      http.StatusInternalServerError,
+	call.CodeExecution:         http.StatusInternalServerError,
+	call.CodeDecode:            http.StatusInternalServerError,
+}
+
+// statusOf returns the status of an answer with the code, which is 422 for a handler's own.
+func statusOf(code call.Code) int {
+	if status, ok := statuses[code]; ok {
+		return status
+	}
+	return http.StatusUnprocessableEntity
+}

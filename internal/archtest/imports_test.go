@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"transport/transporttest": {"transport"},
 	"internal/archtest":       {},
 	"internal/bubble":         {},
-	"internal/callcore":       {},
+	"internal/callcore":       {"internal/wire"},
 	"internal/drainer":        {},
 	"internal/jsonscan":       {},
 	"internal/mutants":        {},
@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/wire":           {"internal/jsonscan"},
 	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},
 	"internal/peer": {
-		"internal/session", "internal/jsonscan", "internal/wire", "call", "pending", "pubsub", "transport",
+		"internal/session", "internal/callcore", "internal/jsonscan", "internal/wire", "call", "pending", "pubsub", "transport",
 		uuidModule, zerologModule,
 	},
 	"internal/registration": {"internal/peer", "internal/session", "internal/jsonscan", "internal/wire", "call", "pubsub", "transport"},
@@ -67,7 +67,7 @@ var allowed = map[string][]string{
 	"internal/operations":  {},
 	"internal/redisserver": {rueidisModule},
 	"hub/hubtest":          {"hub", "spoke", "transport", "call"},
-	"internal/badvalues":   {"hub/hubtest", "spoke", "call", "pubsub"},
+	"internal/badvalues":   {"hub/hubtest", "spoke", "call", "pubsub", "internal/wire"},
 }
 
 // Examples are programs of a user: they may import all of this module and what they hand to it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // Nested is an array nested n levels deep; 0 is a number.
@@ -195,7 +196,7 @@ func ended(err error, code call.Code, words []string) bool {
 		return err == nil
 	}
 	e, ok := errors.AsType[*call.Error](err)
-	if !ok || e.Code != code || e.Sent != code.MayHaveRun() {
+	if !ok || e.Code != code || e.Sent != wire.MayHaveRun(string(code)) {
 		return false
 	}
 	for _, w := range words {

@@ -1,4 +1,3 @@
-// Package callcore is the part of package call that hubs and spokes share with it and that programs do not see.
 package callcore
 
 import (

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 )
 
 // handlerContext is the context of a handler: it carries the request, and ends with the call's time, its
@@ -65,7 +65,7 @@ func (c *handlerContext) expireLocked() {
 // Value gives the request for package call's key, like a context of call.NewContext. When the context has
 // ended it gives what [context.Cause] looks for.
 func (c *handlerContext) Value(key any) any {
-	if call.IsContextKey(key) {
+	if _, ok := key.(callcore.RequestKey); ok {
 		return &c.in.Request
 	}
 	if _, ok := key.(incomingKey); ok {

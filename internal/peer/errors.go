@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
@@ -28,6 +29,60 @@ func (e endedError) Unwrap() error { return e.cause }
 func isEnded(err error) bool {
 	_, ok := errors.AsType[endedError](err)
 	return ok
+}
+
+// HandlerError returns the error that the caller of a handler receives for the one that the handler returned: Sent
+// is true unless it is a refusal, the end of its context is ABORTED or TIMEOUT, and an error without
+// a code, or with one that is not upper snake case, is EXECUTION_ERROR. Nil is nil.
+func HandlerError(ctx context.Context, err error) *call.Error {
+	if err == nil {
+		return nil
+	}
+	if r, ok := errors.AsType[callcore.Refusal](err); ok {
+		if e, ok := errors.AsType[*call.Error](r.Err); ok {
+			out := *e
+			out.Sent = false
+			return &out
+		}
+	}
+	if e, ok := errors.AsType[*call.Error](err); ok {
+		if e == nil {
+			return nil // a typed nil: the handler means success
+		}
+		out := *e
+		out.Sent = true
+		if !wire.ValidCode(string(out.Code)) {
+			out.Code = call.CodeExecution
+		}
+		if _, direct := err.(*call.Error); !direct { //nolint:errorlint // whether something is wrapped around it
+			out.Message = call.Errorf(e.Code, "%w", err).Message // without the code that the wrapper's text has
+		}
+		return &out
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return ContextError(ctx, true)
+	}
+	return &call.Error{Code: call.CodeExecution, Message: err.Error(), Sent: true, Cause: err}
+}
+
+// ContextError returns the error of a call whose context has ended: TIMEOUT if a deadline
+// passed, else ABORTED, or the context's cause if that is a *call.Error.
+func ContextError(ctx context.Context, sent bool) *call.Error {
+	cause := context.Cause(ctx)
+	if e, ok := errors.AsType[*call.Error](cause); ok {
+		out := *e
+		out.Sent = sent
+		return &out
+	}
+	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // nil: its timer has not fired yet
+		return &call.Error{Code: call.CodeTimeout, Message: "the context's deadline passed", Sent: sent,
+			Cause: context.DeadlineExceeded}
+	}
+	msg := "the caller's context was canceled"
+	if cause != nil && !errors.Is(cause, context.Canceled) {
+		msg += ": " + cause.Error()
+	}
+	return &call.Error{Code: call.CodeAborted, Message: msg, Sent: sent, Cause: context.Canceled}
 }
 
 // Full returns the error of a request that is over the limit of the other side.
@@ -55,7 +110,7 @@ func (p *Peer) notSent(ctx context.Context, err error) error {
 	case errors.Is(err, session.ErrNoRoom):
 		return &call.Error{Code: call.CodeTimeout, Message: p.from("accepted no request within the call's timeout"), Cause: context.DeadlineExceeded}
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return call.ContextError(ctx, false)
+		return ContextError(ctx, false)
 	default:
 		return p.disconnected(err, false)
 	}

@@ -3,6 +3,7 @@ package peer
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ type localCall struct {
 func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, send func(call.Envelope) error) error {
 	left := Remaining(ctx, req)
 	if left < 0 {
-		return call.ContextError(ctx, false)
+		return ContextError(ctx, false)
 	}
 	c := &localCall{depth: cmp.Or(l.MaxDepth, wire.DefaultMaxDepth), answers: make(chan call.Envelope), done: make(chan struct{})}
 	c.in.Request = *req
@@ -60,6 +61,12 @@ func (l *Local) Call(ctx context.Context, req *call.Request, h call.Handler, sen
 	go l.run(c, h) // Idle waits for it
 	defer c.leave()
 	return c.wait(ctx, send)
+}
+
+// localEnvelope returns the envelope of a value that a handler of this program computed.
+func localEnvelope(operation string, data json.RawMessage) call.Envelope {
+	meta := wire.AppendLocalMeta(make([]byte, 0, 64+len(operation)), operation, time.Now())
+	return call.Envelope{Data: data, Meta: meta}
 }
 
 // leave ends the context of a handler whose caller has gone without an answer.
@@ -87,12 +94,12 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 			if c.err != nil || stream {
 				return c.err
 			}
-			e = call.Local(c.in.Request.Operation, nil, time.Now())
+			e = localEnvelope(c.in.Request.Operation, nil)
 		case <-silence:
 			return &call.Error{Code: call.CodeTimeout, Sent: true, Cause: context.DeadlineExceeded,
 				Message: "the handler of " + c.in.Request.Operation + " sent no response within the call's idle timeout"}
 		case <-ctx.Done():
-			return call.ContextError(ctx, true)
+			return ContextError(ctx, true)
 		case <-c.in.ctx.Done(): // also when the handler has returned
 			select {
 			case <-c.done:
@@ -116,7 +123,7 @@ func (c *localCall) wait(ctx context.Context, send func(call.Envelope) error) er
 
 // ended is why the handler's context ended while its caller waits.
 func (c *localCall) ended() error {
-	e := call.ContextError(&c.in.ctx, true)
+	e := ContextError(&c.in.ctx, true)
 	if e.Code == call.CodeTimeout {
 		e.Message = "the handler of " + c.in.Request.Operation + " did not answer within the call's timeout"
 	}
@@ -136,7 +143,7 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	}()
 	l.Counters.Served.Add(1)
 	err := h(&c.in.ctx, &c.in.Request, c.send)
-	if e := call.HandlerError(&c.in.ctx, err); e != nil {
+	if e := HandlerError(&c.in.ctx, err); e != nil {
 		c.err = checkError(c.in.Request.Operation, e, c.depth)
 	}
 	if c.bad != nil {
@@ -158,7 +165,7 @@ func (c *localCall) send(e call.Envelope) error {
 		return bad
 	}
 	if e.Meta == nil {
-		e = call.Local(c.in.Request.Operation, e.Data, time.Now())
+		e = localEnvelope(c.in.Request.Operation, e.Data)
 	}
 	select {
 	case c.answers <- e:

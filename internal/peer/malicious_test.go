@@ -65,7 +65,7 @@ func TestMalformedRequests(t *testing.T) {
 		s, w := wired(t, serving(echo))
 		bad := []string{
 			`"operationId":null`, `"operationId":5`, `"operationId":""`, `"OPERATIONID":"x.y"`,
-			`"operationId":"` + strings.Repeat("x", call.MaxNameBytes+1) + `"`,
+			`"operationId":"` + strings.Repeat("x", wire.MaxNameBytes+1) + `"`,
 			`"operationId":"x.y","operationId":"x.z"`, `"operationId":"x.y","requestId":"1"`,
 			`"operationId":"x.y","stream":"yes"`, `"operationId":"x.y","credit":-1`, `"operationId":"x.y","credit":[]`,
 			`"operationId":"x.y","timeout":"5"`, `"operationId":"x.y","timeout":1e999`, `"operationId":"x.y","deadline":{}`,

@@ -48,7 +48,7 @@ func (p *Peer) Open(ctx context.Context, req *call.Request, window int) (*Outgoi
 func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request) error {
 	timeout := Remaining(ctx, req)
 	if timeout < 0 {
-		return call.ContextError(ctx, false)
+		return ContextError(ctx, false)
 	}
 	if e := CheckRequest(req, p.MaxDepth()); e != nil {
 		return e
@@ -172,7 +172,7 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 	case errors.Is(err, pending.ErrClosed):
 		return &call.Error{Code: call.CodeAborted, Sent: true, Message: "the call was left"}
 	default:
-		e := call.ContextError(ctx, false)
+		e := ContextError(ctx, false)
 		e.Sent = o.Abort(abortReason(e))
 		return e
 	}

@@ -98,7 +98,7 @@ func (o *Outgoing) abort() {
 	if !o.claim() {
 		return
 	}
-	e := call.ContextError(&o.in.ctx, false)
+	e := ContextError(&o.in.ctx, false)
 	e.Sent = o.Abort(e.Message)
 	o.in.Refuse(e)
 }

@@ -24,7 +24,7 @@ func (in *Incoming) Handle(h call.Handler) *call.Error {
 		b.B = wire.AppendRespondedData(b.B, in.Request.ID, e.Data, e.Meta, in.Request.Operation, time.Now())
 		return in.send(b)
 	})
-	return call.HandlerError(&in.ctx, err)
+	return HandlerError(&in.ctx, err)
 }
 
 // begin notes that a handler runs. It returns false if the session has ended.

@@ -10,6 +10,9 @@ import (
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 )
 
+// OperationGather is the operation that calls every spoke (protocol section 4).
+const OperationGather = "hub.gather"
+
 // OperationRegister is the operation that a spoke calls first (protocol section 4). Its input is a
 // [Registration], its output's data a [Registered].
 const OperationRegister = "hub.register"

@@ -1,4 +1,4 @@
-package call
+package peer
 
 import (
 	"bytes"
@@ -7,28 +7,30 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// Copy sets r to the request that a [Caller] makes for req: a copy of it, with Stream set to stream and the parent that
-// ctx names. It returns VALIDATION_ERROR if the request cannot be a frame. It is for implementations of [Caller].
-func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
+// CopyRequest sets r to the request that a hub or spoke makes for its caller's req: a copy of it, with Stream set to stream and
+// the parent that ctx names. It returns VALIDATION_ERROR if the request cannot be a frame.
+func CopyRequest(ctx context.Context, r, req *call.Request, stream bool) error {
 	if req == nil {
-		return &Error{Code: CodeValidation, Message: "the request is nil"}
+		return &call.Error{Code: call.CodeValidation, Message: "the request is nil"}
 	}
 	*r = *req
 	r.Stream = stream
 	r.ParentID = ""
-	if parent := FromContext(ctx); parent != nil {
+	if parent := call.FromContext(ctx); parent != nil {
 		r.ParentID = parent.ID
 	}
-	if !ValidName(r.Operation) {
-		return &Error{Code: CodeValidation, Message: "the operation's name is not namespace.name"}
+	if !callcore.ValidName(r.Operation) {
+		return &call.Error{Code: call.CodeValidation, Message: "the operation's name is not namespace.name"}
 	}
 	if len(r.Input) > 0 {
 		if err := jsonscan.Check(r.Input, jsonscan.MaxDepth); err != nil {
-			return &Error{Code: CodeValidation, Message: "the input of " + r.Operation + " " + err.Error(), Cause: err}
+			return &call.Error{Code: call.CodeValidation, Message: "the input of " + r.Operation + " " + err.Error(), Cause: err}
 		}
 	}
 	if len(r.Metadata) > 0 {
@@ -38,20 +40,20 @@ func (r *Request) Copy(ctx context.Context, req *Request, stream bool) error {
 			err = errors.New("is not a JSON object")
 		}
 		if err != nil {
-			return &Error{Code: CodeValidation, Message: "the metadata of " + r.Operation + " " + err.Error(), Cause: err}
+			return &call.Error{Code: call.CodeValidation, Message: "the metadata of " + r.Operation + " " + err.Error(), Cause: err}
 		}
 	}
-	return r.checkNames()
+	return checkNames(r)
 }
 
 // checkNames checks what a receiver checks in the other members, and that no text is changed on its way.
-func (r *Request) checkNames() error {
+func checkNames(r *call.Request) error {
 	bad := func(format string, args ...any) error {
-		return &Error{Code: CodeValidation, Message: r.Operation + ": " + fmt.Sprintf(format, args...)}
+		return &call.Error{Code: call.CodeValidation, Message: r.Operation + ": " + fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case len(r.To) > MaxNameBytes || !utf8.ValidString(r.To):
-		return bad("the spoke id of call.To is not UTF-8 of at most %d bytes", MaxNameBytes)
+	case len(r.To) > wire.MaxNameBytes || !utf8.ValidString(r.To):
+		return bad("the spoke id of call.To is not UTF-8 of at most %d bytes", wire.MaxNameBytes)
 	case len(r.ParentID) > wire.MaxIDBytes || !utf8.ValidString(r.ParentID):
 		return bad("ParentID is not UTF-8 of at most %d bytes", wire.MaxIDBytes)
 	case len(r.OriginID) > wire.MaxIDBytes || !utf8.ValidString(r.OriginID):
@@ -63,7 +65,7 @@ func (r *Request) checkNames() error {
 		}
 	}
 	if id := r.Identity; id != nil {
-		if err := id.check(); err != nil {
+		if err := callcore.CheckIdentity(id.ID, id.Scopes, id.Resources); err != nil {
 			return bad("%v", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package call_test
+package callcore_test
 
 import (
 	"slices"
@@ -6,13 +6,14 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// validName says the rule of call.ValidName in as many words.
+// validName says the rule of callcore.ValidName in as many words.
 func validName(name string) bool {
 	parts := strings.Split(name, ".")
-	return len(name) <= call.MaxNameBytes && len(parts) > 1 && !slices.Contains(parts, "") &&
+	return len(name) <= wire.MaxNameBytes && len(parts) > 1 && !slices.Contains(parts, "") &&
 		!strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\uFFFD' })
 }
 
@@ -21,10 +22,10 @@ func FuzzValidName(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if got, want := call.ValidName(name), validName(name); got != want {
+		if got, want := callcore.ValidName(name), validName(name); got != want {
 			t.Fatalf("%q: %v, want %v", name, got, want)
 		}
-		if n := testing.AllocsPerRun(1, func() { _ = call.ValidName(name) }); n != 0 {
+		if n := testing.AllocsPerRun(1, func() { _ = callcore.ValidName(name) }); n != 0 {
 			t.Fatalf("%q: %v allocations", name, n)
 		}
 	})
@@ -33,7 +34,7 @@ func FuzzValidName(f *testing.F) {
 func BenchmarkValidName(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if !call.ValidName("text.wordcount") {
+		if !callcore.ValidName("text.wordcount") {
 			b.Fatal("not valid")
 		}
 	}
