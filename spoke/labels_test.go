@@ -253,33 +253,130 @@ func TestLabelsAndOperationsTogether(t *testing.T) {
 	}
 }
 
-// A hub that is too busy for changed labels gets them again; one that ends the session gets them with the next registration.
+// nextRegistration reads the next registration on a live connection, and returns its id.
+func nextRegistration(t *testing.T, conn transport.Conn, labels string) (id string) {
+	t.Helper()
+	for {
+		frame, err := conn.Read()
+		must(t, err)
+		_, rest, _ := strings.Cut(string(frame), `"requestId":"`)
+		if !strings.Contains(rest, "hub.register") {
+			continue
+		}
+		if !strings.Contains(rest, labels) {
+			t.Errorf("registered %s, want %s", rest, labels)
+		}
+		id, _, _ = strings.Cut(rest, `"`)
+		return id
+	}
+}
+
+func answerRegistration(t *testing.T, conn transport.Conn, id, answer string) {
+	t.Helper()
+	must(t, conn.Write([][]byte{fmt.Appendf(nil, `{"type":"call.%s","payload":{"requestId":"%s",%s}}`,
+		map[bool]string{true: "error", false: "responded"}[strings.Contains(answer, "code")], id, answer)}))
+}
+
+// A hub that is too busy for changed labels gets them again after a second.
 func TestSetLabelsAtABusyHub(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		s, conn := runAtSilent(t, spoke.Options{Labels: zone("1")})
 		done := make(chan error, 1)
 		go func() { done <- s.SetLabels(t.Context(), zone("2")) }()
-		next := func(answer string) (id string) {
-			t.Helper()
-			for {
-				frame, err := conn.Read()
-				must(t, err)
-				if _, rest, ok := strings.Cut(string(frame), `"requestId":"`); ok && strings.Contains(rest, "hub.register") {
-					if !strings.Contains(rest, `"labels":{"zone":"2"}`) {
-						t.Errorf("registered %s", rest)
-					}
-					id, _, _ = strings.Cut(rest, `"`)
-					must(t, conn.Write([][]byte{[]byte(strings.ReplaceAll(answer, "ID", id))}))
-					return id
-				}
+		start := time.Now()
+		for _, answer := range []string{`"code":"OVERLOADED","message":"busy","retryable":true`, `"code":"TIMEOUT","message":"late"`, `"output":{}`} {
+			answerRegistration(t, conn, nextRegistration(t, conn, `"labels":{"zone":"2"}`), answer)
+		}
+		must(t, <-done)
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("announced after %v", took)
+		}
+	})
+}
+
+// The registration with the largest labels leaves exactly the room that later ones may need for their session.
+func TestSetLabelsToTheLimit(t *testing.T) {
+	const limit, room = 1000, 512
+	bubble.Test(t, func(t *testing.T) {
+		h := make(rawHub, 1)
+		s, err := spoke.New("ws://raw.test/", &spoke.Options{ID: "a", Dialer: h})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		conn := h.answer(t, fmt.Sprintf(`"maxRegistrationBytes":%d,"heartbeatInterval":25000`, limit))
+		size := 0
+		for n := range limit {
+			done := make(chan error, 1)
+			go func() { done <- s.SetLabels(ctx, zone(strings.Repeat("x", n))) }()
+			synctest.Wait()
+			select {
+			case err = <-done:
+			default:
+				frame, rerr := conn.Read()
+				must(t, rerr)
+				_, id, _ := strings.Cut(string(frame), `"requestId":"`)
+				id, _, _ = strings.Cut(id, `"`)
+				_, input, _ := strings.Cut(string(frame), `"input":`)
+				size = len(input) - len("}}")
+				answerRegistration(t, conn, id, `"output":{}`)
+				must(t, <-done)
+			}
+			if err != nil {
+				break
 			}
 		}
-		start := time.Now()
-		next(`{"type":"call.error","payload":{"requestId":"ID","code":"OVERLOADED","message":"busy","retryable":true}}`)
-		next(`{"type":"call.responded","payload":{"requestId":"ID","output":{}}}`)
-		must(t, <-done)
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("announced again after %v", took)
+		if !errors.Is(err, spoke.ErrOptions) || size != limit-room {
+			t.Errorf("%v after a registration of %d bytes", err, size)
+		}
+		cancel()
+		conn.Abort()
+		<-ran
+	})
+}
+
+// Labels that are set while the hub refuses earlier ones are not lost.
+func TestSetLabelsWhileOthersAreRefused(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, conn := runAtSilent(t, spoke.Options{Labels: zone("1")})
+		refused, taken := make(chan error, 1), make(chan error, 1)
+		go func() { refused <- s.SetLabels(t.Context(), zone("2")) }()
+		id := nextRegistration(t, conn, `"labels":{"zone":"2"}`)
+		go func() { taken <- s.SetLabels(t.Context(), zone("3")) }()
+		synctest.Wait()
+		answerRegistration(t, conn, id, `"code":"ACCESS_DENIED","message":"no"`)
+		id = nextRegistration(t, conn, `"labels":{"zone":"3"}`)
+		if err := <-refused; !errors.Is(err, call.CodeAccessDenied) {
+			t.Error(err)
+		}
+		answerRegistration(t, conn, id, `"output":{}`)
+		must(t, <-taken)
+		registered(call.Handle(s.Operations(), call.Operation{Name: "a.b"}, answerID))
+		nextRegistration(t, conn, `"labels":{"zone":"3"}`)
+	})
+}
+
+// Every state is reported once, whatever else changes.
+func TestStatesAreNotRepeated(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n := hubtest.New(t, nil)
+		s := n.Spoke("a", nil, nil)
+		var states []spoke.State
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for st := range s.States(t.Context()) {
+				states = append(states, st)
+			}
+		}()
+		for i := range 5 {
+			must(t, s.SetLabels(t.Context(), zone(fmt.Sprint(i))))
+			synctest.Wait()
+		}
+		must(t, s.Shutdown(t.Context()))
+		<-done
+		if len(states) > 3 || states[0] != spoke.Registered || states[len(states)-1] != spoke.Stopped {
+			t.Errorf("%v", states)
 		}
 	})
 }

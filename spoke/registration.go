@@ -242,21 +242,17 @@ func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, 
 	if ctx.Err() != nil {
 		return false, nil // the next registration has the change
 	}
-	e, ok := errors.AsType[*call.Error](err)
 	switch {
 	case err == nil:
 		se.spoke.offering.accepted(due, se.conn.Load().answer)
-	case ok && (e.Code == call.CodeDisconnected || e.Code == call.CodeAborted):
+	case errors.Is(err, call.CodeDisconnected), errors.Is(err, call.CodeAborted):
 		return false, nil
 	default:
 		se.log.Error().Err(err).Msg("the hub refused a changed registration and keeps the earlier one")
-		switch {
-		case !ok:
-			return false, nil
-		case e.Retryable || e.Code == call.CodeTimeout:
+		if e, ok := errors.AsType[*call.Error](err); ok && (e.Retryable || e.Code == call.CodeTimeout) {
 			return false, time.After(registerAgainAfter)
 		}
-		se.spoke.offering.refused(due, e)
+		se.spoke.offering.refused(due, err)
 	}
 	se.spoke.status.update(func() {}) // wakes SetLabels
 	return true, nil

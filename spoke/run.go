@@ -152,7 +152,7 @@ func (l *loop) delay(a *attempt) time.Duration {
 	l.kept = kept
 	round := true
 	if own := a.url != "" && !a.named; own && (!kept || !a.answered && l.urls.named != "" || isConnectionRefused(a.err)) {
-		round = l.urls.advance() || kept
+		round = l.urls.advance()
 	}
 	delay := l.backoff.next(round)
 	switch {

@@ -2,6 +2,7 @@ package spoke_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/spoke"
 )
 
@@ -130,5 +132,32 @@ func TestResponseThatNeverPasses(t *testing.T) {
 		if st := s.Stats(); err != nil || out != "x" || ran.Load() != 1 || st.Resumed != 2 {
 			t.Errorf("%q, %v; the handler ran %d times; %+v", out, err, ran.Load(), st)
 		}
+	})
+}
+
+// A session that ends before it has its connection, here since its subscriptions alone are more than its queue may hold, never counts as
+// registered.
+func TestSessionThatEndsBeforeItBegins(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		m.hub(own, hub.Options{})
+		s, err := spoke.New(own, &spoke.Options{ID: "a", Dialer: m, LogBytes: 100, OnState: func(st spoke.State) {
+			if st == spoke.Registered {
+				t.Error("registered")
+			}
+		}})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 20 {
+			go func() { _, _ = s.Events().Listen(ctx, fmt.Sprint("topic-", i), func(pubsub.Event) {}) }() // ends with ctx
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		later(time.Minute)
+		if err := s.LastError(); err == nil || !strings.Contains(err.Error(), "register at") || s.Stats().Connections < 3 {
+			t.Errorf("%v, %+v", err, s.Stats())
+		}
+		cancel()
+		<-ran
 	})
 }

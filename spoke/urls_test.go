@@ -202,6 +202,7 @@ func TestDiscoverAfterALoss(t *testing.T) {
 					t.Errorf("asked %d times while registered", n)
 				}
 				m.fail(a, errors.New("no route"))
+				d.set(func() { d.urls = []string{b, a, c} })
 				m.cut()
 				later(10 * time.Second)
 				if n := d.questions(); (n == 1) == noSession {
@@ -213,7 +214,7 @@ func TestDiscoverAfterALoss(t *testing.T) {
 				later(30 * time.Second)
 				dials := m.dials()
 				i := slices.Index(dials, b)
-				if i < 1 || i+3 > len(dials) || !slices.Equal(dials[i-1:i+3], []string{a, b, c, a}) {
+				if i < 1 || i+3 > len(dials) || !slices.Equal(dials[i-1:i+3], []string{c, b, a, c}) {
 					t.Errorf("dialed %v", dials)
 				}
 			})
@@ -304,4 +305,72 @@ func TestNextURLAfterADrain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// When the window of a session expires, the delays begin again: they were those of its hub.
+func TestBackoffRestartsAfterTheWindow(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		m.hub(own, hub.Options{})
+		m.spoke("a", spoke.Options{URLs: []string{b}}, nil)
+		m.fail(own, errors.New("no route"))
+		m.cut()
+		later(15 * time.Second)
+		before := len(m.dials())
+		later(12 * time.Second)
+		if n := len(m.dials()) - before; n < 5 {
+			t.Errorf("%d dials in 12 s after the window", n)
+		}
+	})
+}
+
+// hanging is a middle behind which dials of one URL are not answered.
+type hanging struct {
+	*middle
+	url string
+}
+
+func (h hanging) Dial(ctx context.Context, url string, header http.Header) (transport.Conn, error) {
+	if url == h.url {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.middle.Dial(ctx, url, header)
+}
+
+// A named URL that does not answer leaves the spoke's own URL its turn within the window.
+func TestNamedURLThatHangs(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		m.hub(own, hub.Options{URL: "ws://named.test/"})
+		s, err := spoke.New(own, &spoke.Options{ID: "a", Dialer: hanging{m, "ws://named.test/"}, HandshakeTimeout: time.Hour})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		must(t, s.Ready(t.Context()))
+		m.cut()
+		later(14 * time.Second)
+		if st := s.Stats(); st.Resumed != 1 {
+			t.Errorf("%+v", st)
+		}
+		cancel()
+		<-ran
+	})
+}
+
+// While a session is kept, no delay is longer than a third of its window.
+func TestDelaysWithinTheWindow(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		m := newMiddle(t)
+		m.hub(own, hub.Options{})
+		s, _ := m.spoke("a", spoke.Options{BackoffMin: 10 * time.Hour}, nil)
+		for i := range uint64(5) {
+			m.cut()
+			later(5*time.Second + time.Millisecond)
+			if st := s.Stats(); st.Resumed != i+1 {
+				t.Errorf("%+v after %d losses", st, i+1)
+			}
+		}
+	})
 }
