@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -257,6 +258,36 @@ func TestCoreIsSlow(t *testing.T) {
 		defer core.mu.Unlock()
 		if got := strings.Join(core.taken, " "); !strings.HasSuffix(got, "t0 t1 t2 t3 t4 t5 t6 t7 t9") {
 			t.Errorf("published %s", got)
+		}
+	})
+}
+
+// What has been published makes room for more, the bytes of its topic too.
+func TestCoreHasRoomAgain(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		const events = 20_000 // their topics are half of what may wait
+		core := &scriptedCore{}
+		net := hubtest.New(t, &hub.Options{FramesPerSecond: -1, BytesPerSecond: -1, Backplane: &hub.Backplane{Events: core}})
+		raw := rawSpoke(t, net.Hub, &call.Identity{ID: "a"}, `{"spokeId":"a"}`)
+		defer raw.Abort()
+		short := fmt.Appendf(nil, `{"type":"%s","payload":1}`, strings.Repeat("t", 250))
+		batch := slices.Repeat([][]byte{short}, 100)
+		for range events / len(batch) {
+			must(t, raw.Write(batch))
+			synctest.Wait()
+		}
+		must(t, raw.Write([][]byte{fmt.Appendf(nil, `{"type":"last","payload":"%s"}`, strings.Repeat("x", 1<<20-100))}))
+		synctest.Wait()
+		core.mu.Lock()
+		defer core.mu.Unlock()
+		n := 0
+		for _, topic := range core.taken {
+			if topic[0] == 't' || topic == "last" {
+				n++
+			}
+		}
+		if n != events+1 {
+			t.Errorf("%d events were published", n)
 		}
 	})
 }

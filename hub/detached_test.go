@@ -17,6 +17,7 @@ import (
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/pubsub"
+	"github.com/alkdev/hubspoke/spoke"
 )
 
 // loseSpoke cuts the connection of a spoke that cannot dial again until back is called, and lets d pass.
@@ -176,5 +177,44 @@ func TestFailFastAtAnotherHub(t *testing.T) {
 			}
 		}
 		synctest.Wait()
+	})
+}
+
+// If several spokes that serve an operation are detached, the error names the one that was lost last, and how many others
+// there are: not those that do not serve it, or have other labels.
+func TestSeveralDetached(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, &hub.Options{AllowAnonymous: true, SessionWindow: time.Hour})
+		labels := map[string]string{"zone": "a"}
+		for i, id := range []string{"first", "second", "third", "other", "elsewhere"} {
+			operations := serveWho(id)
+			if id == "other" {
+				operations = nil
+			}
+			o := &spoke.Options{Labels: labels}
+			if id == "elsewhere" {
+				o.Labels = map[string]string{"zone": "b"}
+			}
+			s := net.Spoke(id, o, operations)
+			later(time.Duration(i+1) * time.Second)
+			s.Wire.Refuse(errors.New("refused"))
+			s.Wire.Cut()
+			synctest.Wait()
+		}
+		later(time.Second)
+		for _, c := range []struct {
+			opts []call.Option
+			want string
+		}{
+			{[]call.Option{call.Select(labels)}, "spoke third is detached (connection lost 10 s ago), as are 2 others that serve test.who"},
+			{nil, "spoke elsewhere is detached (connection lost 1 s ago), as are 3 others that serve test.who"},
+			{[]call.Option{call.To("first")}, "spoke first is detached (connection lost 15 s ago)"},
+			{[]call.Option{call.Select(map[string]string{"zone": "b"})}, "spoke elsewhere is detached (connection lost 1 s ago)"},
+		} {
+			_, err := call.Invoke[string](t.Context(), net.Hub, "test.who", nil, append(c.opts, call.FailFast())...)
+			if e, ok := errors.AsType[*call.Error](err); !ok || e.Code != call.CodeUnavailable || e.Message != c.want {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		}
 	})
 }

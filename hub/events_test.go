@@ -120,3 +120,34 @@ func TestReplacedSpokePublishesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A target that reports its end does so through the hub's events; one that does not is never reported to end.
+func TestEventsReportTheEndOfTheirTarget(t *testing.T) {
+	local := &pubsub.Local{}
+	for name, c := range map[string]struct {
+		target  pubsub.EventTarget
+		reports bool
+	}{"local": {local, true}, "one that does not": {struct{ pubsub.EventTarget }{local}, false}} {
+		h, err := hub.New(&hub.Options{AllowAnonymous: true, Backplane: &hub.Backplane{Events: c.target}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, ok := h.Events().(pubsub.CloseNotifier)
+		if !ok {
+			t.Fatalf("%s: %T", name, h.Events())
+		}
+		ended := 0
+		n.AfterClose(func() { ended++ })
+		taken := n.AfterClose(func() { t.Errorf("%s: called though taken back", name) })
+		if !taken() {
+			t.Errorf("%s: it could not be taken back", name)
+		}
+		if c.reports {
+			local.Close()
+		}
+		if ended == 1 != c.reports {
+			t.Errorf("%s: called %d times", name, ended)
+		}
+		h.Close()
+	}
+}
