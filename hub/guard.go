@@ -43,11 +43,7 @@ func (m *rateMeter) Received(frames, bytes int) bool {
 // within reports whether that many frames and bytes may come now.
 func (m *rateMeter) within(frames, n int) bool {
 	frame, bytes := m.frames.take(float64(frames)), m.bytes.take(float64(n))
-	if frame && bytes {
-		return true
-	}
-	now := time.Since(m.hub.startedAt)
-	return (frame || m.frames.refill(m.hub.frameRate(), now)) && (bytes || m.bytes.refill(m.hub.byteRate(), now))
+	return (frame || m.frames.refill(m.hub.frameRate(), m.hub.startedAt)) && (bytes || m.bytes.refill(m.hub.byteRate(), m.hub.startedAt))
 }
 
 // rate is how much may come.
@@ -85,7 +81,8 @@ func (b *bucket) take(n float64) bool {
 	return b.left >= 0
 }
 
-func (b *bucket) refill(r rate, now time.Duration) bool {
+func (b *bucket) refill(r rate, started time.Time) bool {
+	now := time.Since(started)
 	b.left = min(b.left+r.second*(now-b.filled).Seconds(), r.burst)
 	b.filled = now
 	return b.left >= 0

@@ -648,6 +648,17 @@ func TestJoinFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	leave(t.Context())
+	// It waits for the lease of a predecessor, until its context ends.
+	server.Do("SET", "alk:hubspoke:hub:{near}:lease", "other", "PX", "100000")
+	gone := errors.New("the program ends")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(gone) })
+	if _, err := dir.Join(ctx, "near", func(hub.Record) {}); !errors.Is(err, gone) {
+		t.Errorf("a Join whose context ends: %v", err)
+	}
+	if got := server.Do("GET", "alk:hubspoke:hub:{near}:lease"); got != "other" {
+		t.Errorf("the lease is %s", got)
+	}
 }
 
 // A hub that is cut off remembers a bounded number of spokes that have left. With more of them it begins a new life when
