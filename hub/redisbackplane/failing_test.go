@@ -90,6 +90,9 @@ func (c *failing) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rue
 	return answers
 }
 
+// patient are the options of a backplane whose commands a test holds, on a machine that may be busy.
+var patient = &redisOptions{Timeout: time.Hour}
+
 // joinFailing makes a backplane on a client that can fail.
 func joinFailing(t *testing.T, url string, o *redisOptions) (*redisbackplane.Backplane, *failing) {
 	t.Helper()
@@ -239,7 +242,7 @@ func TestUnsettledStopsAtFirstFailure(t *testing.T) {
 func TestDeadHubsAreBounded(t *testing.T) {
 	const key, dead, most = "alk:hubspoke:op:{a.b}", 600, 256
 	server := redistest.Start(t)
-	bp, client := joinFailing(t, server.URL(), nil)
+	bp, client := joinFailing(t, server.URL(), patient)
 	dir, _, _ := rawDirectoryOn(t, server, bp)
 	add := []string{"SADD", key, "life:far"}
 	for i := range dead {
@@ -372,7 +375,7 @@ func TestErrorsOfRedis(t *testing.T) {
 func TestSmallMessagesAreBounded(t *testing.T) {
 	const most, over = 1024, 5
 	server := redistest.Start(t)
-	bp, client := joinFailing(t, server.URL(), nil)
+	bp, client := joinFailing(t, server.URL(), patient)
 	r := newRawHubOf(t, server, func(*testing.T) *redisbackplane.Backplane { return bp })
 	l := r.open("life.1")
 	waits, answered := client.hold(`"reset"`, false)
@@ -541,7 +544,7 @@ func TestFailureAmongRefusals(t *testing.T) {
 // A letter that comes before the answer to the claim which it overtakes counts when that has come.
 func TestLetterBeforeTheAnswer(t *testing.T) {
 	server := redistest.Start(t)
-	bp, client := joinFailing(t, server.URL(), nil)
+	bp, client := joinFailing(t, server.URL(), patient)
 	dir, lost, n := rawDirectoryOn(t, server, bp)
 	newest := time.Now().Add(time.Minute).UnixMilli()
 	waits, held := make(chan struct{}), make(chan struct{})
