@@ -78,6 +78,12 @@ func TestHubsHandlersOutliveTheirSession(t *testing.T) {
 						t.Errorf("session %d: a second handler ran: %s", i+2, got)
 					}
 				}
+				r.conn.Abort()
+				synctest.Wait()
+				r = registers(t, h, "id", fmt.Sprintf(register, 5))
+				if got := r.call("2", "hub.info", "{}"); !strings.Contains(got, `"OVERLOADED"`) {
+					t.Errorf("after a time without a connection: a second handler ran: %s", got)
+				}
 				other := registers(t, h, "id", `{"spokeId":"other"}`)
 				if got := other.call("3", "hub.info", "{}"); !strings.Contains(got, `"call.responded"`) {
 					t.Errorf("another spoke: %s", got)

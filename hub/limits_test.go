@@ -262,3 +262,64 @@ func TestDefaultInFlightOfASpoke(t *testing.T) {
 		conn.Abort()
 	})
 }
+
+// A spoke that announces no limit is sent no more than the hub's own at the same time.
+func TestSpokeWithoutALimitOfItsOwn(t *testing.T) {
+	for registration, want := range map[string]int{`{"operations":[{"name":"a.b"}]}`: 3, `{"maxInFlight":2,"operations":[{"name":"a.b"}]}`: 2, `{"maxInFlight":9,"operations":[{"name":"a.b"}]}`: 3} {
+		bubble.Test(t, func(t *testing.T) {
+			h, err := hub.New(&hub.Options{AllowAnonymous: true, MaxSpokeInFlight: 3})
+			must(t, err)
+			defer h.Close()
+			conn := rawSpoke(t, h, &call.Identity{ID: "one"}, registration)
+			defer conn.Abort()
+			overloaded := 0
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					_, err := h.Call(t.Context(), &call.Request{Operation: "a.b", Timeout: time.Second})
+					if errors.Is(err, call.CodeOverloaded) {
+						overloaded++
+					}
+				})
+				synctest.Wait()
+			}
+			all.Wait()
+			if overloaded != 5-want {
+				t.Errorf("%s: %d of 5 calls were refused, want %d", registration, overloaded, 5-want)
+			}
+		})
+	}
+}
+
+// The event of a spoke's end has the reason of whoever closed its connection.
+func TestReasonsOfAnEnd(t *testing.T) {
+	for want, end := range map[string]func(*hub.Hub, transport.Conn){
+		"left":            func(_ *hub.Hub, c transport.Conn) { c.Close(transport.CloseLeft, "whatever") },
+		"going home":      func(_ *hub.Hub, c transport.Conn) { c.Close(transport.CloseNormal, "going home") },
+		"normal closure":  func(_ *hub.Hub, c transport.Conn) { c.Close(transport.CloseNormal, "") },
+		"connection lost": func(_ *hub.Hub, c transport.Conn) { c.Abort() },
+		"too loud":        func(h *hub.Hub, _ transport.Conn) { _, _ = h.Disconnect(context.Background(), "w", "too loud") },
+	} {
+		bubble.Test(t, func(t *testing.T) {
+			h, err := hub.New(&hub.Options{AllowAnonymous: true})
+			must(t, err)
+			defer h.Close()
+			reasons := make(chan string, 10)
+			stop, err := h.Events().Listen(t.Context(), hub.TopicDisconnected, func(ev pubsub.Event) { reasons <- string(ev.Payload) })
+			must(t, err)
+			defer stop()
+			c := rawSpoke(t, h, &call.Identity{ID: "one"}, `{"spokeId":"w"}`)
+			go func() {
+				for {
+					if _, err := c.Read(); err != nil {
+						return
+					}
+				}
+			}()
+			end(h, c)
+			if got := <-reasons; !strings.Contains(got, `"reason":"`+want+`"`) {
+				t.Errorf("%s, want the reason %q", got, want)
+			}
+		})
+	}
+}

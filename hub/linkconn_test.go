@@ -3,15 +3,18 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -150,4 +153,52 @@ func TestHubWithoutLinks(t *testing.T) {
 			t.Error(list, err)
 		}
 	})
+}
+
+// trackedLinks reports the connections of links that are garbage.
+type trackedLinks struct {
+	hub.MemoryLinks
+	collected atomic.Int64
+}
+
+type trackedConn struct{ transport.Conn }
+
+func (l *trackedLinks) Join(hubID string, accept func(string, transport.Conn)) (func(), error) {
+	return l.MemoryLinks.Join(hubID, func(from string, c transport.Conn) {
+		tracked := &trackedConn{c}
+		runtime.AddCleanup(tracked, func(l *trackedLinks) { l.collected.Add(1) }, l)
+		accept(from, tracked)
+	})
+}
+
+// A hub forgets a link that has ended.
+func TestLinkThatEndedIsForgotten(t *testing.T) {
+	const n = 20
+	links := &trackedLinks{}
+	bp := &hub.Backplane{Events: &pubsub.Local{}, Directory: &hub.MemoryDirectory{}, Links: links}
+	hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-a", Backplane: bp})
+	leave, err := links.Join("far", func(string, transport.Conn) {})
+	must(t, err)
+	defer leave()
+	for range n {
+		c, err := links.Dial(t.Context(), "far", "hub-a")
+		must(t, err)
+		c.Close(transport.CloseNormal, "")
+		readOut(c)
+	}
+	for looks := 0; links.collected.Load() < n; looks++ {
+		if looks == 1000 {
+			t.Fatalf("%d of %d connections of ended links are garbage", links.collected.Load(), n)
+		}
+		runtime.GC()
+		<-time.After(time.Millisecond)
+	}
+}
+
+func readOut(c transport.Conn) {
+	for {
+		if _, err := c.Read(); err != nil {
+			return
+		}
+	}
 }

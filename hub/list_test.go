@@ -542,3 +542,20 @@ func (l answeringLinks) Dial(context.Context, string, string) (transport.Conn, e
 	}()
 	return near, nil
 }
+
+// An operation that two hubs serve is one item, with the spokes of both counted in one member.
+func TestOperationOfTwoHubsIsOneItem(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		bp := hub.NewMemoryBackplane()
+		a := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-a", Backplane: bp})
+		b := hubtest.New(t, &hub.Options{AllowAnonymous: true, ID: "hub-b", Backplane: bp})
+		a.Spoke("on-a", nil, serveWho("on-a"))
+		b.Spoke("on-b", nil, serveWho("on-b"))
+		b.Spoke("too", nil, serveWho("too"))
+		page, err := a.Hub.OperationPage(t.Context(), nil, hub.ListQuery{Prefix: "test.who"})
+		must(t, err)
+		if len(page.Items) != 1 || strings.Count(string(page.Items[0]), `"spokes":`) != 1 || !strings.Contains(string(page.Items[0]), `"spokes":3`) {
+			t.Errorf("%s", page.Items)
+		}
+	})
+}

@@ -370,3 +370,49 @@ func TestDirectoryInTrouble(t *testing.T) {
 		})
 	}
 }
+
+// Of a spoke that was replaced by another instance, or superseded by its own newer connection, nothing is left: not in the
+// lists, not in the counts, not among those that are called.
+func TestNothingIsLeftOfAReplacedSpoke(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h, err := hub.New(&hub.Options{AllowAnonymous: true})
+		must(t, err)
+		defer h.Close()
+		registration := func(instance string, attempt int) string {
+			return fmt.Sprintf(`{"spokeId":"w","instanceId":%q,"attempt":%d,"operations":[{"name":"a.%s"},{"name":"a.b"}]}`, instance, attempt, instance)
+		}
+		var last transport.Conn
+		for i, c := range []struct {
+			instance string
+			attempt  int
+		}{{"one", 1}, {"one", 2}, {"two", 1}, {"three", 7}} {
+			before := last
+			last = rawSpoke(t, h, &call.Identity{ID: "who"}, registration(c.instance, c.attempt))
+			if before != nil {
+				before.Abort() // it does not answer the close
+			}
+			synctest.Wait()
+			spokes, err := h.AllSpokes(t.Context(), nil, nil)
+			if err != nil || len(spokes) != 1 || len(h.Spokes(nil)) != 1 {
+				t.Errorf("registration %d: %+v, %v", i, spokes, err)
+			}
+			operations, err := h.AllOperations(t.Context(), nil)
+			served := 0
+			for _, op := range operations {
+				if strings.HasPrefix(op.Name, "a.") {
+					if served++; op.Spokes != 1 || op.Name != "a.b" && op.Name != "a."+c.instance {
+						t.Errorf("registration %d: %+v", i, op)
+					}
+				}
+			}
+			if s := h.Stats(); err != nil || served != 2 || s.Spokes != 1 || s.Operations != 2 {
+				t.Errorf("registration %d: %d operations, %v, %+v", i, served, err, s)
+			}
+		}
+		last.Abort()
+		synctest.Wait()
+		if s := h.Stats(); s.Spokes != 0 || s.Operations != 0 || s.Connections != 0 || len(h.Spokes(nil)) != 0 {
+			t.Errorf("at the end: %+v, %+v", s, h.Spokes(nil))
+		}
+	})
+}

@@ -175,3 +175,24 @@ func TestTokenRemovedAfterAnEqualOne(t *testing.T) {
 		}
 	}
 }
+
+// The token of a request is that of its Authorization header, or of an offered subprotocol, in base64url with or without padding.
+func TestBearerTokenOfARequest(t *testing.T) {
+	for _, c := range []struct{ authorization, protocols, want string }{
+		{"", "", ""}, {"Bearer abc", "", "abc"}, {"bearer  abc ", "", "abc"}, {"Basic abc", "", ""}, {"Bearer", "", ""},
+		{"", "hubspoke.v1, hubspoke.bearer.YWJj", "abc"}, {"", "hubspoke.bearer.YWI=", "ab"}, {"", "hubspoke.bearer.YWI", "ab"},
+		{"", "hubspoke.bearer.!!, hubspoke.bearer.YWJj", "abc"}, {"", "hubspoke.bearer.!!", ""}, {"", "hubspoke.v1", ""}, {"", "hubspoke.bearer.", ""},
+		{"Bearer abc", "hubspoke.bearer.eHl6", "abc"}, {"Basic abc", "hubspoke.bearer.eHl6", "xyz"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.authorization != "" {
+			r.Header.Set("Authorization", c.authorization)
+		}
+		if c.protocols != "" {
+			r.Header.Set("Sec-WebSocket-Protocol", c.protocols)
+		}
+		if got := hub.BearerToken(r); got != c.want {
+			t.Errorf("%q and %q: %q, want %q", c.authorization, c.protocols, got, c.want)
+		}
+	}
+}

@@ -133,15 +133,19 @@ func (o *options) progress(code *module) func(result) {
 // summary lists the survivors by their place, and counts the rest.
 func (o *options) summary(code *module, results []result) {
 	count := map[verdict]int{}
+	late := 0 // ended by the time limit, which on a busy machine no test would have done
 	slices.SortFunc(results, func(a, b result) int {
 		return cmp.Or(strings.Compare(a.file, b.file), a.line-b.line)
 	})
 	for _, r := range results {
 		count[r.verdict]++
+		if strings.Contains(r.by, tooLong) {
+			late++
+		}
 		if r.verdict == survived {
 			fmt.Println(r.describe(code.texts[r.file]))
 		}
 	}
-	fmt.Printf("mutants: %d tried, %d killed, %d survived; %d did not compile\n",
-		count[killed]+count[survived], count[killed], count[survived], count[doesNotBuild])
+	fmt.Printf("mutants: %d tried, %d killed (%d of them by the time limit), %d survived; %d did not compile\n",
+		count[killed]+count[survived], count[killed], late, count[survived], count[doesNotBuild])
 }

@@ -170,6 +170,8 @@ func (l *laboratory) build(ctx context.Context, dir, program, overlay string) ([
 	return l.command(ctx, "go", append(args, "./"+dir)...).CombinedOutput()
 }
 
+const tooLong = " takes more than "
+
 // fails returns the name of the test that failed, or "".
 func (l *laboratory) fails(ctx context.Context, s *suite, program string, slow bool) string {
 	limit := spareTime + 4*s.fast
@@ -186,7 +188,7 @@ func (l *laboratory) fails(ctx context.Context, s *suite, program string, slow b
 		return s.dir + " " + string(m[1])
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return s.dir + " takes more than " + limit.String()
+		return s.dir + tooLong + limit.String()
 	}
 	return s.dir + " " + err.Error()
 }
