@@ -17,9 +17,10 @@ func newFlushers() *flushers { return drainer.New(flusher{}, drainer.Options{Bat
 
 const (
 	// flushAtMost is how many sessions are written to in one round.
-	flushAtMost = 1024
-	// flushShare is how many sessions of a round are worth one more goroutine.
-	flushShare = 128
+	flushAtMost = 8192
+	// flushShare is how many sessions of a round are worth one more goroutine. With less, waking another thread costs more
+	// than it gains.
+	flushShare = 512
 )
 
 // flusher is the handler of the flushers.

@@ -58,7 +58,7 @@ func TestFlushersDeliverAll(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		f := newFlushers()
 		var all []*listener
-		for i := range 3 * flushShare {
+		for i := range 100 {
 			all = append(all, listen(t, i%10 == 0))
 		}
 		var publishers sync.WaitGroup
@@ -101,6 +101,34 @@ func TestFlushersDeliverAll(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A round writes to each of its sessions, however many goroutines share it.
+func TestFlusherWritesToAll(t *testing.T) {
+	for _, n := range []int{1, 2, flushShare, flushShare + 1, 2*flushShare + 1} {
+		bubble.Test(t, func(t *testing.T) {
+			var all []*listener
+			var ready []*session.Session
+			for range n {
+				l := listen(t, false)
+				if !l.sess.AppendEvent("t", session.Shared([]byte("x"))) {
+					t.Fatal("the caller is not to write")
+				}
+				all, ready = append(all, l), append(ready, l.sess)
+			}
+			flusher{}.Handle(ready)
+			synctest.Wait()
+			for i, l := range all {
+				if len(l.got) != 1 {
+					t.Errorf("%d of %d received %q, want one event", i, n, l.got)
+				}
+				l.sess.End(nil)
+				l.sess.Wait()
+				l.conn.Abort()
+				<-l.done
+			}
+		})
+	}
 }
 
 // A session that ends, or loses its connection, between its event and its flusher holds nothing up.
