@@ -7,7 +7,6 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
-	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -43,7 +42,7 @@ func (e events) Listen(ctx context.Context, topic string, fn func(pubsub.Event))
 		return nil, fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, topic)
 	}
 	if fn != nil {
-		fn = peer.Guard(&e.hub.log, &e.hub.counters, fn)
+		fn = wstarget.Guard(&e.hub.log, &e.hub.counters, fn)
 	}
 	return e.hub.core.Listen(ctx, topic, fn)
 }

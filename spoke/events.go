@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/alkdev/hubspoke/call"
-	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 	"github.com/alkdev/hubspoke/pubsub/wstarget"
@@ -39,7 +38,7 @@ func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
 // Listen implements [pubsub.EventTarget].
 func (e *events) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if fn != nil {
-		fn = peer.Guard(&e.spoke.log, &e.spoke.counters, fn)
+		fn = wstarget.Guard(&e.spoke.log, &e.spoke.counters, fn)
 	}
 	stop, err = e.target.Listen(ctx, topic, fn)
 	return stop, e.explain(ctx, err)

@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/wire":           {"internal/jsonscan"},
 	"internal/soak":           {"hub", "spoke", "call", "pubsub", zerologModule},
 	"internal/peer": {
-		"internal/session", "internal/callcore", "internal/jsonscan", "internal/wire", "call", "pending", "pubsub", "transport",
+		"internal/session", "internal/callcore", "internal/jsonscan", "internal/wire", "call", "pending", "transport",
 		uuidModule, zerologModule,
 	},
 	"internal/registration": {"internal/peer", "internal/session", "internal/jsonscan", "internal/wire", "call", "pubsub", "transport"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/rs/zerolog"
 
@@ -202,4 +203,13 @@ func LogFailed(log *zerolog.Logger, req *call.Request, e *call.Error) {
 	}
 	ev.Str("operation", req.Operation).Str("request", req.OriginID).Str("code", string(e.Code)).
 		Bool("sent", e.Sent).Str("error", e.Message).Msg("call failed")
+}
+
+// panicked counts and logs a handler that ended with a panic, whose value is p, or with a Goexit. It returns the error
+// of its call.
+func panicked(log *zerolog.Logger, c *Counters, req *call.Request, p any) *call.Error {
+	c.Panics.Add(1)
+	log.Error().Str("operation", req.Operation).Str("request", req.OriginID).
+		Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("handler panicked")
+	return &call.Error{Code: call.CodeExecution, Sent: true, Message: "the handler panicked"}
 }
