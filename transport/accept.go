@@ -105,7 +105,6 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (Conn, err
 	}
 	_ = ws.CloseNow() // frees its state
 	c := newWebSocket(paceConn(ours.conn, lim.writeTimeout), r.RemoteAddr, false, lim, ours.ahead)
-	c.subprotocol = ws.Subprotocol()
 	return c, nil
 }
 

@@ -78,9 +78,6 @@ type Conn interface {
 	// RemoteAddr is the network address of the other side, for logs; not empty.
 	RemoteAddr() string
 
-	// Subprotocol is the WebSocket subprotocol that the handshake agreed on; empty if there is none.
-	Subprotocol() string
-
 	// SetMeter sets a meter for the frames and bytes that arrive; nil removes it. It must not be called concurrently
 	// with Read or TryRead. A Conn whose other side is trusted may ignore it.
 	SetMeter(m Meter)

@@ -43,7 +43,6 @@ func (d *WebSocketDialer) Dial(ctx context.Context, url string, header http.Head
 	}
 	up.body.taken = true
 	_ = ws.CloseNow() // frees its buffers
-	up.conn.subprotocol = ws.Subprotocol()
 	return up.conn, nil
 }
 

@@ -289,4 +289,3 @@ func (c *platformConn) RemoteAddr() string  { return c.remote }
 func (c *platformConn) SetMeter(m Meter)    { c.meter = m }
 
 // Subprotocol is what the handshake agreed on, "" for none.
-func (c *platformConn) Subprotocol() string { return c.ws.Get("protocol").String() }

@@ -80,20 +80,21 @@ func TestSubprotocol(t *testing.T) {
 		offered []string
 		want    string
 	}{{[]string{"hubspoke.v1", "hubspoke.bearer.x"}, "hubspoke.v1"}, {nil, ""}, {[]string{"other"}, ""}} {
-		client, err := (&transport.WebSocketDialer{Subprotocols: c.offered}).Dial(context.Background(), s.URL, nil)
+		req, err := http.NewRequest(http.MethodGet, s.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := <-s.accepted
-		if a, b := client.Subprotocol(), server.Subprotocol(); a != c.want || b != c.want {
-			t.Errorf("%v: %q and %q", c.offered, a, b)
+		req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Protocol": c.offered}
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
 		}
-		client.Abort()
-		server.Abort()
-	}
-	a, _ := transport.Pipe(nil)
-	if a.Subprotocol() != "" {
-		t.Error("a pipe has a subprotocol")
+		if got := answer.Header.Get("Sec-Websocket-Protocol"); answer.StatusCode != http.StatusSwitchingProtocols || got != c.want {
+			t.Errorf("%v: %s, %q", c.offered, answer.Status, got)
+		}
+		(<-s.accepted).Abort()
+		_ = answer.Body.Close()
 	}
 }
 

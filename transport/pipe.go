@@ -330,7 +330,6 @@ func (e *pipeEnd) LastReceived() time.Time {
 
 func (e *pipeEnd) WholeMessages() bool { return false }
 func (e *pipeEnd) RemoteAddr() string  { return e.remote }
-func (e *pipeEnd) Subprotocol() string { return "" }
 
 func (e *pipeEnd) SetMeter(m Meter) {
 	e.mu.Lock()

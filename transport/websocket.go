@@ -17,16 +17,15 @@ import (
 // reader, which answers pings. After a close frame nothing more is written.
 type webSocket struct {
 	// Fixed at construction.
-	stream      io.ReadWriteCloser // where frames are read and written; its writes keep the write timeout
-	conn        net.Conn           // stream without its timeout; nil for an HTTP body
-	plain       *pacedConn         // stream, if it is a socket of the system: neither TLS nor anything else lies between
-	peeks       bool               // stream is TLS on a socket, so that peek works
-	client      bool               // frames are masked
-	limits      limits
-	remote      string
-	subprotocol string
-	seen        lifeSign // bytes were received
-	taken       lifeSign // the system accepted bytes
+	stream io.ReadWriteCloser // where frames are read and written; its writes keep the write timeout
+	conn   net.Conn           // stream without its timeout; nil for an HTTP body
+	plain  *pacedConn         // stream, if it is a socket of the system: neither TLS nor anything else lies between
+	peeks  bool               // stream is TLS on a socket, so that peek works
+	client bool               // frames are masked
+	limits limits
+	remote string
+	seen   lifeSign // bytes were received
+	taken  lifeSign // the system accepted bytes
 
 	reader reader     // used by the goroutine that calls Read
 	keys   *keySource // used by the goroutine that writes messages
@@ -99,7 +98,6 @@ func isSocket(conn net.Conn) bool {
 func (s *webSocket) LastReceived() time.Time { return s.seen.time() }
 func (s *webSocket) WholeMessages() bool     { return false }
 func (s *webSocket) RemoteAddr() string      { return s.remote }
-func (s *webSocket) Subprotocol() string     { return s.subprotocol }
 func (s *webSocket) SetMeter(m Meter)        { s.reader.meter = m }
 
 // lifeSign remembers when something was received last. It can be touched and

@@ -154,7 +154,6 @@ func (e *end) Ping() error { return errors.ErrUnsupported }
 func (e *end) WholeMessages() bool { return false }
 
 // Subprotocol implements [transport.Conn].
-func (e *end) Subprotocol() string { return "" }
 
 // SetMeter implements [transport.Conn]. The other hub is trusted.
 func (e *end) SetMeter(transport.Meter) {}

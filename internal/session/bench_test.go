@@ -21,7 +21,6 @@ func (nullConn) Abort()                            {}
 func (nullConn) LastReceived() time.Time           { return time.Time{} }
 func (nullConn) WholeMessages() bool               { return false }
 func (nullConn) RemoteAddr() string                { return "null" }
-func (nullConn) Subprotocol() string               { return "" }
 func (nullConn) SetMeter(transport.Meter)          {}
 
 func benchmarkSend(b *testing.B, send func(s *Session, frame []byte) error) {

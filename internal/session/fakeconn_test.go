@@ -95,7 +95,6 @@ func (c *fakeConn) Close(transport.CloseCode, string) {}
 func (c *fakeConn) LastReceived() time.Time           { return time.Time{} }
 func (c *fakeConn) WholeMessages() bool               { return false }
 func (c *fakeConn) RemoteAddr() string                { return "fake" }
-func (c *fakeConn) Subprotocol() string               { return "" }
 func (c *fakeConn) SetMeter(transport.Meter)          {}
 
 func (c *fakeConn) Abort() {

@@ -99,7 +99,6 @@ func (s *Session) startFlushLocked() {
 // flush writes until nothing waits. Its caller has claimed that.
 func (s *Session) flush() {
 	defer s.wg.Done()
-	growStack()
 	w := writes.Get().(*write)
 	s.mu.Lock()
 	for s.lingerLocked() {
@@ -211,15 +210,3 @@ func (s *Session) wroteLocked(w *write, err error) {
 	}
 	s.settleLocked()
 }
-
-// growStack makes the stack of a new goroutine large enough for a Write, while there is little on it to copy. Grown
-// on demand, inside the system call's wrappers, it costs a tenth of the CPU of a connection that makes one call at a time.
-//
-//go:noinline
-func growStack() {
-	var room [2 << 10]byte
-	touch(&room)
-}
-
-//go:noinline
-func touch(room *[2 << 10]byte) { room[0] = 1 }
