@@ -28,8 +28,8 @@ const (
 // Error returns the code itself.
 func (c Code) Error() string { return string(c) }
 
-// retryable are the codes after which, by the protocol's table, a repeat may help. For a handler's own code [Error.Retryable]
-// says so.
+// retryable are the codes after which, by the protocol's table, a repeat may help. A handler's own code depends on
+// [Error.Retryable].
 var retryable = map[Code]bool{
 	CodeOperationNotFound: true, CodeSpokeNotFound: true, CodeOverloaded: true, CodeUnavailable: true, CodeDisconnected: true,
 }

@@ -17,7 +17,7 @@ type Envelope struct {
 	Meta json.RawMessage
 }
 
-// Source says where the value came from: "local", "http", "mcp", or "" for a bare value.
+// Source returns where the value came from: "local", "http", "mcp", or "" for a bare value.
 func (e Envelope) Source() string { return wire.Source(e.Meta) }
 
 // MarshalJSON returns the envelope as it is on the wire. Without a Meta the source is "local".

@@ -17,14 +17,14 @@ import (
 // A handler returns one to choose the code that its caller sees; any other error
 // that a handler returns becomes EXECUTION_ERROR with that error's text.
 type Error struct {
-	// Code says what happened. What is not upper snake case is sent as EXECUTION_ERROR.
+	// Code names what happened. One that is not upper snake case is sent as EXECUTION_ERROR.
 	Code Code
 	// Message is for people. It travels to the caller.
 	Message string
-	// Sent says whether the handler's own code can have run. A handler need not
+	// Sent reports whether the handler's own code can have run. A handler need not
 	// set it: what it returns has run.
 	Sent bool
-	// Retryable says that a repeat may help. When Sent is true only the caller
+	// Retryable reports that a repeat may help. When Sent is true only the caller
 	// knows whether the operation may be repeated.
 	Retryable bool
 	// Details is a JSON object with further information from the handler, or nil. The member `sent`,

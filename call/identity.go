@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Identity says who makes a call. A hub takes it from the authenticated
+// Identity is who makes a call. A hub takes it from the authenticated
 // connection that a request came from and never from the request itself.
 //
 // An Identity is not changed once it has been handed over; it is safe to share.
@@ -16,7 +16,7 @@ type Identity struct {
 	ID string `json:"id"`
 	// Scopes are what it may do, in the words of the program.
 	Scopes []string `json:"scopes,omitempty"`
-	// Resources gives, for a resource's name, the actions that it may take there.
+	// Resources lists, by the name of a resource, the actions that the identity may take there.
 	Resources map[string][]string `json:"resources,omitempty"`
 	// Expires is when the credentials that it was taken from are over; zero is
 	// never. An authenticator sets it; it is not passed on with calls.
@@ -42,7 +42,7 @@ func (id *Identity) Ended(now time.Time) bool {
 	}
 }
 
-// Anonymous is the id of the one identity that everybody has where everybody is let in.
+// Anonymous is the ID that all clients of a hub have if its options allow anonymous clients.
 const Anonymous = "anonymous"
 
 // HasScope reports whether the identity holds the scope. It is false for nil.
@@ -50,8 +50,8 @@ func (id *Identity) HasScope(scope string) bool {
 	return id != nil && slices.Contains(id.Scopes, scope)
 }
 
-// AccessControl says who may call an operation. All parts that are set must
-// hold; the zero value lets everybody call.
+// AccessControl is the rule for who may call an operation. All parts that are set must
+// hold; the zero value lets every identity call.
 type AccessControl struct {
 	// RequiredScopes must all be held.
 	RequiredScopes []string `json:"requiredScopes,omitempty"`
@@ -73,14 +73,14 @@ func (a AccessControl) valid() bool {
 	return true
 }
 
-// IsZero reports whether everybody may call.
+// IsZero reports whether every identity may call.
 func (a AccessControl) IsZero() bool {
 	return len(a.RequiredScopes) == 0 && len(a.RequiredScopesAny) == 0 &&
 		a.ResourceType == "" && a.ResourceAction == ""
 }
 
-// Allows reports whether the identity satisfies the rules. A nil identity is
-// nobody: it passes only where everybody may call.
+// Allows reports whether the identity satisfies the rules. A nil identity
+// satisfies only the zero value.
 func (a AccessControl) Allows(id *Identity) bool {
 	if a.IsZero() {
 		return true

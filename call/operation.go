@@ -10,7 +10,7 @@ import (
 	"github.com/alkdev/hubspoke/internal/wire"
 )
 
-// Type says what kind of operation it is.
+// Type is the kind of an operation.
 type Type string
 
 // The types of the protocol (section 4).
@@ -36,7 +36,7 @@ type Operation struct {
 	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
 	// ErrorCodes are the codes of its own that the handler may answer.
 	ErrorCodes []string `json:"errorCodes,omitempty"`
-	// Access says who may call it. The zero value lets everybody.
+	// Access is the rule for who may call it. The zero value lets every identity call.
 	Access AccessControl `json:"accessControl,omitzero"`
 }
 

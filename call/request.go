@@ -19,7 +19,7 @@ type Request struct {
 	Stream bool
 	// To names the one spoke that must answer; empty lets the hub choose.
 	To string
-	// Selector gives labels that the spoke must have.
+	// Selector has labels that the spoke must have.
 	Selector map[string]string
 	// Timeout is the time for the whole call: 0 is 30 s for a unary call and
 	// no limit for a stream; negative is no limit. The context's deadline holds as well.
@@ -31,7 +31,7 @@ type Request struct {
 	Credit int
 	// Metadata is a JSON object that travels unchanged, or nil.
 	Metadata json.RawMessage
-	// WaitForSpoke lets a call for which nobody is there wait within its time.
+	// WaitForSpoke lets a call that no connected spoke can answer wait, within its time, for one that can.
 	WaitForSpoke bool
 	// FailFast makes a call fail with UNAVAILABLE, instead of waiting, where the only spokes that could
 	// answer it are detached (their connections were lost).
@@ -51,7 +51,7 @@ type Request struct {
 	ParentID string
 }
 
-// DefaultTimeout is the time that a unary call has when nothing else is said.
+// DefaultTimeout is the time that a unary call has if no other is set.
 const DefaultTimeout = 30 * time.Second
 
 // DefaultCredit is how many responses of a stream may be on their way.
@@ -93,8 +93,8 @@ func FailFast() Option { return func(r *Request) { r.FailFast = true } }
 // Idempotent declares that the call may be made again although its handler can have run; see [Retry].
 func Idempotent() Option { return func(r *Request) { r.Idempotent = true } }
 
-// As makes the call for this identity. Only the server that embeds a hub can
-// say so; what a spoke says of itself is never believed.
+// As makes the call for this identity. Only the program that embeds a hub can
+// use it; a hub ignores what a spoke sends about itself.
 func As(id *Identity) Option { return func(r *Request) { r.Identity = id } }
 
 // NewRequest makes the request for a raw input. A nil input is null.

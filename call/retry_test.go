@@ -144,7 +144,7 @@ func TestRetryKeepsTheWrapper(t *testing.T) {
 // The pauses double, each between half and all of its bound, up to 30 s.
 func TestRetryPauses(t *testing.T) {
 	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
-		for backoff, bound := range map[time.Duration]time.Duration{0: 100 * time.Millisecond, time.Second: time.Second} {
+		for backoff, bound := range map[time.Duration]time.Duration{0: 100 * time.Millisecond, time.Second: time.Second, 2: 2, 4: 4, 6: 6, 8: 8, 10: 10} {
 			a := &attempts{every: unsent}
 			_ = ask(t.Context(), call.Intercept(a, call.Retry(&call.RetryOptions{Attempts: 12, Backoff: backoff})), call.Timeout(-1))
 			if len(a.at) != 12 {
@@ -222,6 +222,23 @@ func TestRetryCanceled(t *testing.T) {
 					t.Errorf("%d attempts in %v", len(a.made), took)
 				}
 			}
+		}
+	})
+}
+
+// hidesDeadline is a context that ends at a time that it does not report.
+type hidesDeadline struct{ context.Context }
+
+func (hidesDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func TestRetryHiddenDeadline(t *testing.T) {
+	both(t, func(t *testing.T, ask func(context.Context, call.Caller, ...call.Option) error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		a := &attempts{every: unsent}
+		err := ask(hidesDeadline{ctx}, call.Intercept(a, call.Retry(&call.RetryOptions{Backoff: 4 * time.Second})))
+		if !errors.Is(err, call.CodeTimeout) || !errors.Is(err, context.DeadlineExceeded) || len(a.made) != 1 {
+			t.Errorf("%d attempts: %v", len(a.made), err)
 		}
 	})
 }
