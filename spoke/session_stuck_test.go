@@ -135,8 +135,8 @@ func TestResponseThatNeverPasses(t *testing.T) {
 	})
 }
 
-// A session that ends before it has its connection, here since its subscriptions alone are more than its queue may hold, never counts as
-// registered.
+// A session that ends before it has its connection, here since its subscriptions alone are more than its queue may hold,
+// never counts as registered.
 func TestSessionThatEndsBeforeItBegins(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		m := newMiddle(t)

@@ -3,6 +3,8 @@ package spoke_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,8 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/spoke"
+	"github.com/alkdev/hubspoke/transport"
 )
 
 // slow serves an operation that takes as long as its input says, in milliseconds.
@@ -130,4 +134,65 @@ func TestStuckHandlerDoesNotStopReconnect(t *testing.T) {
 		}
 		close(free)
 	})
+}
+
+// The first frame on each new connection of a session that drains is __drain, whether the hub knows it already or not;
+// when the call in flight has ended, the spoke closes with 4008. If the hub ends the session instead, Run returns nil too.
+func TestDrainIsAnnouncedOnEachConnection(t *testing.T) {
+	const drain = `{"type":"__drain","payload":null}`
+	for name, before := range map[string]bool{"before the loss": true, "after the loss": false} {
+		for _, code := range []transport.CloseCode{0, transport.CloseReplaced} {
+			t.Run(fmt.Sprint(name, ", closed with ", code), func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
+					h := make(rawHub)
+					s, err := spoke.New("ws://raw.test/", &spoke.Options{ID: "a", Dialer: h})
+					must(t, err)
+					ran, left, answered := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+					go func() { ran <- s.Run(t.Context()) }()
+					conn, _ := h.accept(t, `{"id":"one","received":0,"window":15000}`)
+					go func() { _, err := call.Invoke[any](t.Context(), s, "test.any", nil); answered <- err }()
+					request, err := conn.Read()
+					must(t, err)
+					_, id, _ := strings.Cut(string(request), `"requestId":"`)
+					id, _, _ = strings.Cut(id, `"`)
+					shutdown := func() { go func() { left <- s.Shutdown(t.Context()) }(); synctest.Wait() }
+					want := func(conn transport.Conn) {
+						t.Helper()
+						if frame, err := conn.Read(); err != nil || string(frame) != drain {
+							t.Errorf("%s, %v, want %s", frame, err, drain)
+						}
+					}
+					if before {
+						shutdown()
+						want(conn)
+					}
+					conn.Abort()
+					synctest.Wait()
+					if !before {
+						shutdown()
+					}
+					conn, _ = h.accept(t, `{"id":"one","received":1,"window":15000}`)
+					want(conn)
+					if code == 0 {
+						must(t, conn.Write([][]byte{fmt.Appendf(nil, `{"type":"call.responded","payload":{"requestId":"%s","output":1}}`, id)}))
+						must(t, <-answered)
+					} else {
+						conn.Close(code, "replaced")
+						wantError(t, <-answered, call.CodeDisconnected, true)
+					}
+					for err == nil {
+						var frame []byte
+						if frame, err = conn.Read(); string(frame) == drain {
+							t.Error("announced twice on one connection")
+						}
+					}
+					if ce, ok := errors.AsType[*transport.CloseError](err); code == 0 && (!ok || ce.Code != transport.CloseLeft) {
+						t.Errorf("closed with %v", err)
+					}
+					must(t, <-left)
+					must(t, <-ran)
+				})
+			})
+		}
+	}
 }
