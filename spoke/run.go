@@ -36,7 +36,7 @@ var errQuit = errors.New("the spoke has left")
 func (s *Spoke) Run(ctx context.Context) error {
 	t := &s.status
 	var again, leaving bool
-	t.update(func() { again, t.running, leaving = t.running, true, t.leaving })
+	t.update(func() { again, t.running, leaving = t.running, true, t.leavingLocked() })
 	if again {
 		return ErrRunning
 	}
@@ -48,7 +48,8 @@ func (s *Spoke) Run(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil {
 		s.log.Error().Err(err).Msg("refused by the hub, stopped")
 	}
-	t.update(func() { t.leaving, t.ended, t.result = true, true, err })
+	t.update(func() { t.last, t.result = err, err })
+	s.setState(Draining)
 	s.events.target.Close(s.errStopped())
 	s.handlers.Wait()
 	s.setState(Stopped)

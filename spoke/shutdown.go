@@ -22,10 +22,10 @@ func draining() *call.Error { return peer.Draining("the spoke") }
 // again for the calls in flight; no new session is opened. Shutdown may be called from a handler, whose
 // own call then holds it up until ctx ends, and more than once.
 func (s *Spoke) Shutdown(ctx context.Context) error {
-	var running bool
-	var se *session
-	s.status.update(func() { s.status.leaving = true; running, se = s.status.running, s.status.currentLocked() })
 	s.setState(Draining)
+	s.status.mu.Lock()
+	running, se := s.status.running, s.status.currentLocked()
+	s.status.mu.Unlock()
 	var err error
 	if s.opts.StreamGrace >= 0 {
 		defer time.AfterFunc(s.opts.StreamGrace, func() { s.endStreams(se) }).Stop()

@@ -16,7 +16,7 @@ const (
 	Connecting State = iota // dialing or registering
 	Registered              // a hub sends it calls
 	BackingOff              // waiting before the next dial
-	Draining                // leaving: Shutdown waits for calls in flight
+	Draining                // leaving: Shutdown waits for calls in flight, or Run for handlers
 	Stopped                 // Run has returned
 )
 
@@ -45,14 +45,12 @@ type status struct {
 
 	mu      sync.Mutex // guards the fields below
 	state   State
-	changes uint64   // how often state has changed
-	running bool     // Run has been called
-	leaving bool     // Shutdown has been called, or Run is about to return: no new session is opened
-	id      string   // returned by ID
-	session *session // the last one that was opened, with or without a connection, until Run's goroutine drops it
-	last    error    // how the last dial or connection ended
-	ended   bool     // the result of Run is known
-	result  error
+	changes uint64        // how often state has changed
+	running bool          // Run has been called
+	id      string        // returned by ID
+	session *session      // the last one that was opened, with or without a connection, until Run's goroutine drops it
+	last    error         // how the last dial or connection ended, or Run
+	result  error         // of Run; nil until it is known
 	changed chan struct{} // closed at the next change; nil while nothing waits for it
 }
 
@@ -79,8 +77,10 @@ func (t *status) changedLocked() <-chan struct{} {
 func (t *status) isLeaving() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.leaving
+	return t.leavingLocked()
 }
+
+func (t *status) leavingLocked() bool { return t.state >= Draining }
 
 // setState changes the state and calls Options.OnState. Only Stopped follows Draining, and nothing follows Stopped.
 func (s *Spoke) setState(state State) {
@@ -172,7 +172,7 @@ func (s *Spoke) until(ctx context.Context, reached func() bool) error {
 	t := &s.status
 	for {
 		t.mu.Lock()
-		done, leaving, changed := reached(), t.leaving, t.changedLocked()
+		done, leaving, changed := reached(), t.leavingLocked(), t.changedLocked()
 		t.mu.Unlock()
 		switch {
 		case done:
@@ -193,14 +193,7 @@ func (s *Spoke) until(ctx context.Context, reached func() bool) error {
 func (s *Spoke) LastError() error {
 	s.status.mu.Lock()
 	defer s.status.mu.Unlock()
-	return s.status.lastErrorLocked()
-}
-
-func (t *status) lastErrorLocked() error {
-	if t.ended {
-		return t.result
-	}
-	return t.last
+	return s.status.last
 }
 
 // unregistered returns the error of an operation that waited for a registration that did not happen: cause, and
@@ -208,7 +201,7 @@ func (t *status) lastErrorLocked() error {
 func (s *Spoke) unregistered(cause error) error {
 	s.status.mu.Lock()
 	defer s.status.mu.Unlock()
-	switch last := s.status.lastErrorLocked(); {
+	switch last := s.status.last; {
 	case last != nil:
 		return fmt.Errorf("%w; the spoke is not registered: %w", cause, last)
 	case !s.status.running:
@@ -221,7 +214,7 @@ func (s *Spoke) unregistered(cause error) error {
 func (s *Spoke) errStopped() error {
 	s.status.mu.Lock()
 	defer s.status.mu.Unlock()
-	if s.status.ended && s.status.result != nil {
+	if s.status.result != nil {
 		return fmt.Errorf("%w: %w", ErrStopped, s.status.result)
 	}
 	return ErrStopped
