@@ -152,7 +152,8 @@ func (l *loop) delay(a *attempt) time.Duration {
 	}
 	l.kept = kept
 	round := true
-	if own := a.url != "" && !a.named; own && (!kept || !a.answered && l.urls.named != "" || isConnectionRefused(a.err)) {
+	own := a.url != "" && !a.named
+	if own && (!kept || !a.answered && l.urls.named != "" || isConnectionRefused(a.err)) || a.answered && !kept {
 		round = l.urls.advance()
 	}
 	delay := l.backoff.next(round)

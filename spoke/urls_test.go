@@ -65,7 +65,13 @@ func (d *directory) questions() int {
 func found(t *testing.T, m *middle, d *directory, o spoke.Options) *spoke.Spoke {
 	t.Helper()
 	o.ID, o.Dialer, o.Discover = "a", m, d.find
-	s, err := spoke.New("", &o)
+	return started(t, "", o)
+}
+
+// started starts a spoke for the time of the test.
+func started(t *testing.T, url string, o spoke.Options) *spoke.Spoke {
+	t.Helper()
+	s, err := spoke.New(url, &o)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan struct{})
@@ -74,7 +80,7 @@ func found(t *testing.T, m *middle, d *directory, o spoke.Options) *spoke.Spoke 
 	return s
 }
 
-const a, b, c = "ws://a.test/", "ws://b.test/", "ws://c.test/"
+const a, b, c, named = "ws://a.test/", "ws://b.test/", "ws://c.test/", "ws://named.test/"
 
 func wantDials(t *testing.T, m *middle, want ...string) {
 	t.Helper()
@@ -373,4 +379,37 @@ func TestDelaysWithinTheWindow(t *testing.T) {
 			}
 		}
 	})
+}
+
+// After the loss of a connection that was made at a URL that a hub has named, Discover is called and the next of the spoke's own
+// URLs is dialed, as after any other loss.
+func TestNextURLAfterANamedOne(t *testing.T) {
+	for _, discovers := range []bool{false, true} {
+		t.Run(fmt.Sprint("discovers ", discovers), func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				m := newMiddle(t)
+				h := m.hub(a, hub.Options{URL: named, DrainSpread: time.Millisecond})
+				m.route(named, h)
+				d := &directory{urls: []string{a, b}}
+				var s *spoke.Spoke
+				if discovers {
+					s = found(t, m, d, spoke.Options{})
+				} else {
+					s = started(t, a, spoke.Options{ID: "a", Dialer: m, URLs: []string{b}})
+				}
+				must(t, s.Ready(t.Context()))
+				m.cut()
+				later(time.Second)
+				if st := s.Stats(); st.Resumed != 1 {
+					t.Fatalf("%+v", st)
+				}
+				must(t, h.Shutdown(t.Context()))
+				later(time.Second)
+				wantDials(t, m, a, named, b)
+				if n := d.questions(); discovers && n < 2 {
+					t.Errorf("asked %d times", n)
+				}
+			})
+		})
+	}
 }
