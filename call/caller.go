@@ -31,7 +31,7 @@ func Invoke[Out any](ctx context.Context, c Caller, operation string, in any, op
 	}
 	env, err := c.Call(ctx, NewRequest(operation, raw, opts...))
 	if err != nil {
-		return out, err
+		return out, withoutRefusal(err)
 	}
 	return decodeOutput[Out](operation, env)
 }
@@ -49,7 +49,7 @@ func Stream[Out any](ctx context.Context, c Caller, operation string, in any, op
 		}
 		for env, err := range c.Stream(ctx, NewRequest(operation, raw, opts...)) {
 			if err != nil {
-				yield(zero, err)
+				yield(zero, withoutRefusal(err))
 				return
 			}
 			out, err := decodeOutput[Out](operation, env)

@@ -107,12 +107,34 @@ func messageOf(err error, code Code) string {
 	return text
 }
 
-// Refuse marks e as returned before the handler's own code ran, so that its caller
-// sees Sent false. It is for interceptors in front of a handler, such
-// as validation; a handler itself has run, and does not use it. Nil is nil.
+// Refuse returns e marked as a refusal: the call has had no effect, so its caller sees Sent false and may
+// repeat it. It is for interceptors around a handler, such as validation or a rate limit, and for a handler that
+// refuses before it changes anything. The mark is for the call that is being handled: it does not reach the caller, and an
+// error that a handler received from a call of its own carries none. Refuse does not change e; it returns nil for nil.
 func Refuse(e *Error) error {
 	if e == nil {
 		return nil
 	}
-	return callcore.Refusal{Err: e}
+	unsent := *e
+	unsent.Sent = false
+	return callcore.Refusal{Err: &unsent}
+}
+
+// withoutRefusal returns the error of a call as its caller gets it. A caller that is a handler may return it, and has run.
+func withoutRefusal(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && callcore.Refuses(err, e) {
+		return restated(err, e)
+	}
+	return err
+}
+
+// restated returns a copy of e, the first [*Error] in err's chain, with the text of what is wrapped around it.
+func restated(err error, e *Error) *Error {
+	out := *e
+	switch err.(type) { //nolint:errorlint // whether something is wrapped around e
+	case *Error, callcore.Refusal:
+	default:
+		out.Message, out.Cause = messageOf(err, e.Code), err
+	}
+	return &out
 }

@@ -90,7 +90,7 @@ func ExampleRetry() {
 	// OVERLOADED: attempt 1
 }
 
-// An interceptor that refuses says that the handler has not run.
+// An interceptor that refuses a call vouches that the call has had no effect. So can a handler, as in the example of Retry.
 func ExampleRefuse() {
 	ctx := context.Background()
 	h := exampleHub()

@@ -48,7 +48,7 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 			if err == nil {
 				r, err = gatherResult[Out](operation, env.Data)
 			}
-			if !yield(r, err) || err != nil {
+			if !yield(r, withoutRefusal(err)) || err != nil {
 				return
 			}
 		}

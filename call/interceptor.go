@@ -24,7 +24,7 @@ func chain[I ~func(Handler) Handler](h Handler, interceptors []I) Handler {
 }
 
 // Intercept returns a [Caller] that makes its calls through c, with the interceptors around each call. The first is
-// the outermost. An error of an interceptor reaches the caller unchanged.
+// the outermost. An error of an interceptor reaches the caller unchanged, but for the mark of [Refuse].
 func Intercept(c Caller, interceptors ...Interceptor) Caller {
 	if len(interceptors) == 0 {
 		return c
@@ -49,7 +49,7 @@ func (i *intercepted) Call(ctx context.Context, req *Request) (Envelope, error) 
 		return nil
 	})
 	if err != nil {
-		return Envelope{}, err
+		return Envelope{}, withoutRefusal(err)
 	}
 	return out, nil
 }
@@ -61,7 +61,7 @@ func (i *intercepted) Stream(ctx context.Context, req *Request) iter.Seq2[Envelo
 	return callcore.Stream(func(send func(Envelope) error) error {
 		r := *req
 		r.Stream = true
-		return i.call(ctx, &r, send)
+		return withoutRefusal(i.call(ctx, &r, send))
 	})
 }
 

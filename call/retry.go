@@ -140,12 +140,9 @@ func (c *retried) failure(err error) error {
 	if !ok || e == nil || e.Sent || !c.ran {
 		return err
 	}
-	all := *e
+	all := restated(err, e)
 	all.Sent = true
-	if error(e) != err { //nolint:errorlint // whether something is wrapped around it
-		all.Message, all.Cause = messageOf(err, e.Code), err
-	}
-	return &all
+	return all
 }
 
 // canceled returns the error of a call whose context ended between two attempts.

@@ -81,7 +81,8 @@ func spokeOf(object json.RawMessage) string {
 	return by.SpokeID
 }
 
-// missing refuses an input that lacks a member; encoding/json would take it for an empty text.
+// missing returns the refusal of an input that lacks a member; encoding/json would take it for an empty text. The handlers
+// return it before they do anything.
 func missing(operation, member string) error {
 	return call.Refuse(&call.Error{Code: call.CodeValidation,
 		Message: "the input of " + operation + ` has no string "` + member + `"`})

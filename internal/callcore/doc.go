@@ -2,11 +2,12 @@
 // below package call, and so it knows none of its types.
 package callcore
 
+import "errors"
+
 // RequestKey is the key under which the context of a handler has its *call.Request.
 type RequestKey struct{}
 
-// Refusal is an error that was returned before the handler's own code ran, which an error of the handler cannot claim. Err is
-// a *call.Error.
+// Refusal is the error of a call that has had no effect. Err is a *call.Error.
 type Refusal struct{ Err error }
 
 // Error implements error.
@@ -14,3 +15,10 @@ func (r Refusal) Error() string { return r.Err.Error() }
 
 // Unwrap returns the error.
 func (r Refusal) Unwrap() error { return r.Err }
+
+// Refuses reports whether err is a refusal whose error is e, the first *call.Error in its chain. A refusal among
+// the causes of e is that of another call.
+func Refuses(err, e error) bool {
+	r, ok := errors.AsType[Refusal](err)
+	return ok && r.Err == e //nolint:errorlint // this one, not one like it
+}

@@ -39,23 +39,18 @@ func HandlerError(ctx context.Context, err error) *call.Error {
 	if err == nil {
 		return nil
 	}
-	if r, ok := errors.AsType[callcore.Refusal](err); ok {
-		if e, ok := errors.AsType[*call.Error](r.Err); ok {
-			out := *e
-			out.Sent = false
-			return &out
-		}
-	}
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		if e == nil {
 			return nil // a typed nil: the handler means success
 		}
 		out := *e
-		out.Sent = true
+		out.Sent = !callcore.Refuses(err, e)
 		if !wire.ValidCode(string(out.Code)) {
 			out.Code = call.CodeExecution
 		}
-		if _, direct := err.(*call.Error); !direct { //nolint:errorlint // whether something is wrapped around it
+		switch err.(type) { //nolint:errorlint // whether something is wrapped around it
+		case *call.Error, callcore.Refusal:
+		default:
 			out.Message = call.Errorf(e.Code, "%w", err).Message // without the code that the wrapper's text has
 		}
 		return &out

@@ -39,7 +39,7 @@ func TestHandlerError(t *testing.T) {
 		"by Errorf":               {live, call.Errorf("OWN", "a: %w", &call.Error{Code: "OWN", Message: "m"}), "OWN", true, "a: m"},
 		"by Errorf, another code": {live, call.Errorf("OWN", "a: %w", &call.Error{Code: "OTHER", Message: "m"}), "OWN", true, "a: OTHER: m"},
 		"refusal":                 {live, refused, call.CodeValidation, false, "no"},
-		"wrapped refusal":         {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "no"},
+		"wrapped refusal":         {live, fmt.Errorf("a: %w", refused), call.CodeValidation, false, "a: no"},
 		"canceled":                {canceled, canceled.Err(), call.CodeAborted, true, "the caller's context was canceled"},
 		"late":                    {late, fmt.Errorf("x: %w", late.Err()), call.CodeTimeout, true, "the context's deadline passed"},
 		"told":                    {told, told.Err(), call.CodeTimeout, true, "by the hub"},
