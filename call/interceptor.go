@@ -9,7 +9,8 @@ import (
 
 // Interceptor returns a [Handler] that does something around next. One shape serves both sides: around the handlers of a
 // [Registry] ([Registry.Use], [Handle]), and around the making of calls ([Intercept], the Options of a hub and a spoke), where
-// next makes the call and send takes its answers. It may change what passes: a copy of the request, the answers, the error.
+// next makes the call and send takes its answers; [Request.Outgoing] reports which of the two it is. An interceptor may change
+// what passes: a copy of the request, the answers, the error.
 // The Handler must be safe for concurrent use. Nil interceptors are ignored.
 type Interceptor func(next Handler) Handler
 
@@ -42,7 +43,7 @@ func (i *intercepted) Call(ctx context.Context, req *Request) (Envelope, error) 
 		return i.Caller.Call(ctx, nil) // which refuses it
 	}
 	r := *req
-	r.Stream = false
+	r.Stream, r.Outgoing = false, true
 	var out Envelope
 	err := i.call(ctx, &r, func(e Envelope) error {
 		out = e
@@ -60,7 +61,7 @@ func (i *intercepted) Stream(ctx context.Context, req *Request) iter.Seq2[Envelo
 	}
 	return callcore.Stream(func(send func(Envelope) error) error {
 		r := *req
-		r.Stream = true
+		r.Stream, r.Outgoing = true, true
 		return withoutRefusal(i.call(ctx, &r, send))
 	})
 }

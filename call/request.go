@@ -42,6 +42,9 @@ type Request struct {
 	// the server that embeds the hub calls for itself. A caller sets it with [As].
 	Identity *Identity
 
+	// Outgoing reports the side of an [Interceptor]: it is true around the making of a call ([Intercept], the Options of
+	// a hub and a spoke), false around a handler and in it. The framework sets it and ignores what a caller sets.
+	Outgoing bool
 	// ID names the request on its connection. It is empty until it is sent.
 	ID string
 	// OriginID is the id that the first caller gave it; logs name it.

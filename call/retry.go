@@ -32,7 +32,8 @@ const (
 
 // Retry returns an [Interceptor] for callers that repeats a call whose error is retryable ([Error.Retryable]), if its
 // handler cannot have run ([Error.Sent] is false) or the call is [Idempotent]. A stream is repeated only before its first
-// answer. Nil options are the defaults.
+// answer. Around handlers ([Registry.Use], [Handle]) it repeats nothing, because the handler has run. Nil options are the
+// defaults.
 //
 // All attempts share the call's timeout and its context. A call that has no time left for the next pause fails with the error
 // of its last attempt; one whose context is canceled during a pause fails with ABORTED. The error of a call has Sent true if
@@ -57,6 +58,9 @@ func Retry(opts *RetryOptions) Interceptor {
 	budget := &retryBudget{left: o.Budget * callsForOneRepeat, limit: o.Budget * callsForOneRepeat}
 	return func(next Handler) Handler {
 		return func(ctx context.Context, req *Request, send func(Envelope) error) error {
+			if !req.Outgoing {
+				return next(ctx, req, send)
+			}
 			budget.called()
 			c := &retried{req: req, send: send, until: callEnd(req), backoff: o.Backoff}
 			for n := 1; ; n++ {

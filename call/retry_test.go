@@ -2,6 +2,7 @@ package call_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/bubble"
 )
 
@@ -293,6 +295,67 @@ func TestRetryBudget(t *testing.T) {
 			if repeats := len(a.made) - 150; repeats > full || repeats < full-1 {
 				t.Errorf("budget %d: %d repeats of 150 calls when it is full, want %d", budget, repeats, full)
 			}
+		}
+	})
+}
+
+// Around handlers, Retry repeats nothing: what a handler returns has run. The side is that of the interceptor, not that
+// of the request: a handler that passes its request on makes a call.
+func TestRetryAroundHandlers(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h, err := hub.New(&hub.Options{AllowAnonymous: true, Interceptors: []call.Interceptor{call.Retry(nil)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		inner := &attempts{errs: []error{unsent, unsent}}
+		r := h.Operations()
+		r.Use(call.Retry(nil))
+		runs := 0
+		fail := func(context.Context, json.RawMessage) (json.RawMessage, error) {
+			runs++
+			return nil, &call.Error{Code: "OWN", Retryable: true}
+		}
+		must(t, call.Handle(r, call.Operation{Name: "a.own"}, fail, call.Retry(nil)))
+		must(t, r.Register(call.Operation{Name: "a.pass"}, func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+			e, err := call.Intercept(inner, call.Retry(nil)).Call(ctx, req)
+			if err != nil {
+				return err
+			}
+			return send(e)
+		}))
+		if _, err := call.Invoke[int](t.Context(), h, "a.own", nil); !errors.Is(err, call.Code("OWN")) || runs != 1 {
+			t.Errorf("%v after %d runs of the handler", err, runs)
+		}
+		if out, err := call.Invoke[string](t.Context(), h, "a.pass", nil); err != nil || out != "ok" || len(inner.made) != 3 {
+			t.Errorf("%q, %v after %d attempts of the call that the handler made", out, err, len(inner.made))
+		}
+	})
+}
+
+// An interceptor reads its side in the request.
+func TestOutgoing(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var sides []string
+		note := func(next call.Handler) call.Handler {
+			return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+				sides = append(sides, fmt.Sprint(req.Stream, req.Outgoing))
+				return next(ctx, req, send)
+			}
+		}
+		h, err := hub.New(&hub.Options{AllowAnonymous: true, Interceptors: []call.Interceptor{note}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		h.Operations().Use(note)
+		must(t, h.Operations().Register(call.Operation{Name: "a.b"}, nothing))
+		req := call.NewRequest("a.b", nil)
+		_, _ = h.Call(t.Context(), req)
+		for range h.Stream(t.Context(), req) {
+		}
+		if got := strings.Join(sides, ", "); got != "false true, false false, true true, true false" || req.Outgoing {
+			t.Errorf("stream and side: %s; the caller's request: %v", got, req.Outgoing)
 		}
 	})
 }

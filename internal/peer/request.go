@@ -21,6 +21,7 @@ func CopyRequest(ctx context.Context, r, req *call.Request, stream bool) error {
 	}
 	*r = *req
 	r.Stream = stream
+	r.Outgoing = false // it is now on its way to a handler
 	r.ParentID = ""
 	if parent := call.FromContext(ctx); parent != nil {
 		r.ParentID = parent.ID
