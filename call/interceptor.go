@@ -12,17 +12,12 @@ import (
 // next makes the call and send takes its answers; [Request.Outgoing] reports which of the two it is. An interceptor may change
 // what passes: a copy of the request, the answers, the error.
 // The Handler must be safe for concurrent use. Nil interceptors are ignored.
+//
+// An Interceptor is called once for each handler and each [Intercept], not for each call: variables that it declares before it
+// returns are shared by the calls of one operation, or of one Caller. What all operations share, such as a limit for the
+// whole program, belongs outside it. [Registry.Use] calls the interceptors of earlier Uses again for the operations that are registered
+// already, so use interceptors with state before the program serves calls.
 type Interceptor func(next Handler) Handler
-
-// chain puts the interceptors around h; the first is the outermost.
-func chain[I ~func(Handler) Handler](h Handler, interceptors []I) Handler {
-	for i := len(interceptors) - 1; i >= 0; i-- {
-		if interceptors[i] != nil {
-			h = interceptors[i](h)
-		}
-	}
-	return h
-}
 
 // Intercept returns a [Caller] that makes its calls through c, with the interceptors around each call. The first is
 // the outermost. An error of an interceptor reaches the caller unchanged, but for the mark of [Refuse].
@@ -30,7 +25,7 @@ func Intercept(c Caller, interceptors ...Interceptor) Caller {
 	if len(interceptors) == 0 {
 		return c
 	}
-	return &intercepted{c, chain(through(c), interceptors)}
+	return &intercepted{c, callcore.Chain(through(c), interceptors)}
 }
 
 type intercepted struct {

@@ -45,7 +45,7 @@ func (r *Registry) Register(op Operation, h Handler, interceptors ...Interceptor
 	if err != nil {
 		return fmt.Errorf("%w %q: %w", ErrInvalidOperation, op.Name, err)
 	}
-	return r.core().Add(op.Name, op, chain(h, interceptors), len(text)+len(","))
+	return r.core().Add(op.Name, op, callcore.Chain(h, interceptors), len(text)+len(","))
 }
 
 // Remove removes an operation and reports whether it was registered. Calls that are
@@ -53,7 +53,8 @@ func (r *Registry) Register(op Operation, h Handler, interceptors ...Interceptor
 func (r *Registry) Remove(name string) bool { return r.core().Remove(name) }
 
 // Use puts interceptors around every handler of the registry, also those that are registered already.
-// The interceptors of an earlier call are outside those of a later one.
+// The interceptors of an earlier call are outside those of a later one, and are called again for the handlers that
+// are registered already; see [Interceptor].
 func (r *Registry) Use(interceptors ...Interceptor) {
 	all := make([]func(Handler) Handler, 0, len(interceptors))
 	for _, i := range interceptors {
@@ -63,13 +64,7 @@ func (r *Registry) Use(interceptors ...Interceptor) {
 }
 
 // Lookup returns an operation and its handler inside all interceptors.
-func (r *Registry) Lookup(name string) (Operation, Handler, bool) {
-	op, h, interceptors, ok := r.core().Lookup(name)
-	if !ok {
-		return Operation{}, nil, false
-	}
-	return op, chain(h, interceptors), true
-}
+func (r *Registry) Lookup(name string) (Operation, Handler, bool) { return r.core().Lookup(name) }
 
 // Operations returns the descriptions, sorted by name. The slice is the
 // caller's.

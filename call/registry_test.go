@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -109,4 +110,53 @@ func TestHandleWithoutAFunction(t *testing.T) {
 	if len(r.Operations()) != 0 {
 		t.Error("registered")
 	}
+}
+
+// An interceptor is called once for each handler, not for each call, so that what it keeps for a handler lasts. Use calls
+// the earlier ones again, because they are outside the new ones.
+func TestInterceptorsAreCalledOncePerHandler(t *testing.T) {
+	var r call.Registry
+	made := map[string]int{}
+	count := func(name string) call.Interceptor {
+		return func(next call.Handler) call.Handler {
+			made[name]++
+			if _, _, ok := r.Lookup("x.x"); ok { // the registry is not locked
+				t.Error("found")
+			}
+			calls := 0
+			return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
+				calls++
+				if err := send(call.Envelope{Data: fmt.Append(nil, calls)}); err != nil {
+					return err
+				}
+				return next(ctx, req, send)
+			}
+		}
+	}
+	run := func(name string, want string) {
+		t.Helper()
+		if sent, err := serve(t, &r, name, "null"); err != nil || strings.Join(sent, " ") != want {
+			t.Errorf("%s: %q, %v, want %q", name, sent, err, want)
+		}
+	}
+	check := func(want map[string]int) {
+		t.Helper()
+		if !maps.Equal(made, want) {
+			t.Errorf("made %v, want %v", made, want)
+		}
+	}
+	r.Use(count("first"))
+	must(t, r.Register(call.Operation{Name: "a.a"}, nothing, count("own")))
+	must(t, r.Register(call.Operation{Name: "b.b"}, nothing))
+	check(map[string]int{"first": 2, "own": 1})
+	for i := range 3 {
+		run("a.a", fmt.Sprintf("%d %[1]d", i+1))
+	}
+	run("b.b", "1")
+	check(map[string]int{"first": 2, "own": 1})
+	r.Use(nil, count("second"))
+	check(map[string]int{"first": 4, "second": 2, "own": 1})
+	run("a.a", "1 1 4")
+	run("a.a", "2 2 5")
+	check(map[string]int{"first": 4, "second": 2, "own": 1})
 }

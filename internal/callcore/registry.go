@@ -31,7 +31,8 @@ type Registry[Op, H any] struct {
 
 type entry[Op, H any] struct {
 	op      Op
-	handler H
+	own     H        // inside no interceptor of the registry
+	handler func() H // own inside all of them; they are called once, by the first call of handler
 	bytes   int
 }
 
@@ -51,21 +52,46 @@ func (r *Registry[Op, H]) SetLimits(l Limits) {
 
 // Add adds an operation whose description is JSON of so many bytes.
 func (r *Registry[Op, H]) Add(name string, op Op, h H, bytes int) error {
+	handler, err := r.add(name, op, h, bytes)
+	if err == nil {
+		handler() // without the lock, since it calls the interceptors
+	}
+	return err
+}
+
+func (r *Registry[Op, H]) add(name string, op Op, h H, bytes int) (handler func() H, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.entries[name]; ok {
-		return fmt.Errorf("%w: %q", ErrDuplicateOperation, name)
+		return nil, fmt.Errorf("%w: %q", ErrDuplicateOperation, name)
 	}
 	if err := r.checkLocked(name, bytes); err != nil {
-		return err
+		return nil, err
 	}
 	if r.entries == nil {
 		r.entries = make(map[string]entry[Op, H])
 	}
-	r.entries[name] = entry[Op, H]{op, h, bytes}
+	handler = r.interceptedLocked(h)
+	r.entries[name] = entry[Op, H]{op, h, handler, bytes}
 	r.bytes += bytes
 	r.changedLocked()
-	return nil
+	return handler, nil
+}
+
+// interceptedLocked returns a function that returns h inside the interceptors that the registry has now.
+func (r *Registry[Op, H]) interceptedLocked(h H) func() H {
+	interceptors := r.interceptors
+	return sync.OnceValue(func() H { return Chain(h, interceptors) })
+}
+
+// Chain returns h inside the interceptors, the first outermost. Nil interceptors are ignored.
+func Chain[H any, I ~func(H) H](h H, interceptors []I) H {
+	for _, i := range slices.Backward(interceptors) {
+		if i != nil {
+			h = i(h)
+		}
+	}
+	return h
 }
 
 // checkLocked refuses an operation with which the hub would not accept the registration: neither now nor
@@ -99,19 +125,34 @@ func (r *Registry[Op, H]) Remove(name string) bool {
 	return true
 }
 
-// Use adds interceptors for all handlers.
+// Use adds interceptors inside those that are there, for all handlers.
 func (r *Registry[Op, H]) Use(interceptors ...func(H) H) {
+	for _, handler := range r.use(interceptors) {
+		handler() // without the lock, since it calls the interceptors
+	}
+}
+
+func (r *Registry[Op, H]) use(interceptors []func(H) H) (handlers []func() H) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.interceptors = append(slices.Clip(r.interceptors), interceptors...)
+	for name, e := range r.entries {
+		e.handler = r.interceptedLocked(e.own)
+		r.entries[name] = e
+		handlers = append(handlers, e.handler)
+	}
+	return handlers
 }
 
-// Lookup returns an operation, its handler, and the interceptors of all handlers.
-func (r *Registry[Op, H]) Lookup(name string) (op Op, h H, interceptors []func(H) H, ok bool) {
+// Lookup returns an operation and its handler inside all interceptors.
+func (r *Registry[Op, H]) Lookup(name string) (op Op, h H, ok bool) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
 	e, ok := r.entries[name]
-	return e.op, e.handler, r.interceptors, ok
+	r.mu.RUnlock()
+	if ok {
+		h = e.handler()
+	}
+	return e.op, h, ok
 }
 
 // Operations returns the operations in no order.
