@@ -399,3 +399,50 @@ func TestSetLabelsOfASpokeThatStops(t *testing.T) {
 		}
 	})
 }
+
+// lateReader is the context of a goroutine that waits and does not run until the gate opens.
+type lateReader struct {
+	context.Context
+	gate <-chan struct{}
+}
+
+func (l lateReader) Done() <-chan struct{} {
+	<-l.gate
+	return l.Context.Done()
+}
+
+// A call of SetLabels that finds its answer late, when the hub has answered a later call too, reports what became of its own
+// labels: it fails if neither they nor later ones were taken.
+func TestSetLabelsLateReader(t *testing.T) {
+	for name, c := range map[string]struct{ firstRefused, secondRefused, fails bool }{
+		"taken, taken":     {false, false, false},
+		"taken, refused":   {false, true, false},
+		"refused, taken":   {true, false, false},
+		"refused, refused": {true, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				var refuse atomic.Bool
+				n := hubtest.New(t, &hub.Options{Authorize: func(a hub.Action) error {
+					if a.Verb == hub.Hold && refuse.Load() {
+						return errors.New("not now")
+					}
+					return nil
+				}})
+				s := n.Spoke("a", nil, echo)
+				gate, first := make(chan struct{}), make(chan error, 1)
+				refuse.Store(c.firstRefused)
+				go func() { first <- s.SetLabels(lateReader{t.Context(), gate}, zone("1")) }()
+				synctest.Wait()
+				refuse.Store(c.secondRefused)
+				if err := s.SetLabels(t.Context(), zone("2")); errors.Is(err, call.CodeAccessDenied) != c.secondRefused {
+					t.Error(err)
+				}
+				close(gate)
+				if err := <-first; errors.Is(err, call.CodeAccessDenied) != c.fails || (err != nil) != c.fails {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

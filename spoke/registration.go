@@ -21,13 +21,14 @@ import (
 type offering struct {
 	operations call.Registry
 
-	mu            sync.Mutex // guards the fields below; locked after the registry's, which calls checkOperation
+	mu            sync.Mutex // guards the fields below; locked before the registry's
 	labels        labels
 	labelsChanged chan struct{} // closed at the next change of labels; nil while nothing waits for it
 	taken         offer         // what a hub has taken last
-	refusedAt     <-chan struct{}
-	settled       uint64 // the version of the labels that a hub has answered last
-	refusal       error  // its answer; nil: it has taken them
+	// What a hub has answered last: what differs from taken it has refused.
+	answeredAt      <-chan struct{} // the Changed of the registry that has the operations
+	answeredVersion uint64          // of the labels
+	refusal         error           // of the labels that were refused last
 
 	// What the hub accepts of a registration; 0 is unknown.
 	maxOperations int
@@ -44,7 +45,7 @@ type labels struct {
 // offer is what one registration announces.
 type offer struct {
 	operations []call.Operation
-	at         <-chan struct{} // the Changed of the registry that has these operations
+	at         <-chan struct{} // the Changed of the registry that has these operations, or others that a hub has refused
 	labels     labels
 }
 
@@ -61,9 +62,9 @@ func (s *Spoke) registration(o offer) *registration.Registration {
 }
 
 // SetLabels replaces the labels ([Options.Labels]), and returns nil when the hub selects the spoke by the new ones
-// ([call.Select]). While the spoke is not registered it waits for the next registration, which announces them. If ctx
-// ends first, the error wraps the context's cause, and the labels are announced nevertheless. Of several calls the last
-// one counts.
+// ([call.Select]), or by those of a later call. While the spoke is not registered it waits for the next registration, which
+// announces them. If ctx ends first, the error wraps the context's cause, and the labels are announced nevertheless. Of
+// several calls the last one whose labels the hub takes counts.
 //
 // Labels that are not UTF-8, or with which the registration would be larger than the hub accepts
 // (hub.Options.MaxRegistrationBytes), change nothing; the error wraps [ErrOptions]. If the hub refuses them, the error is
@@ -103,7 +104,7 @@ func (s *Spoke) setLabels(all map[string]string) (version uint64, err error) {
 		return 0, fmt.Errorf("%w: with these labels the registration may have %d bytes: limit %d (hub.Options.MaxRegistrationBytes)",
 			ErrOptions, need, o.maxBytes)
 	}
-	next.version = o.labels.version + 1
+	next.version = max(o.labels.version, o.answeredVersion) + 1
 	o.labels = next
 	o.limitLocked()
 	if o.labelsChanged != nil {
@@ -113,11 +114,15 @@ func (s *Spoke) setLabels(all map[string]string) (version uint64, err error) {
 	return next.version, nil
 }
 
-// answered reports whether a hub has answered to labels of this version or a later one, and its refusal.
+// answered reports whether a hub has answered to labels of this version or a later one, and its refusal if it has taken
+// none of these.
 func (o *offering) answered(version uint64) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.settled >= version, o.refusal
+	if o.taken.labels.version >= version {
+		return true, nil
+	}
+	return o.answeredVersion >= version, o.refusal
 }
 
 // hubPrefix begins the names of operations that are the hub's.
@@ -144,7 +149,7 @@ func (o *offering) current() offer {
 	now := offer{at: o.registry().Changed(), operations: o.operations.Operations()}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now.at == o.refusedAt {
+	if now.at == o.answeredAt {
 		now.operations = o.taken.operations
 	}
 	now.labels = o.labels
@@ -158,10 +163,11 @@ func (o *offering) due() (due offer, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	due = o.taken
+	due.at = o.answeredAt
 	switch {
-	case now.labels.version != due.labels.version:
+	case now.labels.version > o.answeredVersion:
 		due.labels = now.labels
-	case now.at != due.at && now.at != o.refusedAt:
+	case now.at != o.answeredAt:
 		due.operations, due.at = now.operations, now.at
 	default:
 		return due, false
@@ -185,7 +191,7 @@ func (o *offering) accepted(taken offer, answer *wire.Registered) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.taken = taken
-	o.settled, o.refusal = taken.labels.version, nil
+	o.answeredAt, o.answeredVersion = taken.at, max(o.answeredVersion, taken.labels.version)
 	o.maxOperations, o.maxBytes = answer.MaxOperations, answer.MaxRegistrationBytes
 	o.limitLocked()
 }
@@ -194,12 +200,11 @@ func (o *offering) accepted(taken offer, answer *wire.Registered) {
 func (o *offering) refused(due offer, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if due.labels.version == o.taken.labels.version {
-		o.refusedAt = due.at
+	o.answeredAt = due.at
+	if due.labels.version <= o.answeredVersion {
 		return
 	}
-	o.settled, o.refusal = due.labels.version, err
-	o.taken.labels.version = due.labels.version
+	o.answeredVersion, o.refusal = due.labels.version, err
 	if o.labels.version == due.labels.version {
 		o.labels = o.taken.labels
 		o.limitLocked()
