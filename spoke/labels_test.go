@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
@@ -277,10 +279,12 @@ func answerRegistration(t *testing.T, conn transport.Conn, id, answer string) {
 		map[bool]string{true: "error", false: "responded"}[strings.Contains(answer, "code")], id, answer)}))
 }
 
-// A hub that is too busy for changed labels gets them again after a second.
+// A hub that is too busy for changed labels gets them again after a second. It has not refused them, and the log does not say so.
 func TestSetLabelsAtABusyHub(t *testing.T) {
+	var log strings.Builder
+	logger := zerolog.New(zerolog.SyncWriter(&log)).Level(zerolog.WarnLevel)
 	bubble.Test(t, func(t *testing.T) {
-		s, conn := runAtSilent(t, spoke.Options{Labels: zone("1")})
+		s, conn := runAtSilent(t, spoke.Options{Labels: zone("1"), Logger: &logger})
 		done := make(chan error, 1)
 		go func() { done <- s.SetLabels(t.Context(), zone("2")) }()
 		start := time.Now()
@@ -292,6 +296,9 @@ func TestSetLabelsAtABusyHub(t *testing.T) {
 			t.Errorf("announced after %v", took)
 		}
 	})
+	if got := log.String(); strings.Count(got, `"level":"warn"`) != 2 || strings.Count(got, `"message":"registration postponed"`) != 2 || strings.Contains(got, `"level":"error"`) {
+		t.Errorf("logged:\n%s", got)
+	}
 }
 
 // The registration with the largest labels leaves exactly the room that later ones may need for their session.

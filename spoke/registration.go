@@ -235,7 +235,7 @@ func (se *session) announce(ctx context.Context) {
 const registerAgainAfter = time.Second
 
 // registerAgain announces what is due. A hub that refuses it keeps the old registration. If the
-// hub was too busy, the channel reports when to repeat it.
+// hub was too busy, or has not answered in time, the channel reports when to repeat it.
 func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, retry <-chan time.Time) {
 	reg := se.spoke.registration(due)
 	reg.SpokeID = se.spokeID
@@ -253,10 +253,11 @@ func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, 
 	case errors.Is(err, call.CodeDisconnected), errors.Is(err, call.CodeAborted):
 		return false, nil
 	default:
-		se.log.Error().Err(err).Msg("the hub refused a changed registration and keeps the earlier one")
 		if e, ok := errors.AsType[*call.Error](err); ok && (e.Retryable || e.Code == call.CodeTimeout) {
+			se.log.Warn().Err(err).Dur("delay", registerAgainAfter).Msg("registration postponed")
 			return false, time.After(registerAgainAfter)
 		}
+		se.log.Error().Err(err).Msg("the hub refused a changed registration and keeps the earlier one")
 		se.spoke.offering.refused(due, err)
 	}
 	se.spoke.status.update(func() {}) // wakes SetLabels
