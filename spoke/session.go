@@ -35,7 +35,7 @@ type conn struct {
 	transport.Conn
 	answer *wire.Registered // to its registration
 
-	// The reader's, which is the goroutine of Run:
+	// The reader's; Run reads them when it has received the end of the connection from the channel of peer.Start:
 	drains     bool          // the hub has sent __drain
 	retryAfter time.Duration // and asked the spoke to wait at least this long
 }
@@ -173,8 +173,8 @@ func (se *session) end(err error) {
 	se.conn.Load().Abort()
 }
 
-// finish ends the session and joins what it has started. It does not wait for handlers: one that is slow to notice
-// that its context has ended must not keep the spoke from reconnecting. Run joins them.
+// finish ends the session and all that belongs to it. It does not wait for handlers: one that is slow to notice
+// that its context has ended must not keep the spoke from reconnecting. Run joins them before it returns.
 func (se *session) finish(err error) {
 	se.end(err)
 	if se.expiry != nil {
