@@ -3,7 +3,6 @@ package hub
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -212,9 +211,6 @@ func (o *Options) validate() error {
 	}
 	if err := registration.CheckName("ID", o.ID); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	if slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }) {
-		return fmt.Errorf("%w: one of the Interceptors is nil", ErrOptions)
 	}
 	if b := o.Backplane; b != nil && b.Links != nil && b.Directory == nil {
 		return fmt.Errorf("%w: Backplane has Links and no Directory, without which no other hub is found", ErrOptions)

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/spoke"
 	"github.com/alkdev/hubspoke/transport"
@@ -75,7 +74,6 @@ func TestOptionsThatNoSpokeSurvives(t *testing.T) {
 		"long id":               {ID: strings.Repeat("x", 129)},
 		"id with a line":        {ID: "a\nb"},
 		"id that is not UTF-8":  {ID: "a\xe9"},
-		"nil interceptor":       {Interceptors: []call.Interceptor{nil}},
 		"links, no directory":   {Backplane: &hub.Backplane{Links: &hub.MemoryLinks{}}},
 		"two ways to be let in": {Authenticate: hub.BearerTokens(nil)},
 		"URL":                   {URL: "hub.test:443"},
@@ -113,7 +111,6 @@ func TestSpokeOptionsThatNoHubTakes(t *testing.T) {
 		"two clients":          {o: spoke.Options{Dialer: &transport.WebSocketDialer{}, HTTPClient: http.DefaultClient}},
 		"bad dialer":           {o: spoke.Options{Dialer: &transport.WebSocketDialer{Linger: -1}}},
 		"dialer takes less":    {o: spoke.Options{Dialer: &transport.WebSocketDialer{MaxMessageBytes: 1000}}},
-		"nil interceptor":      {o: spoke.Options{Interceptors: []call.Interceptor{nil}}},
 		"two tokens":           {o: spoke.Options{Token: token, Header: http.Header{"Authorization": {"Bearer y"}}}},
 		"token and user info":  {url: "ws://user:password@hub", o: spoke.Options{Token: token}},
 		"header name":          {o: spoke.Options{Header: http.Header{"a b": {"c"}}}},

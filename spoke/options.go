@@ -15,7 +15,6 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/redact"
-	"github.com/alkdev/hubspoke/internal/registration"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
@@ -185,10 +184,6 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrOptions, n.option)
 		}
 	}
-	reg := registration.Registration{Registration: wire.Registration{SpokeID: o.ID, Name: o.Name, Version: o.Version}}
-	if err := reg.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
 	switch {
 	case o.MaxDepth > wire.MaxDepth:
 		return fmt.Errorf("%w: MaxDepth is %d, at most %d", ErrOptions, o.MaxDepth, wire.MaxDepth)
@@ -196,8 +191,6 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: BackoffMin is %v and BackoffMax %v", ErrOptions, o.BackoffMin, o.BackoffMax)
 	case o.Dialer != nil && o.HTTPClient != nil:
 		return fmt.Errorf("%w: Dialer and HTTPClient exclude each other: the Dialer has a client of its own", ErrOptions)
-	case slices.ContainsFunc(o.Interceptors, func(i call.Interceptor) bool { return i == nil }):
-		return fmt.Errorf("%w: one of the Interceptors is nil", ErrOptions)
 	case o.Token != nil && o.Header.Get("Authorization") != "":
 		return fmt.Errorf("%w: Token and the Authorization of Header exclude each other", ErrOptions)
 	}

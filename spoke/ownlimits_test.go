@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/hub/hubtest"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/spoke"
@@ -48,13 +49,13 @@ func TestWaitForSpokeIsCancelled(t *testing.T) {
 	})
 }
 
-// Interceptors see a unary call as one.
+// Interceptors see a unary call as one. Nil ones are ignored.
 func TestInterceptedCallIsNoStream(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		net := hubtest.New(t, nil)
+		net := hubtest.New(t, &hub.Options{Interceptors: []call.Interceptor{nil}})
 		net.Spoke("b", nil, echo)
 		var streams []bool
-		s := net.Spoke("a", &spoke.Options{Interceptors: []call.Interceptor{func(next call.Handler) call.Handler {
+		s := net.Spoke("a", &spoke.Options{Interceptors: []call.Interceptor{nil, func(next call.Handler) call.Handler {
 			return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 				streams = append(streams, req.Stream)
 				return next(ctx, req, send)
