@@ -40,11 +40,13 @@ type Options struct {
 	// URLs are further hubs, dialed in turn with the URL of New. The delay between dials grows when all have failed.
 	URLs []string
 	// Discover finds the URLs of the hubs instead: they are dialed in turn, in the order in which it returns them,
-	// and it is called again when all have failed or the connection is lost. While the session of a lost
-	// connection is kept, its hub is dialed first, and Discover is not called. URLs that cannot be dialed are
-	// logged and left out. An error, a panic, and a result without a URL count as a failed dial; then the
-	// URLs that were returned before are dialed again. Its context ends with the dial's timeout. If it is set,
-	// the URL of New and URLs must be empty. Nil, the default, uses them.
+	// and it is called again when all have failed or the connection is lost. The order is no preference: if
+	// the URL that was dialed last is among them, the turn begins after it, so that a hub that has drained or
+	// failed is dialed last. While the session of a lost connection is kept, its hub is dialed first, and
+	// Discover is not called. URLs that cannot be dialed are logged and left out. An error, a panic, and a
+	// result without a URL count as a failed dial; then the URLs that were returned before are dialed again.
+	// Its context ends with the dial's timeout. If it is set, the URL of New and URLs must be empty. Nil, the
+	// default, uses them.
 	Discover func(ctx context.Context) ([]string, error)
 	// HTTPClient dials; nil is http.DefaultTransport. TLS and proxies are configured there.
 	HTTPClient *http.Client
