@@ -89,11 +89,15 @@ func (e *Error) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Errorf makes an [*Error] for a handler to return. A %w in format sets the cause.
+// Errorf returns an [*Error] for a handler to return. What its format wraps with %w is the cause.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
+	cause := errors.Unwrap(err)
+	if _, several := err.(interface{ Unwrap() []error }); several { //nolint:errorlint // this error, made here
+		cause = err
+	}
 	return &Error{Code: code, Message: messageOf(err, code), Sent: wire.MayHaveRun(string(code)),
-		Retryable: retryable[code], Cause: errors.Unwrap(err)}
+		Retryable: retryable[code], Cause: cause}
 }
 
 // messageOf is the text of err without the code that Error puts before it, where an [*Error] with this

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -143,9 +144,25 @@ func TestParseErrorDefaults(t *testing.T) {
 }
 
 func TestErrorf(t *testing.T) {
-	cause := errors.New("below")
-	e := call.Errorf(call.CodeOverloaded, "full: %w", cause)
-	if e.Message != "full: below" || !errors.Is(e, cause) || e.Sent || !e.Retryable {
-		t.Errorf("%+v", e)
+	errOne, errTwo := errors.New("one"), errors.New("two")
+	for name, c := range map[string]struct {
+		err     *call.Error
+		message string
+		causes  []error
+	}{
+		"no cause":           {call.Errorf(call.CodeOverloaded, "full: %v", errOne), "full: one", nil},
+		"a cause":            {call.Errorf(call.CodeOverloaded, "full: %w", errOne), "full: one", []error{errOne}},
+		"causes":             {call.Errorf(call.CodeOverloaded, "full: %w, %w", errOne, errTwo), "full: one, two", []error{errOne, errTwo}},
+		"joined":             {call.Errorf(call.CodeOverloaded, "full: %w", errors.Join(errOne, errTwo)), "full: one\ntwo", []error{errOne, errTwo}},
+		"causes with a code": {call.Errorf(call.CodeOverloaded, "%w: %w", errOne, &call.Error{Code: call.CodeOverloaded, Message: "full"}), "one: full", []error{errOne}},
+	} {
+		if e := c.err; e.Message != c.message || e.Sent || !e.Retryable || (e.Cause != nil) != (c.causes != nil) {
+			t.Errorf("%s: %+v", name, e)
+		}
+		for _, cause := range []error{errOne, errTwo} {
+			if errors.Is(c.err, cause) != slices.Contains(c.causes, cause) {
+				t.Errorf("%s: wraps %v: %v", name, cause, errors.Is(c.err, cause))
+			}
+		}
 	}
 }
