@@ -42,7 +42,7 @@ func exampleHub(interceptors ...call.Interceptor) *hub.Hub {
 	}
 	err = errors.Join(
 		call.Handle(h.Operations(), call.Operation{Name: "math.add"}, add),
-		call.Handle(h.Operations(), call.Operation{Name: "math.divide", ErrorCodes: []string{"DIVISION_BY_ZERO"}}, divide),
+		call.Handle(h.Operations(), call.Operation{Name: "math.divide", ErrorCodes: []call.Code{"DIVISION_BY_ZERO"}}, divide),
 		call.HandleStream(h.Operations(), call.Operation{Name: "math.count"}, countTo),
 	)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestHandle(t *testing.T) {
 func TestHandleStream(t *testing.T) {
 	var r call.Registry
 	must(t, call.HandleStream(&r, call.Operation{
-		Name: "x.count", Description: "counts", ErrorCodes: []string{"OWN"}, InputSchema: json.RawMessage(`{}`),
+		Name: "x.count", Description: "counts", ErrorCodes: []call.Code{"OWN"}, InputSchema: json.RawMessage(`{}`),
 		Access: call.AccessControl{RequiredScopes: []string{"s"}},
 	}, func(_ context.Context, n int, send func(int) error) error {
 		for i := range n {

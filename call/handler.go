@@ -20,16 +20,19 @@ import (
 // the connection's session ends. A panic answers EXECUTION_ERROR, with the stack in the log only.
 type Handler func(ctx context.Context, req *Request, send func(Envelope) error) error
 
-// Handle registers a unary operation with a typed handler, inside the interceptors, the first outermost. A Type of op that
-// is empty is [Query].
+// Handle registers a unary operation with a typed handler, inside the interceptors, the first outermost. The Type of op is
+// [Query], also if it is empty, or [Mutation].
 //
 // The input is unmarshaled into In and the result is marshaled once. An In or Out of [json.RawMessage] passes
 // through, and an Out of [Envelope] is sent as it is. An input that does not fit In is answered with VALIDATION_ERROR.
 //
-// The errors are those of [Registry.Register].
+// The errors are those of [Registry.Register]; a [Subscription] is invalid.
 func Handle[In, Out any](r *Registry, op Operation, fn func(ctx context.Context, in In) (Out, error), interceptors ...Interceptor) error {
-	if fn == nil {
-		return noHandler(op.Name)
+	switch {
+	case fn == nil:
+		return invalid(op.Name, "no handler")
+	case op.Type == Subscription:
+		return invalid(op.Name, "Handle registers no subscription: use HandleStream")
 	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
@@ -61,10 +64,14 @@ func handleRaw(fn func(context.Context, json.RawMessage) (json.RawMessage, error
 
 // HandleStream registers an operation that answers many times: fn calls send for
 // each value. Send blocks while the reader has given no credit and fails when
-// the call has ended; fn should then return. A Type of op that is empty is [Subscription]. See [Handle] for the rest.
+// the call has ended; fn should then return. The Type of op is [Subscription], also if it is empty; [Query] and [Mutation]
+// are invalid. See [Handle] for the rest.
 func HandleStream[In, Out any](r *Registry, op Operation, fn func(ctx context.Context, in In, send func(Out) error) error, interceptors ...Interceptor) error {
-	if fn == nil {
-		return noHandler(op.Name)
+	switch {
+	case fn == nil:
+		return invalid(op.Name, "no handler")
+	case op.Type == Query || op.Type == Mutation:
+		return invalid(op.Name, "HandleStream registers a subscription, not a %s: leave Type empty", op.Type)
 	}
 	h := func(ctx context.Context, req *Request, send func(Envelope) error) error {
 		in, err := decodeInput[In](req)
@@ -76,8 +83,6 @@ func HandleStream[In, Out any](r *Registry, op Operation, fn func(ctx context.Co
 	op.Type = cmp.Or(op.Type, Subscription)
 	return r.Register(op, h, interceptors...)
 }
-
-func noHandler(name string) error { return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, name) }
 
 func decodeInput[In any](req *Request) (In, error) {
 	var in In

@@ -26,7 +26,8 @@ type Operation struct {
 	// Name is dotted: "namespace.name", 256 bytes at most, without white space or
 	// control characters. Names that begin with "hub." belong to the hub.
 	Name string `json:"name"`
-	// Type is Query if it is empty, and Subscription for [HandleStream].
+	// Type is Query if it is empty, and Subscription for [HandleStream]. A Subscription is called as a stream by a caller that does
+	// not choose, such as an HTTP gateway.
 	Type Type `json:"type"`
 	// Description is for people.
 	Description string `json:"description,omitempty"`
@@ -35,7 +36,7 @@ type Operation struct {
 	InputSchema  json.RawMessage `json:"inputSchema,omitempty"`
 	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
 	// ErrorCodes are the codes of its own that the handler may answer.
-	ErrorCodes []string `json:"errorCodes,omitempty"`
+	ErrorCodes []Code `json:"errorCodes,omitempty"`
 	// Access is the rule for who may call it. The zero value lets every identity call.
 	Access AccessControl `json:"accessControl,omitzero"`
 }
@@ -43,12 +44,14 @@ type Operation struct {
 // ErrInvalidOperation is wrapped by the errors of [Operation.Validate] and [Registry.Register].
 var ErrInvalidOperation = callcore.ErrInvalidOperation
 
+func invalid(name, format string, args ...any) error {
+	return fmt.Errorf("%w %q: %s", ErrInvalidOperation, name, fmt.Sprintf(format, args...))
+}
+
 // Validate reports what is wrong with the description; the error wraps
 // [ErrInvalidOperation]. Schemas must be JSON in UTF-8 of at most 250 levels; nothing else of them is checked.
 func (o *Operation) Validate() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w %q: %s", ErrInvalidOperation, o.Name, fmt.Sprintf(format, args...))
-	}
+	bad := func(format string, args ...any) error { return invalid(o.Name, format, args...) }
 	if !callcore.ValidName(o.Name) {
 		return bad("the name must be dotted (namespace.name), without white space, %d bytes at most", wire.MaxNameBytes)
 	}
@@ -58,7 +61,7 @@ func (o *Operation) Validate() error {
 		return bad("unknown type %q", o.Type)
 	}
 	for _, c := range o.ErrorCodes {
-		if !wire.ValidCode(c) {
+		if !wire.ValidCode(string(c)) {
 			return bad("error code %q is not upper snake case", c)
 		}
 	}

@@ -39,7 +39,7 @@ func (r *Registry) Register(op Operation, h Handler, interceptors ...Interceptor
 		return err
 	}
 	if h == nil {
-		return fmt.Errorf("%w %q: no handler", ErrInvalidOperation, op.Name)
+		return invalid(op.Name, "no handler")
 	}
 	text, err := json.Marshal(op)
 	if err != nil {

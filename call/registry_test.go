@@ -160,3 +160,30 @@ func TestInterceptorsAreCalledOncePerHandler(t *testing.T) {
 	run("a.a", "2 2 5")
 	check(map[string]int{"first": 4, "second": 2, "own": 1})
 }
+
+// A typed handler and the type of its operation agree, or a caller that does not say what it wants gets the wrong form.
+func TestHandleChecksTheType(t *testing.T) {
+	var r call.Registry
+	unary := func(context.Context, int) (int, error) { return 0, nil }
+	stream := func(context.Context, int, func(int) error) error { return nil }
+	for typ, want := range map[call.Type]struct{ unary, stream string }{
+		"":                {},
+		call.Query:        {"", "HandleStream registers"},
+		call.Mutation:     {"", "HandleStream registers"},
+		call.Subscription: {"Handle registers", ""},
+		"strange":         {"unknown type", "unknown type"},
+	} {
+		check := func(err error, text string) {
+			t.Helper()
+			if (err == nil) != (text == "") || err != nil && (!errors.Is(err, call.ErrInvalidOperation) || !strings.Contains(err.Error(), text)) {
+				t.Errorf("type %q: %v, want %q", typ, err, text)
+			}
+		}
+		check(call.Handle(&r, call.Operation{Name: "unary.o" + string(typ), Type: typ}, unary), want.unary)
+		check(call.HandleStream(&r, call.Operation{Name: "stream.o" + string(typ), Type: typ}, stream), want.stream)
+		op, _, ok := r.Lookup("stream.o" + string(typ))
+		if ok != (want.stream == "") || ok && op.Type != call.Subscription {
+			t.Errorf("type %q: %v, %q", typ, ok, op.Type)
+		}
+	}
+}

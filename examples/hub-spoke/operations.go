@@ -29,7 +29,7 @@ func registerOperations(s *spoke.Spoke) error {
 		}, sendLines),
 		call.Handle(r, call.Operation{
 			Name: opSymbols, Description: "counts the declarations of a Go source file", InputSchema: sourceSchema,
-			ErrorCodes: []string{string(codeSyntax)},
+			ErrorCodes: []call.Code{codeSyntax},
 		}, symbols),
 	)
 }

@@ -114,9 +114,11 @@ func parseOperation(raw []byte) (call.Operation, error) {
 	}
 	op := call.Operation{
 		Name: w.Name, Type: call.Type(w.Type), Description: w.Description, InputSchema: w.InputSchema, OutputSchema: w.OutputSchema,
-		ErrorCodes: w.ErrorCodes,
 		Access: call.AccessControl{RequiredScopes: w.RequiredScopes, RequiredScopesAny: w.RequiredScopesAny,
 			ResourceType: w.ResourceType, ResourceAction: w.ResourceAction},
+	}
+	for _, c := range w.ErrorCodes {
+		op.ErrorCodes = append(op.ErrorCodes, call.Code(c))
 	}
 	if op.Type == "" {
 		op.Type = call.Query
