@@ -291,3 +291,45 @@ func TestCoreHasRoomAgain(t *testing.T) {
 		}
 	})
 }
+
+// waitingCore is a core whose Listen waits for its context, as the contract of an event target allows.
+type waitingCore struct {
+	pubsub.Local
+	waiting atomic.Int64
+}
+
+func (c *waitingCore) Listen(ctx context.Context, _ string, _ func(pubsub.Event)) (func(), error) {
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// A core that does not answer holds up neither the end of a session nor Shutdown.
+func TestCoreDoesNotAnswer(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core := &waitingCore{}
+		net := hubtest.New(t, &hub.Options{Backplane: &hub.Backplane{Events: core}})
+		a, b := net.Spoke("a", nil, nil), net.Spoke("b", nil, nil)
+		for _, s := range []*hubtest.Spoke{a, b} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := s.Events().Listen(ctx, "t", func(pubsub.Event) {}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Listen: %v", err)
+			}
+		}
+		a.Stop()
+		synctest.Wait()
+		if n := core.waiting.Load(); n != 1 {
+			t.Errorf("%d calls of the core's Listen wait, want the one that b waits for", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := net.Hub.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if n := core.waiting.Load(); n != 0 {
+			t.Errorf("%d calls of the core's Listen are left", n)
+		}
+	})
+}

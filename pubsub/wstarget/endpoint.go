@@ -1,7 +1,6 @@
 package wstarget
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,34 +21,31 @@ type Endpoint struct {
 	fanout    *Fanout
 	peer      *peer.Peer
 	maxTopics int
-	joins     sync.WaitGroup
 
-	mu     sync.Mutex // guards the fields below and every membership, and orders the answers
+	mu     sync.Mutex // guards the fields below and every membership, and orders the answers; locked before Fanout.mu
 	topics map[string]*membership
-	ctx    context.Context // of the joins; made with the first one, and ended by Close
-	cancel context.CancelFunc
 	ended  string // why there are no subscriptions any more; see EndSubscriptions
 	closed bool
 }
 
 // membership is the subscription of a spoke to one topic:
 //
-//	         Subscribe            join ends
+//	         Subscribe          the core listens
 //	(none) ─────────────► joining ─────────► live ──► (none)
 //	                       │   ▲                Unsubscribe
 //	           Unsubscribe ▼   │ Subscribe
 //	                      unwanted ──► (none)
-//	                               join ends
+//	                             the core has answered
 //
-// A Subscribe while joining is answered when the join ends, together with the first one.
+// A Subscribe while joining is answered when the core has answered, together with the first one. One that is unwanted counts
+// for the limit, so that a spoke cannot make the hub call Listen without bound.
 type membership struct {
 	endpoint *Endpoint
 	visible  func(pubsub.Event) bool // nil: every event
-	audience *audience               // nil until it is live
+	audience *audience
+	live     bool
 	wanted   bool
 }
-
-func (m *membership) live() bool { return m.audience != nil }
 
 func (m *membership) sees(ev pubsub.Event) bool { return m.visible == nil || m.visible(ev) }
 
@@ -73,76 +69,79 @@ func (e *Endpoint) Subscribe(topic string, visible func(pubsub.Event) bool) {
 	case e.closed:
 	case e.ended != "":
 		e.denyLocked(topic, "UNAVAILABLE", e.ended)
-	case m != nil && m.live():
+	case m != nil && m.live:
 		e.subscribedLocked(topic)
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.maxTopics:
 		e.denyLocked(topic, "OVERLOADED", fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.maxTopics))
 	default:
-		e.startJoinLocked(topic, &membership{endpoint: e, visible: visible, wanted: true})
+		e.joinLocked(topic, &membership{endpoint: e, visible: visible, wanted: true})
 	}
 }
 
-func (e *Endpoint) startJoinLocked(topic string, m *membership) {
+func (e *Endpoint) joinLocked(topic string, m *membership) {
 	if e.topics == nil {
 		e.topics = make(map[string]*membership)
-		e.ctx, e.cancel = context.WithCancel(context.Background())
 	}
 	e.topics[topic] = m
-	ctx := e.ctx
-	e.joins.Go(func() {
-		a, err := e.fanout.join(ctx, topic, m)
-		if !e.joined(topic, m, a, err) && err == nil {
-			a.release()
-		}
-	})
-}
-
-// joined notes how a join has ended. It returns false if the spoke is no member.
-func (e *Endpoint) joined(topic string, m *membership, a *audience, err error) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err == nil && m.wanted && e.ended == "" && !e.closed {
-		m.audience = a
+	if m.audience, m.live = e.fanout.join(topic, m); m.live {
 		e.subscribedLocked(topic)
-		return true
 	}
-	delete(e.topics, topic)
+}
+
+// joined notes that the core listens. The spoke is a member unless it no longer wants to be one.
+func (m *membership) joined() {
+	e := m.endpoint
+	e.mu.Lock()
+	var unused *audience
 	switch {
-	case err == nil:
-		a.remove(m)
-		if m.wanted && !e.closed {
-			e.denyLocked(topic, "UNAVAILABLE", e.ended)
-		}
-	case m.wanted && !e.closed:
-		e.denyLocked(topic, "UNAVAILABLE", err.Error())
+	case e.topics[m.audience.topic] != m: // ended meanwhile
+	case m.wanted:
+		m.live = true
+		e.subscribedLocked(m.audience.topic)
+	default:
+		unused = e.removeLocked(m)
 	}
-	return false
+	e.mu.Unlock()
+	unused.release()
 }
 
-// Unsubscribe takes the end of a subscription.
-func (e *Endpoint) Unsubscribe(topic string) {
-	if a := e.remove(topic); a != nil {
-		a.release()
-	}
-}
-
-// remove ends a membership that is live, and returns its audience, which the caller releases. If it is not live, it ends
-// with its join.
-func (e *Endpoint) remove(topic string) *audience {
+// failed ends a membership, for which the core does not listen.
+func (m *membership) failed(err error) {
+	e := m.endpoint
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	m := e.topics[topic]
-	if m == nil || !m.live() {
-		if m != nil {
-			m.wanted = false
+	if e.topics[m.audience.topic] == m {
+		e.removeLocked(m)
+		if m.wanted {
+			e.denyLocked(m.audience.topic, "UNAVAILABLE", err.Error())
 		}
-		return nil
 	}
-	delete(e.topics, topic)
-	m.audience.remove(m)
-	return m.audience
+}
+
+// Unsubscribe takes the end of a subscription. If the core has not answered, the membership ends when it has.
+func (e *Endpoint) Unsubscribe(topic string) {
+	e.mu.Lock()
+	var unused *audience
+	if m := e.topics[topic]; m != nil {
+		m.wanted = false
+		if m.live {
+			unused = e.removeLocked(m)
+		}
+	}
+	e.mu.Unlock()
+	unused.release()
+}
+
+// removeLocked ends a membership. If it was the last one of its audience, it returns the audience, which the caller releases
+// after it has unlocked.
+func (e *Endpoint) removeLocked(m *membership) (unused *audience) {
+	delete(e.topics, m.audience.topic)
+	if m.audience.remove(m) {
+		return m.audience
+	}
+	return nil
 }
 
 // Topics returns the topics that the spoke has subscribed to.
@@ -173,47 +172,34 @@ func (e *Endpoint) gap(topic string, dropped int) {
 // which must not be empty.
 func (e *Endpoint) EndSubscriptions(reason string) {
 	e.mu.Lock()
-	var ended []*audience
+	var unused []*audience
 	if !e.closed && e.ended == "" {
 		e.ended = reason
-		ended = e.removeAllLocked()
-		for _, a := range ended {
-			e.denyLocked(a.topic, "UNAVAILABLE", reason)
+		for topic, m := range e.topics {
+			unused = append(unused, e.removeLocked(m))
+			if m.wanted {
+				e.denyLocked(topic, "UNAVAILABLE", reason)
+			}
 		}
 	}
 	e.mu.Unlock()
-	releaseAll(ended)
+	releaseAll(unused)
 }
 
-// Close ends all subscriptions without an answer, and waits for the joins in progress to end. It must not be called on a
-// reader.
+// Close ends all subscriptions without an answer. It does not wait for the core.
 func (e *Endpoint) Close() {
 	e.mu.Lock()
 	e.closed = true
-	ended := e.removeAllLocked()
-	if e.cancel != nil {
-		e.cancel()
+	var unused []*audience
+	for _, m := range e.topics {
+		unused = append(unused, e.removeLocked(m))
 	}
 	e.mu.Unlock()
-	releaseAll(ended)
-	e.joins.Wait()
+	releaseAll(unused)
 }
 
-// removeAllLocked ends every membership that is live, and returns their audiences, which the caller releases after it has
-// unlocked. The others end with their joins.
-func (e *Endpoint) removeAllLocked() (ended []*audience) {
-	for topic, m := range e.topics {
-		if m.live() {
-			delete(e.topics, topic)
-			m.audience.remove(m)
-			ended = append(ended, m.audience)
-		}
-	}
-	return ended
-}
-
-func releaseAll(ended []*audience) {
-	for _, a := range ended {
+func releaseAll(unused []*audience) {
+	for _, a := range unused {
 		a.release()
 	}
 }

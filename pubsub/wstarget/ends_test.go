@@ -3,6 +3,7 @@ package wstarget_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -175,6 +176,17 @@ func (r *raw) want(t *testing.T, frames ...string) {
 	r.frames = nil
 }
 
+// wantAnyOrder is want for frames whose order is open.
+func (r *raw) wantAnyOrder(t *testing.T, frames ...string) {
+	t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	slices.Sort(r.frames)
+	r.mu.Unlock()
+	slices.Sort(frames)
+	r.want(t, frames...)
+}
+
 // rawHub attaches a new session to a target, and returns its hub.
 func rawHub(t *testing.T, target *wstarget.Target) (*end, *raw) {
 	t.Helper()
@@ -198,7 +210,10 @@ type core struct {
 	pubsub.Local
 	delay     func() time.Duration // of Listen; nil: none
 	fails     func() bool          // nil: never
-	held      chan struct{}        // Listen waits for it; nil: it does not
+	held      chan struct{}        // Listen waits for it, or for its context; nil: it does not
+	deaf      bool                 // Listen does not end with its context
+	calls     atomic.Int64         // of Listen
+	canceled  atomic.Int64
 	listens   atomic.Int64
 	listening atomic.Int64
 	malformed atomic.Uint64
@@ -210,8 +225,18 @@ func newHub() (*core, *wstarget.Fanout) {
 }
 
 func (c *core) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (func(), error) {
+	c.calls.Add(1)
 	if c.held != nil {
-		<-c.held
+		done := ctx.Done()
+		if c.deaf {
+			done = nil
+		}
+		select {
+		case <-c.held:
+		case <-done:
+			c.canceled.Add(1)
+			return nil, context.Cause(ctx)
+		}
 	}
 	if c.delay != nil {
 		<-time.After(c.delay())

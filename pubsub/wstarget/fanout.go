@@ -19,8 +19,9 @@ type Fanout struct {
 	log       *zerolog.Logger
 	malformed *atomic.Uint64
 	flushers  *flushers
+	listens   sync.WaitGroup // calls of the core's Listen
 
-	mu     sync.Mutex // guards the map and every audience.users
+	mu     sync.Mutex // guards the map
 	topics map[string]*audience
 }
 
@@ -37,90 +38,119 @@ func (f *Fanout) Topics() int {
 	return len(f.topics)
 }
 
-// Wait returns when no goroutine of the fan-out is left. It is called after the sessions of all endpoints have ended.
-func (f *Fanout) Wait() { f.flushers.Close() }
+// Wait returns when no goroutine of the fan-out is left. It is called after the endpoints of all sessions have been closed.
+func (f *Fanout) Wait() {
+	f.listens.Wait()
+	f.flushers.Close()
+}
 
-// audience is the members of one topic, and its listener at the core.
+// audience is the members of one topic, and its listener at the core. It is in Fanout.topics while it has members and the
+// core has not failed.
 type audience struct {
 	topic  string
 	fanout *Fanout
-	users  int           // members, and joins in progress
-	ready  chan struct{} // closed when the core has answered
-	stop   func()        // the listener's; set before ready is closed
-	err    error         // likewise
+	cancel context.CancelFunc // ends the call of Listen
 
-	mu      sync.Mutex
-	members []*membership // guarded by mu; appended to, otherwise replaced
+	mu      sync.Mutex    // guards the fields below; locked after Fanout.mu
+	members []*membership // appended to, otherwise replaced
+	live    bool          // the core listens: members receive events
+	stop    func()        // the listener's, once Listen has returned
 }
 
-// join makes m a member of the topic. If the error is nil, events reach it from now on. The first member of a topic waits
-// for the core, the others wait for the first until ctx ends.
-func (f *Fanout) join(ctx context.Context, topic string, m *membership) (*audience, error) {
+// join makes m a member of the topic. The first member makes the listener at the core. If live is false, the audience calls
+// m.joined or m.failed when the core has answered. Otherwise events reach m from now on.
+func (f *Fanout) join(topic string, m *membership) (a *audience, live bool) {
 	f.mu.Lock()
-	a := f.topics[topic]
-	first := a == nil
-	if first {
-		a = &audience{topic: topic, fanout: f, ready: make(chan struct{})}
+	defer f.mu.Unlock()
+	a = f.topics[topic]
+	if a == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		a = &audience{topic: topic, fanout: f, cancel: cancel}
 		f.topics[topic] = a
+		f.listens.Go(func() { a.listen(ctx) })
 	}
-	a.users++
-	f.mu.Unlock()
-	if first {
-		a.listen(context.WithoutCancel(ctx)) // others may be waiting for it
-	}
-	select {
-	case <-a.ready:
-	case <-ctx.Done():
-		a.release()
-		return nil, context.Cause(ctx)
-	}
-	if a.err != nil {
-		return nil, a.err
-	}
-	a.mu.Lock()
-	a.members = append(a.members, m) // past the end of what deliver has read
-	a.mu.Unlock()
-	return a, nil
-}
-
-// listen listens to the core for all members. If it fails, the topic is free for the next attempt.
-func (a *audience) listen(ctx context.Context) {
-	if a.stop, a.err = a.fanout.core.Listen(ctx, a.topic, a.deliver); a.err != nil {
-		a.fanout.mu.Lock()
-		delete(a.fanout.topics, a.topic)
-		a.fanout.mu.Unlock()
-	}
-	close(a.ready)
-}
-
-// remove ends a membership: no event is delivered to it from now on, but one that is being delivered. The caller releases
-// the audience afterwards.
-func (a *audience) remove(m *membership) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i := slices.Index(a.members, m)
-	a.members = slices.Delete(slices.Clone(a.members), i, i+1)
+	a.members = append(a.members, m) // past the end of what deliver has read
+	return a, a.live
 }
 
-// release counts a user less. The last one stops the listener, which is code of the core: no lock may be held.
-func (a *audience) release() {
+// listen listens to the core for all members, and answers those that wait. Its context ends when the last of them has
+// left.
+func (a *audience) listen(ctx context.Context) {
+	defer a.cancel()
+	stop, err := a.fanout.core.Listen(ctx, a.topic, a.deliver)
+	waiting, left := a.listening(stop, err)
+	if left && err == nil {
+		stop()
+	}
+	for _, m := range waiting {
+		if err == nil {
+			m.joined()
+		} else {
+			m.failed(err)
+		}
+	}
+}
+
+// listening notes how Listen has ended, and returns the members that wait for that. If it has failed, the topic is free for
+// the next attempt. left reports that there are no members.
+func (a *audience) listening(stop func(), err error) (waiting []*membership, left bool) {
 	f := a.fanout
 	f.mu.Lock()
-	a.users--
-	last := a.users == 0 && f.topics[a.topic] == a
+	defer f.mu.Unlock()
+	if f.topics[a.topic] != a {
+		return nil, true
+	}
+	if err != nil {
+		delete(f.topics, a.topic)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.live, a.stop = err == nil, stop
+	return a.members, false
+}
+
+// remove ends a membership: no event is delivered to it from now on, but one that is being delivered. If it returns true,
+// m was the last member, and the caller calls release.
+func (a *audience) remove(m *membership) (last bool) {
+	f := a.fanout
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.members, m); i >= 0 {
+		a.members = slices.Delete(slices.Clone(a.members), i, i+1)
+	}
+	last = len(a.members) == 0 && f.topics[a.topic] == a
 	if last {
 		delete(f.topics, a.topic)
 	}
-	f.mu.Unlock()
-	if last {
-		a.stop() // ready is closed: until then the first member is a user
+	return last
+}
+
+// release ends what the last member leaves: the call of Listen, or the listener. That is code of the core: no lock may be
+// held. A nil audience has nothing to end.
+func (a *audience) release() {
+	if a == nil {
+		return
+	}
+	a.cancel()
+	a.mu.Lock()
+	stop := a.stop
+	a.mu.Unlock()
+	if stop != nil {
+		stop()
 	}
 }
 
 // deliver is the listener.
 func (a *audience) deliver(ev pubsub.Event) {
 	a.mu.Lock()
-	members := a.members
+	var members []*membership
+	if a.live {
+		members = a.members
+	}
 	a.mu.Unlock()
 	if ev.Gap {
 		for _, m := range members {
