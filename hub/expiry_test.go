@@ -131,11 +131,11 @@ func TestNewCredentialsMayPermitLess(t *testing.T) {
 			return id
 		}}
 		a := net.Spoke("a", &spoke.Options{Dialer: d}, nil)
-		heard, gaps := map[string]int{}, map[string]int{}
+		heard, ends := map[string]int{}, map[string]int{}
 		for _, topic := range []string{"open", "closed"} {
 			stop, err := a.Events().Listen(t.Context(), topic, func(ev pubsub.Event) {
-				if ev.Gap {
-					gaps[topic]++
+				if ev.End != nil {
+					ends[topic]++
 				} else {
 					heard[topic]++
 				}
@@ -155,8 +155,8 @@ func TestNewCredentialsMayPermitLess(t *testing.T) {
 		if s := a.Stats(); heard["open"] != 2 || heard["closed"] != 1 || s.Resumed == 0 {
 			t.Errorf("heard %v, %+v", heard, s)
 		}
-		if gaps["open"] != 0 || gaps["closed"] != 1 {
-			t.Errorf("gaps %v, want one where the right was lost", gaps)
+		if ends["open"] != 0 || ends["closed"] != 1 {
+			t.Errorf("ended %v, want the one where the right was lost", ends)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func presenceTopic(topic string) (spokeID string, ok bool) {
 // maySee reports whether the identity may receive an event: one of presence is about a spoke, which may be hidden from it.
 // The embedding program may publish what it likes on such a topic, and only it receives what names no spoke.
 func (h *Hub) maySee(id *call.Identity, ev pubsub.Event) bool {
-	if _, ok := presenceTopic(ev.Topic); !ok || ev.Gap || h.opts.Authorize == nil {
+	if _, ok := presenceTopic(ev.Topic); !ok || ev.Gap || ev.End != nil || h.opts.Authorize == nil {
 		return true
 	}
 	var spokeID string

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -80,7 +82,8 @@ func (s *switched) Dial(ctx context.Context, url string, h http.Header) (transpo
 	return s.wire.Load().Dial(ctx, url, h)
 }
 
-// A subscription that the hub has ended is asked for anew by the next listener.
+// A subscription to which the spoke has lost the right ends with the refusal, after what has arrived before. Another one can
+// be made when the right is back.
 func TestSubscribeAgainAfterADenial(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes()})
@@ -94,10 +97,31 @@ func TestSubscribeAgainAfterADenial(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer old.Stop()
+		ended := make(chan error, 1)
+		loop, err := topic.Subscribe(t.Context(), s.Events(), "")
+		must(t, err)
+		go func() {
+			var last error
+			for _, last = range loop.All() {
+			}
+			ended <- last
+		}()
+		must(t, topic.Publish(t.Context(), net.Hub.Events(), "", 6))
+		synctest.Wait()
 		d.wire.Store(mayNot)
 		may.Cut()
 		later(5 * time.Second)
+		if v, err := old.Next(t.Context()); v != 6 || err != nil {
+			t.Errorf("%v, %v", v, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, next := old.Next(ctx)
+		for name, err := range map[string]error{"Next": next, "Err": old.Err(), "All": <-ended} {
+			if err == nil || !strings.Contains(err.Error(), "ACCESS_DENIED: u has no scope for subscribe:x.y") {
+				t.Errorf("%s of a subscription that was refused: %v", name, err)
+			}
+		}
 		if _, err := topic.Subscribe(t.Context(), s.Events(), ""); err == nil {
 			t.Error("live, although denied")
 		}

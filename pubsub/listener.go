@@ -34,8 +34,9 @@ type listener struct {
 	waiting  backlog
 	running  bool // somebody is calling fn
 	stopped  bool
-	served   int // events delivered by who is running
-	visitors int // publishers that will look once more before they leave
+	ending   error // the listener ends with this reason when nothing waits; nil while it does not
+	served   int   // events delivered by who is running
+	visitors int   // publishers that will look once more before they leave
 }
 
 func newListener(topic string, fn func(Event)) *listener {
@@ -50,7 +51,7 @@ func newListener(topic string, fn func(Event)) *listener {
 func (l *listener) deliver(ev Event) {
 	l.mu.Lock()
 	switch {
-	case l.stopped:
+	case l.stopped || l.ending != nil:
 		l.mu.Unlock()
 	case !l.running && l.waiting.empty():
 		l.running, l.served = true, 0
@@ -145,14 +146,26 @@ func (l *listener) nextLocked() (ev Event, ok bool) {
 		return Event{}, false
 	}
 	payload, lost, ok := l.waiting.pop()
-	if !ok {
-		l.running = false
-		return Event{}, false
-	}
-	if lost.some {
+	switch {
+	case ok && lost.some:
 		return Event{Topic: l.topic, Gap: true, Dropped: lost.dropped()}, true
+	case ok:
+		return Event{Topic: l.topic, Payload: payload}, true
+	case l.ending != nil:
+		l.stopped = true
+		return Event{Topic: l.topic, End: l.ending}, true
 	}
-	return Event{Topic: l.topic, Payload: payload}, true
+	l.running = false
+	return Event{}, false
+}
+
+// end calls fn a last time, now or after what waits.
+func (l *listener) end(reason error) {
+	l.mu.Lock()
+	if l.ending == nil {
+		l.ending = reason
+	}
+	l.takeOver()
 }
 
 // stop ends the listener and reports whether it was the first to do so.

@@ -60,6 +60,7 @@ func (l *Local) Deliver(ev Event) error {
 	} else {
 		ev.Dropped = 0
 	}
+	ev.End = nil
 	l.mu.RLock()
 	listeners, closed := l.topics[ev.Topic], l.closed
 	l.mu.RUnlock()
@@ -70,6 +71,22 @@ func (l *Local) Deliver(ev Event) error {
 		listener.deliver(ev)
 	}
 	return nil
+}
+
+// End ends the listeners of a topic, for a target that is built on l. What is dispatched from now on does not
+// reach them. The function that it returns calls each of them a last time, after the events that wait for it, with
+// [Event.End] set to reason, which must not be nil. End itself calls no listener, so that the target may
+// hold a lock of its own.
+func (l *Local) End(topic string, reason error) (notify func()) {
+	l.mu.Lock()
+	ended := l.topics[topic]
+	l.forgetLocked(topic)
+	l.mu.Unlock()
+	return func() {
+		for _, listener := range ended {
+			listener.end(reason)
+		}
+	}
 }
 
 // Listen implements [EventTarget]. Its only errors are [ErrInvalidTopic],
@@ -112,13 +129,17 @@ func (l *Local) remove(gone *listener) {
 	old := l.topics[gone.topic]
 	i := slices.Index(old, gone)
 	if i < 0 {
-		return // Close was first
+		return // Close or End was first
 	}
 	if len(old) > 1 {
 		l.topics[gone.topic] = slices.Concat(old[:i], old[i+1:])
 		return
 	}
-	delete(l.topics, gone.topic)
+	l.forgetLocked(gone.topic)
+}
+
+func (l *Local) forgetLocked(topic string) {
+	delete(l.topics, topic)
 	if len(l.topics) == 0 {
 		l.topics = nil // a map never shrinks
 	}

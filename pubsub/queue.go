@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 )
 
@@ -66,6 +67,10 @@ func (q *queue) onEnd(fn func()) {
 
 // put is the listener: it never waits.
 func (q *queue) put(ev Event) {
+	if ev.End != nil {
+		q.end(fmt.Errorf("pubsub: the subscription to %q has ended: %w", ev.Topic, ev.End), true)
+		return
+	}
 	q.mu.Lock()
 	if q.ended {
 		q.mu.Unlock()

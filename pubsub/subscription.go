@@ -14,9 +14,9 @@ import (
 // to one of them, and OnGap may be called in any.
 //
 // It ends when a loop over All is left, when Stop is called, when the context of
-// Subscribe ends, when its policy is [EndSubscription] and its reader falls behind, or
-// when a target that is a [CloseNotifier] closes. In the last two cases what is
-// buffered can still be read.
+// Subscribe ends, when its policy is [EndSubscription] and its reader falls behind, when
+// the target ends it, or when a target that is a [CloseNotifier] closes. In the last three
+// cases what is buffered can still be read.
 type Subscription[T any] struct {
 	queue   *queue
 	onGap   func(dropped int)
@@ -86,8 +86,8 @@ func (s *Subscription[T]) decode(payload json.RawMessage) (v T, ok bool) {
 func (s *Subscription[T]) Stop() { s.queue.end(nil, false) }
 
 // Err returns why the subscription ended: nil while it has not and after Stop,
-// [ErrSlowConsumer], [ErrClosed] when the target closed, or the cause of the
-// context that Subscribe was given.
+// [ErrSlowConsumer], [ErrClosed] when the target closed, the target's reason when it
+// ended the subscription, wrapped, or the cause of the context that Subscribe was given.
 func (s *Subscription[T]) Err() error { return s.queue.reason() }
 
 // Dropped returns how many events are known to be lost: dropped for a full

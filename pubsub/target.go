@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Event is one message on a topic, or the notice that messages were lost there.
+// Event is one message on a topic, or the notice that messages were lost there or that the subscription has ended.
 type Event struct {
 	// Topic says where the event was published; see [ValidTopic].
 	Topic string
@@ -22,6 +22,11 @@ type Event struct {
 	// Dropped is, with Gap, how many events were lost. Zero means that nobody
 	// knows. Without Gap it has no meaning.
 	Dropped int
+
+	// End, if it is not nil, makes this the last call of a listener: the target has ended the
+	// subscription, for this reason. Payload is nil then, and Gap false. Only targets set it;
+	// Dispatch ignores it.
+	End error
 }
 
 // EventTarget carries events from publishers to listeners: inside a process
@@ -69,6 +74,10 @@ type EventTarget interface {
 	// event and returns. No lock of the target is held meanwhile: fn may call stop
 	// and Dispatch, on the same topic too. It may be called before Listen has
 	// returned. It gets notices with Gap set as well as events.
+	//
+	// A target may end a subscription by itself, for instance if the right to it has been withdrawn.
+	// It then calls fn a last time, with End set, after the events that came before. Without that call a
+	// reader would wait without end. stop need not be called after it, and has no effect.
 	//
 	// Two calls of Listen make two subscriptions, also with the same fn, and
 	// each event goes to both.

@@ -75,11 +75,8 @@ func (e *events) control(m *wire.Message) bool {
 		e.target.Gap(string(m.Topic), m.Dropped)
 	case wire.Denied:
 		d := &wstarget.Denial{Action: string(m.Action), Topic: string(m.Topic), Code: string(m.Code), Message: string(m.Text)}
-		if e.target.Denied(d) {
-			e.spoke.log.Error().Err(d).Msg("the hub ended a subscription; its listeners receive nothing")
-		} else {
-			e.spoke.log.Warn().Err(d).Msg("the hub refused")
-		}
+		e.spoke.log.Warn().Err(d).Msg("the hub refused")
+		e.target.Denied(d)
 	default:
 		return false
 	}

@@ -107,7 +107,7 @@ func (m *membership) joined() {
 	unused.release()
 }
 
-// failed ends a membership, for which the core does not listen.
+// failed ends a membership, for which the core does not listen, or no longer.
 func (m *membership) failed(err error) {
 	e := m.endpoint
 	e.mu.Lock()

@@ -422,6 +422,41 @@ func TestMembersShareAListener(t *testing.T) {
 	})
 }
 
+// The core may end a subscription, also before its Listen has returned: that is denied to all members, and the next
+// subscription asks the core again.
+func TestCoreEndsASubscription(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		t.Run(fmt.Sprint("before Listen has returned: ", early), func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				core, f := newHub()
+				core.ends = early
+				_, spoke1 := rawSpoke(t, f, 0)
+				_, spoke2 := rawSpoke(t, f, 0)
+				for _, spoke := range []*raw{spoke1, spoke2} {
+					spoke.send(t, subA)
+					if !early {
+						spoke.want(t, subscribedA)
+					}
+				}
+				core.End("a", errTest)()
+				spoke1.want(t, denied("a", "UNAVAILABLE", "on purpose"))
+				spoke2.want(t, denied("a", "UNAVAILABLE", "on purpose"))
+				if f.Topics() != 0 {
+					t.Errorf("%d topics", f.Topics())
+				}
+				core.ends = false
+				spoke1.send(t, unsubA, subA)
+				publish(t, core, "a", "1")
+				spoke1.want(t, subscribedA, "a 1")
+				spoke2.want(t)
+				if f.Topics() != 1 {
+					t.Errorf("%d topics", f.Topics())
+				}
+			})
+		})
+	}
+}
+
 // The core's code runs without a lock of the endpoint: it may use the endpoint itself.
 func TestCoreUsesTheEndpoint(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

@@ -212,6 +212,7 @@ type core struct {
 	fails     func() bool          // nil: never
 	held      chan struct{}        // Listen waits for it, or for its context; nil: it does not
 	deaf      bool                 // Listen does not end with its context
+	ends      bool                 // Listen ends the subscription before it returns
 	calls     atomic.Int64         // of Listen
 	canceled  atomic.Int64
 	listens   atomic.Int64
@@ -249,6 +250,9 @@ func (c *core) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) 
 	if err != nil {
 		return nil, err
 	}
+	if c.ends {
+		c.End(topic, errTest)()
+	}
 	c.listening.Add(1)
 	return func() { c.listening.Add(-1); stop() }, nil
 }
@@ -270,6 +274,8 @@ func (h *heard) note(ev pubsub.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
+	case ev.End != nil:
+		h.text = append(h.text, "end", ev.End.Error())
 	case ev.Gap && ev.Payload != nil:
 		h.text = append(h.text, "gap with a payload")
 	case ev.Gap:

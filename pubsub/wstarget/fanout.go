@@ -144,6 +144,22 @@ func (a *audience) release() {
 	}
 }
 
+// end takes the end of the subscription at the core, for all members. The topic is free for the next attempt.
+func (a *audience) end(err error) {
+	f := a.fanout
+	f.mu.Lock()
+	if f.topics[a.topic] == a {
+		delete(f.topics, a.topic)
+	}
+	a.mu.Lock()
+	members := a.members
+	a.mu.Unlock()
+	f.mu.Unlock()
+	for _, m := range members {
+		m.failed(err)
+	}
+}
+
 // deliver is the listener.
 func (a *audience) deliver(ev pubsub.Event) {
 	a.mu.Lock()
@@ -152,6 +168,10 @@ func (a *audience) deliver(ev pubsub.Event) {
 		members = a.members
 	}
 	a.mu.Unlock()
+	if ev.End != nil {
+		a.end(ev.End)
+		return
+	}
 	if ev.Gap {
 		for _, m := range members {
 			m.endpoint.gap(a.topic, ev.Dropped)

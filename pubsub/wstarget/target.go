@@ -26,13 +26,13 @@ type Target struct {
 
 // subscription is what this end wants of one topic:
 //
-//	        ask                 Subscribed
-//	idle ─────────► asked ───────────────────► live
-//	  ▲               │ Denied                   │ Denied
-//	  │ Detach        ▼                          │
-//	(asked, live)   refused ◄────────────────────┘
+//	        ask              Subscribed
+//	idle ─────────► asked ─────────────► live
+//	  ▲               │                   │
+//	  │    Detach     │                   │     Denied
+//	  └───────────────┴───────────────────┴──────────────► (none)
 //
-// Attach asks for every topic. Listen asks for a new one, and for one that was refused. When the last listener stops,
+// Attach asks for every topic, Listen for a new one. Denied ends the listeners. When the last listener stops,
 // the hub is asked to unsubscribe; if its answer is still due, then after the answer, so that an answer always belongs to
 // the last question (decision 010).
 type subscription struct {
@@ -46,10 +46,9 @@ type subscription struct {
 type state uint8
 
 const (
-	idle    state = iota // there is no session
-	asked                // the answer to __subscribe is due
-	live                 // the hub sends the events
-	refused              // the hub has refused or ended it
+	idle  state = iota // there is no session
+	asked              // the answer to __subscribe is due
+	live               // the hub sends the events
 )
 
 // answer is what the hub answers to a subscription.
@@ -157,18 +156,14 @@ func (t *Target) changedLocked() {
 }
 
 // Listen subscribes at the hub, with the first listener of a topic, and returns when the subscription is live, or has
-// been live in an earlier session. While there is no session, it waits until ctx ends. A refusal is a [*Denial].
+// been live in an earlier session. While there is no session, it waits until ctx ends. A refusal is a [*Denial]; if the hub
+// refuses or ends the subscription later, fn is called with it as [pubsub.Event.End].
 func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if err := checkTopic(topic); err != nil {
 		return nil, err
 	}
-	unlisten, err := t.local.Listen(ctx, topic, fn)
+	sub, answer, unlisten, err := t.join(ctx, topic, fn)
 	if err != nil {
-		return nil, err
-	}
-	sub, answer, err := t.join(topic)
-	if err != nil {
-		unlisten()
 		return nil, err
 	}
 	stop = sync.OnceFunc(func() { unlisten(); t.leave(sub) })
@@ -185,28 +180,28 @@ func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)
 	return stop, nil
 }
 
-// join counts a listener, and asks the hub if the listener needs a new answer.
-func (t *Target) join(topic string) (*subscription, *answer, error) {
+// join adds a listener, and asks the hub if the topic is new.
+func (t *Target) join(ctx context.Context, topic string, fn func(pubsub.Event)) (*subscription, *answer, func(), error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed != nil {
-		return nil, nil, t.closed
+		return nil, nil, nil, pubsub.ErrClosed
+	}
+	unlisten, err := t.local.Listen(ctx, topic, fn)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	sub := t.topics[topic]
-	switch {
-	case sub == nil:
+	if sub == nil {
 		sub = &subscription{topic: topic, answer: newAnswer()}
 		if t.topics == nil {
 			t.topics = make(map[string]*subscription)
 		}
 		t.topics[topic] = sub
 		t.askLocked(sub)
-	case sub.state == refused:
-		sub.state, sub.answer = idle, newAnswer()
-		t.askLocked(sub)
 	}
 	sub.listeners++
-	return sub, sub.answer, nil
+	return sub, sub.answer, unlisten, nil
 }
 
 // leave counts a listener less.
@@ -215,7 +210,7 @@ func (t *Target) leave(sub *subscription) {
 	defer t.mu.Unlock()
 	sub.listeners--
 	switch {
-	case sub.listeners > 0 || t.topics[sub.topic] != sub: // the target has been closed
+	case sub.listeners > 0 || t.topics[sub.topic] != sub: // it was refused, or the target has been closed
 	case sub.state == asked:
 		sub.missed = false
 		if sub.answer.settled() { // in an earlier session: the next listener waits for the answer that is due
@@ -272,7 +267,7 @@ func (t *Target) detachLocked() {
 		switch {
 		case sub.listeners == 0:
 			delete(t.topics, topic)
-		case sub.state != refused: // Listen asks again for that
+		default:
 			sub.state = idle
 		}
 	}
@@ -300,29 +295,26 @@ func (t *Target) Subscribed(topic string) {
 	}
 }
 
-// Denied takes a refusal of the hub. It returns true if the topic has listeners that receive nothing from now on: the
-// refusal ended their subscription, or the hub did not resubscribe them. They get a gap, and the next Listen asks
-// the hub again, for all of them.
-func (t *Target) Denied(d *Denial) (silenced bool) {
+// Denied takes a refusal of the hub. One of a subscription ends it: the calls of Listen that wait return the refusal, and
+// other listeners are called with it as the end.
+func (t *Target) Denied(d *Denial) {
 	if d.Action != ActionSubscribe {
-		return false
+		return
 	}
 	t.mu.Lock()
 	sub := t.topics[d.Topic]
-	switch {
-	case sub == nil || sub.state == idle || sub.state == refused:
-	case sub.listeners == 0:
-		delete(t.topics, d.Topic)
-	default:
-		sub.state = refused
-		silenced = sub.answer.settled()
-		sub.answer.settle(d) // the listeners that wait stop
+	if sub == nil || sub.state == idle {
+		t.mu.Unlock()
+		return
 	}
+	delete(t.topics, d.Topic)
+	waiting := !sub.answer.settled()
+	sub.answer.settle(d)
+	end := t.local.End(d.Topic, d)
 	t.mu.Unlock()
-	if silenced {
-		t.lose(d.Topic, 0)
+	if !waiting {
+		end()
 	}
-	return silenced
 }
 
 // Event takes an event. It keeps a copy of payload.
@@ -343,7 +335,7 @@ func (t *Target) Gap(topic string, dropped int) {
 func (t *Target) hears(topic string) bool {
 	t.mu.Lock()
 	sub := t.topics[topic]
-	if sub == nil || sub.state != asked && sub.state != live {
+	if sub == nil || sub.state == idle {
 		t.mu.Unlock()
 		return false
 	}

@@ -144,56 +144,62 @@ func TestDenied(t *testing.T) {
 	})
 }
 
-// A refusal may end a subscription that was live: its listeners get a gap and nothing more, until the next Listen
-// asks again, for all of them. They have had their gap, and get no second one.
+// A refusal ends a subscription that was live: its listeners are called with it, once, after the events that came before.
+// The next Listen asks again.
 func TestDeniedWhileLive(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		target := &wstarget.Target{}
-		s, hub := rawHub(t, target)
+		_, hub := rawHub(t, target)
 		var old, fresh heard
-		first := listen(t.Context(), target, "a", &old)
-		hub.send(t, subscribedA, "a 1")
+		first, second := listen(t.Context(), target, "a", &old), listen(t.Context(), target, "a", &old)
+		hub.send(t, subscribedA)
 		stop := live(t, first)
-		old.want(t, "1")
-		denial := &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a"}
-		if target.Denied(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: "a"}) || target.Denied(&wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "b"}) {
-			t.Error("a refusal that concerns no subscription silences one")
-		}
-		if !target.Denied(denial) {
-			t.Error("the end of a live subscription is not reported")
-		}
-		if target.Denied(denial) {
-			t.Error("a second refusal ends it again")
-		}
-		hub.send(t, "a 2", `__gap {"topic":"a","dropped":1}`)
-		old.want(t, "gap 0")
-		hub.want(t, subA)
-
-		second := listen(t.Context(), target, "a", &fresh)
-		hub.want(t, subA)
-		if target.Denied(denial) {
-			t.Error("the answer to a new listener silences the others again")
-		}
-		if l := <-second; l.err == nil {
-			t.Error("refused, and Listen returns no error")
-		}
-		second = listen(t.Context(), target, "a", &fresh)
-		hub.want(t, subA)
+		live(t, second)
+		hub.send(t, `__denied {"action":"publish","topic":"a","code":"X","message":"m"}`, `__denied {"action":"subscribe","topic":"b","code":"X","message":"m"}`)
+		old.want(t, "")
+		hub.send(t, "a 1", deniedA, deniedA, "a 2", `__gap {"topic":"a","dropped":1}`)
+		const end = `end subscribe a: ACCESS_DENIED: say "no"`
+		old.want(t, "1 1 "+end+" "+end)
+		third := listen(t.Context(), target, "a", &fresh)
+		hub.want(t, subA, subA)
 		hub.send(t, subscribedA, "a 3")
-		stop2 := live(t, second)
-		old.want(t, "3")
+		live(t, third)
+		stop() // of a subscription that has ended
+		hub.want(t)
+		old.want(t, "")
 		fresh.want(t, "3")
-		stop2()
-		hub.want(t)
-		target.Denied(denial)
-		stop() // of a subscription that the hub has ended
-		hub.want(t)
-		old.want(t, "gap 0")
-		if third := listen(t.Context(), target, "a", &fresh); len(third) != 0 {
-			t.Error("Listen does not wait")
-		}
-		hub.want(t, subA)
-		_ = s
+	})
+}
+
+// A listener may listen again while it is called with the end: that is a new subscription.
+func TestListenInTheEnd(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		target := &wstarget.Target{}
+		_, hub := rawHub(t, target)
+		var h heard
+		again := make(chan (<-chan listening), 1)
+		first := make(chan listening, 1)
+		go func() {
+			stop, err := target.Listen(t.Context(), "a", func(ev pubsub.Event) {
+				if ev.End != nil {
+					next := make(chan listening, 1)
+					go func() { stop, err := target.Listen(t.Context(), "a", h.note); next <- listening{stop, err} }()
+					again <- next
+				}
+			})
+			first <- listening{stop, err}
+		}()
+		synctest.Wait()
+		hub.send(t, subscribedA)
+		stop := live(t, first)
+		hub.send(t, deniedA)
+		second := <-again
+		waits(t, second)
+		stop()
+		hub.want(t, subA, subA)
+		hub.send(t, subscribedA, "a 1")
+		live(t, second)
+		h.want(t, "1")
 	})
 }
 
@@ -219,9 +225,7 @@ func TestNextSession(t *testing.T) {
 				h.want(t, "1")
 				s.close()
 				target.Event("a", []byte("9")) // of no session
-				if target.Denied(&wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a"}) {
-					t.Error("a refusal without a session")
-				}
+				target.Denied(&wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a"})
 				between := live(t, listen(t.Context(), target, "a", &h)) // it has been live
 				h.want(t, "")
 				between()
@@ -266,40 +270,30 @@ func TestSessionReplacesAnother(t *testing.T) {
 	})
 }
 
-// The next session may refuse what the one before has taken: the listeners are silenced, and each further session is asked.
+// The next session may refuse what the one before has taken: that ends the subscription, also for a listener that came
+// while there was no session. Further sessions are not asked.
 func TestNextSessionRefuses(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		target := &wstarget.Target{}
-		var h, other heard
+		var h, between heard
 		s, hub := rawHub(t, target)
 		first := listen(t.Context(), target, "a", &h)
 		hub.send(t, subscribedA)
 		live(t, first)
 		s.close()
-		for range 2 {
-			s, hub = rawHub(t, target)
-			hub.want(t, subA)
-			if !target.Denied(&wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a"}) {
-				t.Error("silenced, and not reported")
-			}
-			h.want(t, "gap 0")
-			s.close()
-		}
-		// A listener that comes while there is no session waits for the hub's answer: the topic is refused.
-		second := listen(t.Context(), target, "a", &other)
-		waits(t, second)
+		live(t, listen(t.Context(), target, "a", &between))
 		s, hub = rawHub(t, target)
 		hub.want(t, subA)
 		hub.send(t, deniedA)
-		if l := <-second; l.err == nil {
-			t.Error("refused, and Listen returns no error")
-		}
-		h.want(t, "")
+		h.want(t, `end subscribe a: ACCESS_DENIED: say "no"`)
+		between.want(t, `end subscribe a: ACCESS_DENIED: say "no"`)
 		s.close()
 		_, hub = rawHub(t, target)
-		hub.send(t, subscribedA, "a 1")
-		h.want(t, "gap 0 1")
-		other.want(t, "")
+		hub.want(t)
+		listen(t.Context(), target, "a", &h)
+		hub.want(t, subA)
+		hub.send(t, deniedA)
+		h.want(t, "") // it was Listen that failed
 	})
 }
 
