@@ -73,6 +73,8 @@ func (s *Spoke) run(ctx context.Context) error {
 			return s.left(ctx, a.answered)
 		case a.refusesOffer():
 			l.drop(errRefused)
+		case !l.urls.follow(&a):
+			l.drop(errMoved)
 		case l.refused(&a):
 			return a.err
 		}
@@ -137,37 +139,19 @@ func (l *loop) drop(cause error) {
 	se.finish(cause)
 }
 
-// delay decides where the next dial goes, and returns how long to wait before it.
+// delay returns how long to wait before the next dial.
 func (l *loop) delay(a *attempt) time.Duration {
-	expired := l.kept && !l.session.alive()
-	if a.registered >= l.opts.BackoffReset || a.progressed || expired {
+	kept := l.session.alive()
+	if a.registered >= l.opts.BackoffReset || a.progressed || l.kept && !kept {
 		l.backoff.reset() // the attempts for the old session do not count for the next hub
 	}
-	kept := l.session.alive()
-	elsewhere, moved := a.elsewhere()
-	moved = moved && kept
-	if moved && !l.urls.move(a.url, elsewhere) {
-		moved, kept = false, false
-		l.drop(errMoved)
-	}
 	l.kept = kept
-	round := true
-	own := a.url != "" && !a.named
-	if own && (!kept || !a.answered && l.urls.named != "" || isConnectionRefused(a.err)) || a.answered && !kept {
-		round = l.urls.advance()
-	}
-	delay := l.backoff.next(round)
-	switch {
-	case moved:
-		return 0
-	case !kept:
-		return l.urls.settle(max(delay, a.retryAfter), 0)
+	delay := l.backoff.next(l.urls.ended(a, kept))
+	if !kept {
+		return l.urls.choose(max(delay, a.retryAfter), 0)
 	}
 	third := l.session.window / 3
-	if delay = min(delay, third); l.urls.namedNext(delay) {
-		return delay
-	}
-	return l.urls.settle(delay, third) // the spoke waits that long for the hub that has the session
+	return l.urls.choose(min(delay, third), third) // the spoke waits that long for the hub that has the session
 }
 
 // connect makes one connection and serves on it until it ends.

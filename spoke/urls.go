@@ -60,7 +60,7 @@ func (l *loop) next(ctx context.Context, offers bool) (target string, named bool
 			return "", false, err
 		}
 		u.renew(own)
-		if wait := u.settle(0, 0); wait > 0 {
+		if wait := u.choose(0, 0); wait > 0 {
 			return "", false, fmt.Errorf("all hubs have asked not to be dialed (Retry-After), the first of them for another %v", wait)
 		}
 	}
@@ -97,18 +97,46 @@ func (u *urls) hold(url string, d time.Duration) {
 	u.busy[url] = time.Now().Add(d)
 }
 
-// settle chooses the URL of its own that the spoke dials next, after delay, and returns the delay until it
-// may do so. It passes over URLs whose hubs ask for more than delay and more than patience, as long as there is
-// another; if there is none, it takes the one that is free first.
-func (u *urls) settle(delay, patience time.Duration) time.Duration {
-	if u.stale {
-		return delay // there will be others
+// follow notes where a hub has answered that the session is. It returns false if the spoke must not go there.
+func (u *urls) follow(a *attempt) bool {
+	elsewhere, moved := a.elsewhere()
+	if !moved {
+		return true
+	}
+	u.moves++
+	if u.moves > 1 || !mayFollow(a.url, elsewhere) {
+		return false
+	}
+	u.moved = elsewhere
+	return true
+}
+
+// ended takes how an attempt ended and whether a session is kept, and moves the turn. It returns true if the bound
+// of the delays may double: all URLs have been dialed since, or the turn has not moved.
+func (u *urls) ended(a *attempt, kept bool) (round bool) {
+	own := a.url != "" && !a.named
+	advance := own && (!kept || !a.answered && u.named != "" || isConnectionRefused(a.err)) || a.answered && !kept
+	if !kept {
+		u.forget()
+	}
+	return !advance || u.advance()
+}
+
+// choose returns the delay until the next dial, which is delay or more, and chooses the spoke's own URL for it
+// unless it goes to one that a hub has named. It passes over URLs whose hubs ask for more than delay and more than
+// window, as long as there is another; if there is none, it takes the one that is free first.
+func (u *urls) choose(delay, window time.Duration) time.Duration {
+	switch {
+	case u.moved != "":
+		return 0
+	case u.stale || u.namedNext(delay): // it does not go to one of these
+		return delay
 	}
 	first, least := u.turn, time.Duration(-1)
 	for i := range u.own {
 		n := (u.turn + i) % len(u.own)
 		wait := time.Until(u.busy[u.own[n]])
-		if wait <= max(delay, patience) {
+		if wait <= max(delay, window) {
 			first, least = n, wait
 			break
 		}
@@ -135,16 +163,6 @@ func (u *urls) registered(dialed, named string) {
 	if mayFollow(dialed, named) {
 		u.named = named
 	}
-}
-
-// move notes that a hub has named another one that holds the session. It returns false if the spoke must not follow.
-func (u *urls) move(dialed, elsewhere string) bool {
-	u.moves++
-	if u.moves > 1 || !mayFollow(dialed, elsewhere) {
-		return false
-	}
-	u.moved = elsewhere
-	return true
 }
 
 // mayFollow reports whether a URL that the hub at dialed has named may be dialed: credentials never go
