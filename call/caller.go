@@ -13,9 +13,9 @@ type Caller interface {
 	// Call makes a unary call and waits for its one answer. It fails with an
 	// [*Error]. When ctx ends it returns immediately and the handler is canceled.
 	Call(ctx context.Context, req *Request) (Envelope, error)
-	// Stream makes a call that answers many times. Nothing is sent before the
-	// sequence is ranged over, and it can be ranged over once. A failure is the last
-	// element, with an [*Error]. Leaving the loop, or the end of ctx, cancels the handler.
+	// Stream makes a call that answers many times. Nothing is sent before the sequence is ranged over, and it can be
+	// ranged over once: a second range makes no call and yields VALIDATION_ERROR. A failure is the last element, with an
+	// [*Error]. Leaving the loop, or the end of ctx, cancels the handler.
 	Stream(ctx context.Context, req *Request) iter.Seq2[Envelope, error]
 }
 
@@ -36,27 +36,35 @@ func Invoke[Out any](ctx context.Context, c Caller, operation string, in any, op
 	return decodeOutput[Out](operation, env)
 }
 
-// Stream makes a call that answers many times and unmarshals each answer into Out. An answer that does
+// Stream makes a call that answers many times and unmarshals each answer into Out. It marshals in immediately. An answer that does
 // not fit is a last element with DECODE_ERROR, and cancels the handler.
 // See [Caller] for when it is sent and how it ends.
 func Stream[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq2[Out, error] {
+	raw, err := encodeInput(operation, in)
+	if err != nil {
+		return failed[Out](err)
+	}
+	all := c.Stream(ctx, NewRequest(operation, raw, opts...))
 	return func(yield func(Out, error) bool) {
-		var zero Out
-		raw, err := encodeInput(operation, in)
-		if err != nil {
-			yield(zero, err)
-			return
-		}
-		for env, err := range c.Stream(ctx, NewRequest(operation, raw, opts...)) {
+		for env, err := range all {
+			var out Out
 			if err != nil {
-				yield(zero, withoutRefusal(err))
+				yield(out, withoutRefusal(err))
 				return
 			}
-			out, err := decodeOutput[Out](operation, env)
+			out, err = decodeOutput[Out](operation, env)
 			if !yield(out, err) || err != nil {
 				return
 			}
 		}
+	}
+}
+
+// failed returns the sequence of a call that fails before it is made.
+func failed[Out any](err error) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		var zero Out
+		yield(zero, err)
 	}
 }
 

@@ -28,22 +28,21 @@ type Result[Out any] struct {
 // [Result]. If results of other hubs are missing, the error is UNAVAILABLE, and its details have the
 // member "incomplete", an array of {hubId, code}.
 func Gather[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) iter.Seq2[Result[Out], error] {
+	raw, err := encodeInput(operation, in)
+	if err == nil && len(raw) > 0 { // it becomes part of another value
+		if bad := jsonscan.Check(raw, jsonscan.MaxDepth); bad != nil {
+			err = &Error{Code: CodeValidation, Message: "the input of " + operation + " " + bad.Error(), Cause: bad}
+		}
+	}
+	if err != nil {
+		return failed[Result[Out]](err)
+	}
+	asked := NewRequest(wire.OperationGather, nil, opts...)
+	// The time is for each spoke: as the stream's own it would be up before the last answers of TIMEOUT.
+	all := c.Stream(ctx, &Request{Operation: wire.OperationGather, Input: gatherInput(operation, raw, asked),
+		Metadata: asked.Metadata, Identity: asked.Identity})
 	return func(yield func(Result[Out], error) bool) {
-		raw, err := encodeInput(operation, in)
-		if err == nil && len(raw) > 0 { // it becomes part of another value
-			if bad := jsonscan.Check(raw, jsonscan.MaxDepth); bad != nil {
-				err = &Error{Code: CodeValidation, Message: "the input of " + operation + " " + bad.Error(), Cause: bad}
-			}
-		}
-		if err != nil {
-			yield(Result[Out]{}, err)
-			return
-		}
-		asked := NewRequest(wire.OperationGather, nil, opts...)
-		// The time is for each spoke: as the stream's own it would be up before the last answers of TIMEOUT.
-		req := &Request{Operation: wire.OperationGather, Input: gatherInput(operation, raw, asked),
-			Metadata: asked.Metadata, Identity: asked.Identity}
-		for env, err := range c.Stream(ctx, req) {
+		for env, err := range all {
 			var r Result[Out]
 			if err == nil {
 				r, err = gatherResult[Out](operation, env.Data)

@@ -54,12 +54,14 @@ func (i *intercepted) Stream(ctx context.Context, req *Request) iter.Seq2[Envelo
 	if req == nil {
 		return i.Caller.Stream(ctx, nil)
 	}
-	return callcore.Stream(func(send func(Envelope) error) error {
+	return callcore.Stream(errRangedOver, func(send func(Envelope) error) error {
 		r := *req
 		r.Stream, r.Outgoing = true, true
 		return withoutRefusal(i.call(ctx, &r, send))
 	})
 }
+
+var errRangedOver = &Error{Code: CodeValidation, Message: callcore.RangedOver}
 
 // through is the innermost handler: it makes the call.
 func through(c Caller) Handler {

@@ -43,7 +43,7 @@ func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, err
 }
 
 func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.Envelope, error] {
-	return callcore.Stream(func(send func(call.Envelope) error) error {
+	return callcore.Stream(peer.ErrRangedOver, func(send func(call.Envelope) error) error {
 		c := newOwnCall(ctx, send)
 		if err := peer.CopyRequest(ctx, &c.Req, req, true); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,5 +111,58 @@ func TestLeavingAStream(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A stream is ranged over once: ranging over it again makes no second call, whoever calls and whoever serves.
+func TestStreamIsRangedOverOnce(t *testing.T) {
+	for what, interceptors := range map[string][]call.Interceptor{"": nil, "intercepted": {call.Retry(nil)}} {
+		t.Run(what, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				net := hubtest.New(t, &hub.Options{AllowAnonymous: true, Interceptors: interceptors})
+				var runs atomic.Int32
+				serve := func(r *call.Registry, name string) {
+					registered(call.HandleStream(r, call.Operation{Name: name}, func(_ context.Context, _ any, send func(int) error) error {
+						runs.Add(1)
+						return errors.Join(send(1), send(2))
+					}))
+				}
+				serve(net.Hub.Operations(), "own.count")
+				net.Spoke("server", nil, func(r *call.Registry) { serve(r, "far.count") })
+				caller := net.Spoke("caller", &spoke.Options{Interceptors: interceptors}, nil)
+				values := func(s iter.Seq2[int, error]) (n int, last error) {
+					for _, err := range s {
+						if last = err; err == nil {
+							n++
+						}
+					}
+					return n, last
+				}
+				for from, c := range map[string]call.Caller{"hub": net.Hub, "spoke": caller, "own": call.Intercept(net.Hub, call.Retry(nil))} {
+					for _, name := range []string{"own.count", "far.count"} {
+						all := map[string]iter.Seq2[int, error]{"stream": call.Stream[int](t.Context(), c, name, nil)}
+						if name == "far.count" {
+							g := call.Gather[int](t.Context(), c, name, nil)
+							all["gather"] = func(yield func(int, error) bool) {
+								for r, err := range g {
+									if !yield(r.Output, err) {
+										return
+									}
+								}
+							}
+						}
+						for form, s := range all {
+							runs.Store(0)
+							if n, err := values(s); n == 0 || err != nil || runs.Load() != 1 {
+								t.Errorf("%s of %s from the %s: %d values, %v, %d runs", form, name, from, n, err, runs.Load())
+							}
+							if n, err := values(s); n != 0 || !errors.Is(err, call.CodeValidation) || runs.Load() != 1 {
+								t.Errorf("%s of %s from the %s, again: %d values, %v, %d runs", form, name, from, n, err, runs.Load())
+							}
+						}
+					}
+				}
+			})
+		})
 	}
 }

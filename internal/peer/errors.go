@@ -81,6 +81,9 @@ func ContextError(ctx context.Context, sent bool) *call.Error {
 	return &call.Error{Code: call.CodeAborted, Message: msg, Sent: sent, Cause: context.Canceled}
 }
 
+// ErrRangedOver is the error of a second range over a stream.
+var ErrRangedOver = &call.Error{Code: call.CodeValidation, Message: callcore.RangedOver}
+
 // Full returns the error of a request that is over the limit of the other side.
 func (p *Peer) Full() *call.Error {
 	_, other := p.side.Ends()
