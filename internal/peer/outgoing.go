@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -59,12 +60,19 @@ func (p *Peer) open(ctx context.Context, o *Outgoing, req *call.Request) error {
 	if err != nil {
 		return err
 	}
-	o.pos, err = p.sess.Append(ctx, session.Request, b, timeout, nil)
-	if err != nil {
-		o.wait.Drop()
-		return p.notSent(ctx, err)
+	pos, ok, ready := p.sess.TryAppend(session.Request, b, nil)
+	if !ok {
+		if pos, err = p.sess.Append(ctx, session.Request, b, timeout, nil); err != nil {
+			o.wait.Drop()
+			return p.notSent(ctx, err)
+		}
 	}
+	o.pos = pos
 	p.cfg.Counters.Calls.Add(1)
+	if ready {
+		runtime.Gosched() // other callers append meanwhile, and their requests are written in the same system call
+		p.sess.FlushReady()
+	}
 	return nil
 }
 
