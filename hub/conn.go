@@ -86,7 +86,7 @@ type profile struct {
 	version    string
 	labels     map[string]string
 	operations map[string]call.Operation  // of set; not changed
-	set        *registration.OperationSet // held so that it is found again; nil for no operations
+	set        *registration.OperationSet // held so that it is found again
 }
 
 var (

@@ -156,7 +156,7 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		return err
 	}
 	h.arrived(c)
-	c.Log().Info().Int64("generation", generation).Int("operations", len(a.reg.Operations)).Msg("spoke registered")
+	c.Log().Info().Int64("generation", generation).Int("operations", len(a.reg.Set.Operations)).Msg("spoke registered")
 	return nil
 }
 
@@ -170,11 +170,7 @@ func (h *Hub) registered(c *conn, generation int64, s *wire.Session) *wire.Regis
 }
 
 func profileOf(reg *registration.Registration) profile {
-	p := profile{name: reg.Name, version: reg.Version, labels: reg.Labels, set: reg.Set}
-	if reg.Set != nil {
-		p.operations = reg.Set.ByName
-	}
-	return p
+	return profile{name: reg.Name, version: reg.Version, labels: reg.Labels, set: reg.Set, operations: reg.Set.ByName}
 }
 
 // mayRegister asks whether the identity may hold the id and serve each operation.
@@ -184,11 +180,11 @@ func (h *Hub) mayRegister(id *call.Identity, reg *registration.Registration) *ca
 			return e
 		}
 	}
-	if len(reg.Operations) > h.opts.MaxOperations {
+	if n := len(reg.Set.Operations); n > h.opts.MaxOperations {
 		return &call.Error{Code: call.CodeValidation,
-			Message: fmt.Sprintf("%d operations; at most %d", len(reg.Operations), h.opts.MaxOperations)}
+			Message: fmt.Sprintf("%d operations; at most %d", n, h.opts.MaxOperations)}
 	}
-	for _, op := range reg.Operations {
+	for _, op := range reg.Set.Operations {
 		if e := h.allow(id, Serve, op.Name); e != nil {
 			return e
 		}

@@ -52,13 +52,13 @@ type offer struct {
 // registrationSlack is what a registration may grow by without a new operation or label: its session and its attempt.
 const registrationSlack = 512
 
-// registration describes the spoke with what it offers.
-func (s *Spoke) registration(o offer) *registration.Registration {
-	return &registration.Registration{Operations: o.operations, Registration: wire.Registration{
+// registration describes the spoke, without its operations.
+func (s *Spoke) registration(l labels) *wire.Registration {
+	return &wire.Registration{
 		SpokeID: s.opts.ID, InstanceID: s.instanceID, Attempt: s.attempts.Load(), Name: s.opts.Name,
-		Labels: o.labels.all, Version: s.opts.Version,
+		Labels: l.all, Version: s.opts.Version,
 		MaxInFlight: s.opts.MaxInFlight, MaxMessageBytes: s.opts.MaxMessageBytes, MaxDepth: s.opts.MaxDepth,
-	}}
+	}
 }
 
 // SetLabels replaces the labels ([Options.Labels]), and returns nil when the hub selects the spoke by the new ones
@@ -90,8 +90,8 @@ func (s *Spoke) SetLabels(ctx context.Context, labels map[string]string) error {
 // setLabels replaces the labels and returns their version.
 func (s *Spoke) setLabels(all map[string]string) (version uint64, err error) {
 	next := labels{all: maps.Clone(all)}
-	reg := s.registration(offer{labels: next})
-	if err := reg.Validate(); err != nil {
+	reg := s.registration(next)
+	if err := registration.Validate(reg); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	text, _ := json.Marshal(reg) // has strings and numbers only
@@ -237,9 +237,9 @@ const registerAgainAfter = time.Second
 // registerAgain announces what is due. A hub that refuses it keeps the old registration. If the
 // hub was too busy, or has not answered in time, the channel reports when to repeat it.
 func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, retry <-chan time.Time) {
-	reg := se.spoke.registration(due)
+	reg := se.spoke.registration(due.labels)
 	reg.SpokeID = se.spokeID
-	req, err := registration.Request(reg)
+	req, err := registration.Request(reg, due.operations)
 	if err == nil {
 		req.Timeout = se.registerTimeout()
 		_, err = se.peer.Call(ctx, req)

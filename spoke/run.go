@@ -240,7 +240,7 @@ func (l *loop) register(ctx context.Context, deadline time.Time, raw transport.C
 		}
 	})
 	offer, offered := l.offering.current(), ""
-	reg := l.registration(offer)
+	reg := l.registration(offer.labels)
 	if !l.opts.NoSession {
 		reg.Session = &wire.Offer{Window: l.opts.SessionWindow.Milliseconds(), Buffer: int64(l.opts.LogBytes)}
 	}
@@ -253,7 +253,7 @@ func (l *loop) register(ctx context.Context, deadline time.Time, raw transport.C
 	default: // the hub ends its side before it answers
 		l.drop(errWindow)
 	}
-	answer, err := registration.Register(raw, reg)
+	answer, err := registration.Register(raw, reg, offer.operations)
 	if _, refused := errors.AsType[*call.Error](err); refused { // the close code decides whether the spoke reconnects
 		err = fmt.Errorf("%w; %w", err, readToEnd(raw))
 	}

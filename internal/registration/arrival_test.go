@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/internal/bubble"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/transport"
 )
 
@@ -63,7 +64,7 @@ func TestArrivalInTime(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		a, b := transport.Pipe(nil)
 		limits := Limits{Timeout: time.Second}
-		go func() { _, _ = Register(a, &Registration{}) }() // ends with the connection
+		go func() { _, _ = Register(a, &wire.Registration{}, nil) }() // ends with the connection
 		if _, _, err := Read(b, limits); err != nil {
 			t.Error(err)
 		}

@@ -91,10 +91,10 @@ func WriteRefused(conn transport.Conn, id string, e *call.Error) error {
 // registerID is the requestId of the first request of every connection.
 const registerID = "register"
 
-// Register sends the registration and reads its answer. The error is an
+// Register sends the registration with the operations and reads its answer. The error is an
 // *call.Error where the hub refused, otherwise what happened to the connection.
-func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
-	req, err := Request(r)
+func Register(conn transport.Conn, r *wire.Registration, operations []call.Operation) (*wire.Registered, error) {
+	req, err := Request(r, operations)
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +121,9 @@ func Register(conn transport.Conn, r *Registration) (*wire.Registered, error) {
 
 // WriteRegistered answers a registration.
 func WriteRegistered(conn transport.Conn, id string, r *wire.Registered) error {
-	data, frame := session.NewBuffer(0), session.NewBuffer(0) // conn keeps neither
-	defer data.Free()
+	frame := session.NewBuffer(0) // conn does not keep it
 	defer frame.Free()
-	data.B = r.AppendTo(data.B)
-	frame.B = wire.AppendRespondedData(frame.B, id, data.B, nil, wire.OperationRegister, time.Now())
+	frame.B = wire.AppendResponded(frame.B, id, Output(r))
 	return conn.Write([][]byte{frame.B})
 }
 
@@ -134,9 +132,12 @@ func Output(r *wire.Registered) []byte {
 	return wire.AppendEnvelope(nil, r.AppendTo(nil), nil, wire.OperationRegister, time.Now())
 }
 
-// Request is the request of registering again on a live connection.
-func Request(r *Registration) (*call.Request, error) {
-	input, err := json.Marshal(r)
+// Request is the request of registering with the operations.
+func Request(r *wire.Registration, operations []call.Operation) (*call.Request, error) {
+	input, err := json.Marshal(struct {
+		*wire.Registration
+		Operations []call.Operation `json:"operations,omitempty"` // instead of the raw ones
+	}{r, operations})
 	if err != nil {
 		return nil, fmt.Errorf("registration: %w", err)
 	}

@@ -14,13 +14,13 @@ func TestRegisterAndAnswer(t *testing.T) {
 	a, b := transport.Pipe(nil)
 	defer a.Abort()
 	defer b.Abort()
-	in := &Registration{Registration: wire.Registration{SpokeID: "w", InstanceID: "i", Labels: map[string]string{"k": "v"}, MaxInFlight: 3, MaxMessageBytes: 9},
-		Operations: []call.Operation{{Name: "a.b", Type: call.Query}}}
+	in := &wire.Registration{SpokeID: "w", InstanceID: "i", Labels: map[string]string{"k": "v"}, MaxInFlight: 3, MaxMessageBytes: 9}
+	operations := []call.Operation{{Name: "a.b", Type: call.Query}}
 	out := &wire.Registered{HubID: "h", SpokeID: "w", ConnectionID: "c", Generation: 1 << 60, HeartbeatInterval: 25000, MaxMessageBytes: 7}
 	done := make(chan error, 1)
 	go func() {
 		id, r, err := Read(b, Limits{})
-		if err == nil && (r.SpokeID != "w" || r.InstanceID != "i" || r.MaxInFlight != 3 || r.Labels["k"] != "v" || len(r.Operations) != 1) {
+		if err == nil && (r.SpokeID != "w" || r.InstanceID != "i" || r.MaxInFlight != 3 || r.Labels["k"] != "v" || len(r.Set.Operations) != 1) {
 			err = errors.New("another registration arrived")
 		}
 		if err != nil {
@@ -30,7 +30,7 @@ func TestRegisterAndAnswer(t *testing.T) {
 		}
 		done <- err
 	}()
-	got, err := Register(a, in)
+	got, err := Register(a, in, operations)
 	if err != nil || *got != *out {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -41,7 +41,7 @@ func TestRegisterAndAnswer(t *testing.T) {
 		id, _, _ := Read(b, Limits{})
 		done <- WriteRefused(b, id, &call.Error{Code: call.CodeAccessDenied, Message: "no"})
 	}()
-	_, err = Register(a, in)
+	_, err = Register(a, in, operations)
 	if e, ok := errors.AsType[*call.Error](err); !ok || e.Code != call.CodeAccessDenied || e.Sent {
 		t.Errorf("refused with %v", err)
 	}
@@ -99,7 +99,7 @@ func TestHubAnswersSomethingElse(t *testing.T) {
 		if err := b.Write([][]byte{wire.AppendEvent(nil, typ, []byte(payload))}); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Register(a, &Registration{}); err == nil {
+		if r, err := Register(a, &wire.Registration{}, nil); err == nil {
 			t.Errorf("%s: %+v", f, r)
 		}
 		a.Abort()
@@ -118,7 +118,7 @@ func TestHubAnswersLittle(t *testing.T) {
 		if err := b.Write([][]byte{wire.AppendEvent(nil, "call.responded", []byte(`{"requestId":"register","output":`+data+`}`))}); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Register(a, &Registration{}); err != nil || r.SpokeID != "w" {
+		if r, err := Register(a, &wire.Registration{}, nil); err != nil || r.SpokeID != "w" {
 			t.Errorf("%s: %+v, %v", data, r, err)
 		}
 		a.Abort()

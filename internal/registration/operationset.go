@@ -16,6 +16,9 @@ type OperationSet struct {
 	ByName     map[string]call.Operation
 }
 
+// noOperations is the set of a registration without operations.
+var noOperations = new(OperationSet)
+
 // OperationSets shares equal sets among registrations: many spokes run the same program.
 // It finds them by the hash of their JSON, and keeps none in memory by itself. The zero value is ready.
 type OperationSets struct {

@@ -24,13 +24,13 @@ func TestOperationSetsAreShared(t *testing.T) {
 	if a.Set != b.Set || a.Set == c.Set {
 		t.Error("equal operations are not shared, or different ones are")
 	}
-	if op, ok := b.Set.ByName["x.y"]; !ok || op.Name != "x.y" || len(b.Operations) != 1 {
+	if op, ok := b.Set.ByName["x.y"]; !ok || op.Name != "x.y" || len(b.Set.Operations) != 1 {
 		t.Errorf("the shared offer is %+v", b.Set)
 	}
 	if _, err := (Limits{Sets: &offers}).Parse([]byte(`{"operations":[{"name":"bad"}]}`)); err == nil {
 		t.Error("a malformed list is taken")
 	}
-	if r := mustParse(t, &offers, `{}`); r.Set != nil {
+	if r := mustParse(t, &offers, `{}`); r.Set == nil || len(r.Set.Operations) > 0 || r.Set.ByName[""].Name != "" {
 		t.Error("an offer without operations")
 	}
 	runtime.KeepAlive(a)

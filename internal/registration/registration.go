@@ -16,13 +16,11 @@ import (
 // MaxSpokeIDBytes leaves room for the id in a topic of presence.
 const MaxSpokeIDBytes = 128
 
-// Registration describes a spoke, with its operations.
+// Registration describes a spoke, as it was parsed. The operations are in Set only.
 type Registration struct {
 	wire.Registration
 
-	Operations []call.Operation `json:"operations,omitempty"`
-	// Set holds Operations where the registration was parsed and has any. Others may share it.
-	Set *OperationSet `json:"-"`
+	Set *OperationSet // never nil; others may share it
 }
 
 // Parse reads the input of hub.register. The operations' schemas are copies; nothing
@@ -32,22 +30,21 @@ func Parse(input []byte, sets *OperationSets) (*Registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registration{Registration: *parsed}
-	if err := r.Validate(); err != nil {
+	if err := Validate(parsed); err != nil {
 		return nil, err
 	}
-	if len(r.Registration.Operations) > 0 {
-		if r.Set, err = sets.parse(r.Registration.Operations); err != nil {
+	r := &Registration{*parsed, noOperations}
+	r.Operations = nil
+	if len(parsed.Operations) > 0 {
+		if r.Set, err = sets.parse(parsed.Operations); err != nil {
 			return nil, err
 		}
-		r.Registration.Operations = nil
-		r.Operations = r.Set.Operations
 	}
 	return r, nil
 }
 
 // Validate checks what the hub checks besides the operations, so that a spoke finds out when it is made.
-func (r *Registration) Validate() error {
+func Validate(r *wire.Registration) error {
 	if err := CheckName("spokeId", r.SpokeID); err != nil {
 		return err
 	}
