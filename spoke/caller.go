@@ -39,7 +39,7 @@ func (r caller) Call(ctx context.Context, req *call.Request) (call.Envelope, err
 	c := &peer.Caller{Ctx: ctx}
 	err := peer.CopyRequest(ctx, &c.Req, req, false)
 	if err == nil {
-		err = r.spoke.ask(&c.Req, c)
+		err = r.spoke.call(&c.Req, c)
 	}
 	return c.Out, err
 }
@@ -50,20 +50,20 @@ func (r caller) Stream(ctx context.Context, req *call.Request) iter.Seq2[call.En
 		if err := peer.CopyRequest(ctx, &c.Req, req, true); err != nil {
 			return err
 		}
-		return r.spoke.ask(&c.Req, c)
+		return r.spoke.call(&c.Req, c)
 	})
 }
 
-// ask makes the call on the current connection, or on the next.
-func (s *Spoke) ask(req *call.Request, c *peer.Caller) error {
-	err := s.askHub(req, c)
+// call makes the call on the current connection, or on the next.
+func (s *Spoke) call(req *call.Request, c *peer.Caller) error {
+	err := s.callHub(req, c)
 	if e, ok := errors.AsType[*call.Error](err); ok {
 		peer.LogFailed(&s.log, req, e)
 	}
 	return err
 }
 
-func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
+func (s *Spoke) callHub(req *call.Request, c *peer.Caller) error {
 	ctx := c.Ctx
 	left := peer.Remaining(ctx, req)
 	if left < 0 {
@@ -78,8 +78,8 @@ func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
 		defer stop()
 		c.Ctx = ctx
 	}
-	leg := *req
-	leg.Identity = nil // the hub says who this is
+	outgoing := *req
+	outgoing.Identity = nil // the hub says who this is
 	until := time.Now().Add(left)
 	for {
 		se, err := s.awaitUntil(ctx, left, until)
@@ -87,35 +87,36 @@ func (s *Spoke) askHub(req *call.Request, c *peer.Caller) error {
 			return err
 		}
 		if left > 0 {
-			leg.Timeout = max(time.Until(until), time.Millisecond)
+			outgoing.Timeout = max(time.Until(until), time.Millisecond)
 		}
-		leg.ParentID = peer.IncomingFrom(ctx).IDAt(se.peer)
-		e := se.peer.Do(c, &leg)
+		outgoing.ParentID = peer.IncomingFrom(ctx).IDAt(se.peer)
+		e := se.peer.Do(c, &outgoing)
 		switch {
 		case e == nil:
 			return c.Left
 		case !e.Sent && e.Code == call.CodeDisconnected && !se.alive():
-		case !e.Sent && req.WaitForSpoke && nobodyThere(e) && rest(ctx, left, until):
+		case !e.Sent && req.WaitForSpoke && notFound(e) && pause(ctx, left, until):
 		default:
 			return e
 		}
 	}
 }
 
-// lookAgain is how often a call that waits for a spoke asks the hub, which does
-// not tell when one has come.
-const lookAgain = 250 * time.Millisecond
+// retryInterval is how often a call that waits for a spoke is repeated at the hub, which does not announce when one
+// has registered.
+const retryInterval = 250 * time.Millisecond
 
-func nobodyThere(e *call.Error) bool {
+// notFound reports whether no spoke serves the call.
+func notFound(e *call.Error) bool {
 	return e.Code == call.CodeSpokeNotFound || e.Code == call.CodeOperationNotFound
 }
 
-// rest pauses before the hub is asked again; it is false where the call has no time for it.
-func rest(ctx context.Context, left time.Duration, until time.Time) bool {
-	if left > 0 && time.Until(until) <= lookAgain {
+// pause waits for the retryInterval. It returns false if the call has no time for that.
+func pause(ctx context.Context, left time.Duration, until time.Time) bool {
+	if left > 0 && time.Until(until) <= retryInterval {
 		return false
 	}
-	t := time.NewTimer(lookAgain)
+	t := time.NewTimer(retryInterval)
 	defer t.Stop()
 	select {
 	case <-t.C:

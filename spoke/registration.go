@@ -217,8 +217,8 @@ func (se *session) announce(ctx context.Context) {
 		operations, labels := se.spoke.offering.changed()
 		var retry <-chan time.Time
 		if due, ok := se.spoke.offering.due(); ok {
-			var settled bool
-			if settled, retry = se.registerAgain(ctx, due); settled {
+			var done bool
+			if done, retry = se.registerAgain(ctx, due); done {
 				continue
 			}
 		}
@@ -236,7 +236,7 @@ const registerAgainAfter = time.Second
 
 // registerAgain announces what is due. A hub that refuses it keeps the old registration. If the
 // hub was too busy, or has not answered in time, the channel reports when to repeat it.
-func (se *session) registerAgain(ctx context.Context, due offer) (settled bool, retry <-chan time.Time) {
+func (se *session) registerAgain(ctx context.Context, due offer) (done bool, retry <-chan time.Time) {
 	reg := se.spoke.registration(due.labels)
 	reg.SpokeID = se.spokeID
 	req, err := registration.Request(reg, due.operations)

@@ -193,7 +193,7 @@ func (l *loop) dial(ctx context.Context, deadline time.Time, a *attempt) (conn t
 	}
 	header := l.opts.Header.Clone()
 	if l.opts.Token != nil {
-		if a.token, err = ask(ctx, l.Spoke, "Options.Token", l.opts.Token); err != nil {
+		if a.token, err = runOption(ctx, l.Spoke, "Options.Token", l.opts.Token); err != nil {
 			return nil, fmt.Errorf("token: %w", redact.Error(err))
 		}
 		if header == nil {
@@ -215,8 +215,8 @@ func (l *loop) dial(ctx context.Context, deadline time.Time, a *attempt) (conn t
 	return conn, nil
 }
 
-// ask calls a function of the options. A panic is an error.
-func ask[T any](ctx context.Context, s *Spoke, option string, f func(context.Context) (T, error)) (answer T, err error) {
+// runOption calls a function of the options. A panic is an error.
+func runOption[T any](ctx context.Context, s *Spoke, option string, f func(context.Context) (T, error)) (answer T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error().Str("option", option).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a function of the options panicked")

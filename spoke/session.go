@@ -162,8 +162,8 @@ func (se *session) alive() bool {
 	}
 }
 
-// hangUp closes the connection.
-func (se *session) hangUp(code transport.CloseCode, reason string) {
+// close closes the connection.
+func (se *session) close(code transport.CloseCode, reason string) {
 	se.conn.Load().Close(code, reason)
 }
 
@@ -190,7 +190,7 @@ var (
 )
 
 // Slow implements [outbound.Owner].
-func (se *session) Slow() { se.hangUp(transport.CloseGoingAway, "what it is sent is not read") }
+func (se *session) Slow() { se.close(transport.CloseGoingAway, "what it is sent is not read") }
 
 // Log implements [peer.Side].
 func (se *session) Log() *zerolog.Logger { return &se.log }

@@ -36,7 +36,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for
 		}
-		se.hangUp(transport.CloseLeft, "leaving")
+		se.close(transport.CloseLeft, "leaving")
 	}
 	s.quitNow()
 	if !running {
@@ -60,7 +60,7 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 // endStreams ends the streams that have had their time to end by themselves.
 func (s *Spoke) endStreams(se *session) {
 	s.log.Info().Msg("streams ended; the spoke is draining")
-	s.endReading(draining())
+	s.cancelStreams(draining())
 	if se != nil {
 		se.peer.CancelStreams(draining())
 	}
@@ -69,7 +69,7 @@ func (s *Spoke) endStreams(se *session) {
 // untilStreamsEnd returns a context for a stream that the program reads.
 func (s *Spoke) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.reading, func() { cancel(context.Cause(s.reading)) })
+	stop := context.AfterFunc(s.streams, func() { cancel(context.Cause(s.streams)) })
 	return ctx, func() {
 		stop()
 		cancel(nil)

@@ -26,13 +26,13 @@ var (
 // concurrently. Make one with [New], start it with [Spoke.Run].
 type Spoke struct {
 	// Fixed by New.
-	opts       Options
-	log        zerolog.Logger
-	instanceID string
-	quit       context.Context // ends when Shutdown wants Run to end
-	quitNow    context.CancelFunc
-	reading    context.Context // ends, with a cause, when streams have had their time to end in a drain
-	endReading context.CancelCauseFunc
+	opts          Options
+	log           zerolog.Logger
+	instanceID    string
+	quit          context.Context // ends when Shutdown wants Run to end
+	quitNow       context.CancelFunc
+	streams       context.Context // ends, with a cause, when streams have had their time to end in a drain
+	cancelStreams context.CancelCauseFunc
 
 	intercepted call.Caller // with Options.Interceptors; nil without
 
@@ -57,7 +57,7 @@ func New(url string, o *Options) (*Spoke, error) {
 	}
 	s := &Spoke{opts: opts, instanceID: uuid.NewString(), done: make(chan struct{})}
 	s.quit, s.quitNow = context.WithCancel(context.Background())
-	s.reading, s.endReading = context.WithCancelCause(context.Background())
+	s.streams, s.cancelStreams = context.WithCancelCause(context.Background())
 	s.log = opts.Logger.With().Str("instance", s.instanceID).Logger()
 	s.status.id = opts.ID
 	if _, err := s.setLabels(opts.Labels); err != nil {

@@ -181,7 +181,7 @@ func encrypted(raw string) bool {
 
 // discover returns the URLs of Options.Discover that can be dialed.
 func (s *Spoke) discover(ctx context.Context) ([]string, error) {
-	found, err := ask(ctx, s, "Options.Discover", s.opts.Discover)
+	found, err := runOption(ctx, s, "Options.Discover", s.opts.Discover)
 	if err != nil {
 		return nil, fmt.Errorf("Options.Discover: %w", redact.Error(err))
 	}
