@@ -23,6 +23,8 @@
 //     the other. One of them that waits for something delays the connection by 20 ms at most, and not at all if it waits
 //     in a call that it makes with its context.
 //   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
+//   - A spoke that leaves is Draining, whether by Shutdown, by the context of Run or by a hub's refusal, until Run returns.
+//     Ready fails then.
 //
 // # Bounds
 //

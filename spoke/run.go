@@ -32,7 +32,8 @@ var errQuit = errors.New("the spoke has left")
 //     returns when it has only tokens that were refused (the same one again, or three different ones over
 //     30 s), or, if the spoke had been registered with the token, after 30 s.
 //
-// It may be called once. When it returns nothing that it started is left.
+// It may be called once. It waits for the handlers that it has started; the spoke is [Draining] meanwhile. When it
+// returns nothing that it started is left.
 func (s *Spoke) Run(ctx context.Context) error {
 	t := &s.status
 	var again, leaving bool
