@@ -32,7 +32,7 @@ func (h *Hub) checkPayload(ev pubsub.Event) *call.Error {
 		return nil
 	}
 	if err := jsonscan.Check(ev.Payload, h.opts.MaxDepth); err != nil {
-		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: err}
+		return &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error(), Cause: fmt.Errorf("%w: it %w", pubsub.ErrInvalidPayload, err)}
 	}
 	return nil
 }
@@ -76,10 +76,10 @@ func (h *Hub) MaySubscribe(id *call.Identity, topic string) error {
 // maySubscribe is MaySubscribe. To subscribe to the presence of one spoke, the identity must be allowed to see that spoke.
 func (h *Hub) maySubscribe(id *call.Identity, topic string) *call.Error {
 	if err := pubsub.ValidTopic(topic); err != nil {
-		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
+		return &call.Error{Code: call.CodeValidation, Message: err.Error(), Cause: err}
 	}
 	if wire.Reserved(topic) {
-		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
+		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved", Cause: pubsub.ErrInvalidTopic}
 	}
 	if e := h.allow(id, Subscribe, topic); e != nil {
 		return e
@@ -123,10 +123,10 @@ func (e eventsAs) Listen(ctx context.Context, topic string, fn func(pubsub.Event
 
 func (h *Hub) mayPublish(id *call.Identity, topic string) *call.Error {
 	if err := pubsub.ValidTopic(topic); err != nil {
-		return &call.Error{Code: call.CodeValidation, Message: err.Error()}
+		return &call.Error{Code: call.CodeValidation, Message: err.Error(), Cause: err}
 	}
 	if wire.Reserved(topic) || reservedTopic(topic) {
-		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved"}
+		return &call.Error{Code: call.CodeAccessDenied, Message: "the topic " + topic + " is reserved", Cause: pubsub.ErrInvalidTopic}
 	}
 	return h.allow(id, Publish, topic)
 }
@@ -140,8 +140,8 @@ func (h *Hub) publishAsync(ev pubsub.Event, failed func(error)) {
 
 // subscribe takes a subscription of the spoke.
 func (c *conn) subscribe(topic string) {
-	if d := c.maySubscribe(topic); d != nil {
-		c.events.Deny(d)
+	if e := c.maySubscribe(topic); e != nil {
+		c.events.DenySubscribe(topic, e)
 		return
 	}
 	var visible func(pubsub.Event) bool
@@ -151,23 +151,20 @@ func (c *conn) subscribe(topic string) {
 	c.events.Subscribe(topic, visible)
 }
 
-func (c *conn) maySubscribe(topic string) *wstarget.Denial {
+func (c *conn) maySubscribe(topic string) *call.Error {
 	err := c.hub.maySubscribe(c.who(), topic)
-	switch {
-	case err == nil:
-		return nil
-	case err.Code == call.CodeAccessDenied && wire.Reserved(topic):
+	if err != nil && err.Code == call.CodeAccessDenied && wire.Reserved(topic) {
 		err.Message = "the topic is reserved" // __denied names it
 	}
-	return &wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: topic, Code: string(err.Code), Message: err.Message}
+	return err
 }
 
 // recheckSubscriptions ends and denies the subscriptions that the spoke's identity no longer permits.
 func (c *conn) recheckSubscriptions() {
 	for _, topic := range c.events.Topics() {
-		if d := c.maySubscribe(topic); d != nil {
+		if e := c.maySubscribe(topic); e != nil {
 			c.events.Unsubscribe(topic)
-			c.events.Deny(d)
+			c.events.DenySubscribe(topic, e)
 		}
 	}
 }
@@ -176,18 +173,14 @@ func (c *conn) recheckSubscriptions() {
 // refused.
 func (c *conn) Event(topic string, payload []byte, err error) {
 	if err != nil {
-		c.denyPublish(topic, call.CodeValidation, "the payload "+err.Error())
+		c.events.DenyPublish(topic, &call.Error{Code: call.CodeValidation, Message: "the payload " + err.Error()})
 		return
 	}
 	if e := c.hub.mayPublish(c.who(), topic); e != nil {
-		c.denyPublish(topic, e.Code, e.Message)
+		c.events.DenyPublish(topic, e)
 		return
 	}
 	c.hub.publishAsync(pubsub.Event{Topic: topic, Payload: bytes.Clone(payload)}, func(err error) {
-		c.denyPublish(topic, call.CodeUnavailable, err.Error())
+		c.events.DenyPublish(topic, &call.Error{Code: call.CodeUnavailable, Message: err.Error()})
 	})
-}
-
-func (c *conn) denyPublish(topic string, code call.Code, message string) {
-	c.events.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: topic, Code: string(code), Message: message})
 }

@@ -84,6 +84,21 @@ func TestEventsAs(t *testing.T) {
 		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "chat.room"}); err != nil {
 			t.Error(err)
 		}
+		for _, topic := range []string{"", "__a", "hub.a"} {
+			err := as.Dispatch(t.Context(), pubsub.Event{Topic: topic})
+			if _, coded := errors.AsType[*call.Error](err); !coded || !errors.Is(err, pubsub.ErrInvalidTopic) {
+				t.Errorf("Dispatch on %q: %v", topic, err)
+			}
+		}
+		for _, topic := range []string{"", "__a"} {
+			_, err := as.Listen(t.Context(), topic, func(pubsub.Event) {})
+			if _, coded := errors.AsType[*call.Error](err); !coded || !errors.Is(err, pubsub.ErrInvalidTopic) {
+				t.Errorf("Listen on %q: %v", topic, err)
+			}
+		}
+		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "chat.room", Payload: []byte("{")}); !errors.Is(err, pubsub.ErrInvalidPayload) || !errors.Is(err, call.CodeValidation) {
+			t.Errorf("Dispatch of what is not JSON: %v", err)
+		}
 		if err := as.Dispatch(t.Context(), pubsub.Event{Topic: "other"}); !errors.Is(err, call.CodeAccessDenied) {
 			t.Error(err)
 		}

@@ -118,7 +118,7 @@ func TestSubscribeAgainAfterADenial(t *testing.T) {
 		defer cancel()
 		_, next := old.Next(ctx)
 		for name, err := range map[string]error{"Next": next, "Err": old.Err(), "All": <-ended} {
-			if err == nil || !strings.Contains(err.Error(), "ACCESS_DENIED: u has no scope for subscribe:x.y") {
+			if !errors.Is(err, call.CodeAccessDenied) || !strings.Contains(err.Error(), `"x.y"`) || !strings.Contains(err.Error(), "u has no scope for subscribe:x.y") {
 				t.Errorf("%s of a subscription that was refused: %v", name, err)
 			}
 		}

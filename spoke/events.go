@@ -74,9 +74,11 @@ func (e *events) control(m *wire.Message) bool {
 	case wire.Gap:
 		e.target.Gap(string(m.Topic), m.Dropped)
 	case wire.Denied:
-		d := &wstarget.Denial{Action: string(m.Action), Topic: string(m.Topic), Code: string(m.Code), Message: string(m.Text)}
-		e.spoke.log.Warn().Err(d).Msg("the hub refused")
-		e.target.Denied(d)
+		topic, refusal := string(m.Topic), call.Errorf(call.Code(m.Code), "%s", m.Text)
+		e.spoke.log.Warn().Err(refusal).Bytes("action", m.Action).Str("topic", topic).Msg("the hub refused")
+		if string(m.Action) == wire.ActionSubscribe {
+			e.target.Denied(topic, refusal)
+		}
 	default:
 		return false
 	}

@@ -99,8 +99,14 @@ func TestDeniedSubscription(t *testing.T) {
 			return nil
 		}})
 		a := net.Spoke("a", nil, nil)
-		if _, err := a.Events().Listen(t.Context(), "news", func(pubsub.Event) {}); err == nil {
-			t.Error("the subscription was not refused")
+		_, listen := a.Events().Listen(t.Context(), "news", func(pubsub.Event) {})
+		_, subscribe := pubsub.NewTopic[int]("news").Subscribe(t.Context(), a.Events(), "")
+		id := &call.Identity{ID: "a"}
+		for name, err := range map[string]error{"Listen": listen, "Subscribe": subscribe, "the hub": net.Hub.MaySubscribe(id, "news")} {
+			e, ok := errors.AsType[*call.Error](err)
+			if !ok || !errors.Is(err, call.CodeAccessDenied) || e.Message != "not yours" || e.Retryable || e.Sent {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 		_, err := call.Invoke[any](t.Context(), a, "hub.info", nil)
 		if err != nil {

@@ -76,9 +76,9 @@ func (s *Spoke) Operations() *call.Registry { return &s.offering.operations }
 
 // Events is where the spoke publishes and subscribes. Both wait, within their
 // context, while there is no connection. Subscriptions outlive connections: they are made
-// again on the next one, and their listeners get a gap event. A refusal by the hub fails the
-// subscription: Listen returns it, or, if the hub does not take back or ends a subscription that was
-// live, its listener is called with [pubsub.Event.End]. The refusal of an event is logged.
+// again on the next one, and their listeners get a gap event. A refusal by the hub is an [*call.Error] and
+// fails the subscription: Listen returns it, or, if the hub does not take back or ends a subscription that was
+// live, its listener is called with it as [pubsub.Event.End]. The refusal of an event is logged.
 func (s *Spoke) Events() pubsub.EventTarget { return &s.events }
 
 // ID is the id under which the spoke is registered, or was last; it is the one

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"call/schema":       {"call", schemaModule},
 	"pubsub":            {"internal/jsonscan"},
 	"pubsub/pubsubtest": {"pubsub"},
-	"pubsub/wstarget":   {"pubsub", "internal/drainer", "internal/peer", "internal/session", "internal/wire", zerologModule},
+	"pubsub/wstarget":   {"call", "pubsub", "internal/drainer", "internal/peer", "internal/session", "internal/wire", zerologModule},
 	"pubsub/redistarget": {
 		"pubsub", "internal/redisserver", rueidisModule,
 	},

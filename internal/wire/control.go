@@ -39,6 +39,12 @@ func AppendGap(dst []byte, topic string, dropped int) []byte {
 	return append(strconv.AppendInt(append(dst, `,"dropped":`...), int64(dropped), 10), "}}"...)
 }
 
+// The actions that a __denied refuses.
+const (
+	ActionPublish   = "publish"
+	ActionSubscribe = "subscribe"
+)
+
 // AppendDenied appends a __denied. A topic that is too long to be one, and a message over 4 KiB, are
 // cut.
 func AppendDenied(dst []byte, action, topic, code, message string) []byte {

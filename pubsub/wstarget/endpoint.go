@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
@@ -68,13 +69,13 @@ func (e *Endpoint) Subscribe(topic string, visible func(pubsub.Event) bool) {
 	switch {
 	case e.closed:
 	case e.ended != "":
-		e.denyLocked(topic, "UNAVAILABLE", e.ended)
+		e.denyLocked(topic, call.CodeUnavailable, e.ended)
 	case m != nil && m.live:
 		e.subscribedLocked(topic)
 	case m != nil:
 		m.wanted = true
 	case len(e.topics) >= e.maxTopics:
-		e.denyLocked(topic, "OVERLOADED", fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.maxTopics))
+		e.denyLocked(topic, call.CodeOverloaded, fmt.Sprintf("too many topics: limit %d (hub.Options.MaxTopics)", e.maxTopics))
 	default:
 		e.joinLocked(topic, &membership{endpoint: e, visible: visible, wanted: true})
 	}
@@ -115,7 +116,7 @@ func (m *membership) failed(err error) {
 	if e.topics[m.audience.topic] == m {
 		e.removeLocked(m)
 		if m.wanted {
-			e.denyLocked(m.audience.topic, "UNAVAILABLE", err.Error())
+			e.denyLocked(m.audience.topic, call.CodeUnavailable, err.Error())
 		}
 	}
 }
@@ -151,13 +152,22 @@ func (e *Endpoint) Topics() []string {
 	return slices.Collect(maps.Keys(e.topics))
 }
 
-// Deny sends the spoke a refusal.
-func (e *Endpoint) Deny(d *Denial) {
-	_ = e.peer.Post(wire.AppendDenied(nil, d.Action, d.Topic, d.Code, d.Message)) // fails only if the session has ended
+// DenySubscribe sends the spoke the refusal or the end of a subscription.
+func (e *Endpoint) DenySubscribe(topic string, refusal *call.Error) {
+	e.deny(wire.ActionSubscribe, topic, refusal)
 }
 
-func (e *Endpoint) denyLocked(topic, code, message string) {
-	e.Deny(&Denial{ActionSubscribe, topic, code, message})
+// DenyPublish sends the spoke the refusal of an event that it has published.
+func (e *Endpoint) DenyPublish(topic string, refusal *call.Error) {
+	e.deny(wire.ActionPublish, topic, refusal)
+}
+
+func (e *Endpoint) deny(action, topic string, refusal *call.Error) {
+	_ = e.peer.Post(wire.AppendDenied(nil, action, topic, string(refusal.Code), refusal.Message)) // fails only if the session has ended
+}
+
+func (e *Endpoint) denyLocked(topic string, code call.Code, message string) {
+	e.DenySubscribe(topic, &call.Error{Code: code, Message: message})
 }
 
 func (e *Endpoint) subscribedLocked(topic string) {
@@ -178,7 +188,7 @@ func (e *Endpoint) EndSubscriptions(reason string) {
 		for topic, m := range e.topics {
 			unused = append(unused, e.removeLocked(m))
 			if m.wanted {
-				e.denyLocked(topic, "UNAVAILABLE", reason)
+				e.denyLocked(topic, call.CodeUnavailable, reason)
 			}
 		}
 	}

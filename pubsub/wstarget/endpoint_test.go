@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/bubble"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/pubsub"
@@ -204,7 +205,7 @@ func TestRefusals(t *testing.T) {
 		spoke.want(t, subscribedA)
 		spoke.send(t, unsubA, `__subscribe {"topic":"c"}`)
 		spoke.want(t, `__subscribed {"topic":"c"}`)
-		e.endpoint.Deny(&wstarget.Denial{Action: wstarget.ActionPublish, Topic: "d", Code: "X", Message: "m"})
+		e.endpoint.DenyPublish("d", &call.Error{Code: "X", Message: "m"})
 		spoke.want(t, `__denied {"action":"publish","topic":"d","code":"X","message":"m"}`)
 		if n := core.listens.Load(); n != 3 {
 			t.Errorf("%d joins", n)

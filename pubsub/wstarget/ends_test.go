@@ -73,7 +73,9 @@ func (e *end) Control(m *wire.Message) bool {
 	case wire.Subscribed:
 		e.target.Subscribed(string(m.Topic))
 	case wire.Denied:
-		e.target.Denied(&wstarget.Denial{Action: string(m.Action), Topic: string(m.Topic), Code: string(m.Code), Message: string(m.Text)})
+		if string(m.Action) == wire.ActionSubscribe {
+			e.target.Denied(string(m.Topic), &call.Error{Code: call.Code(m.Code), Message: string(m.Text)})
+		}
 	case wire.Gap:
 		e.target.Gap(string(m.Topic), m.Dropped)
 	default:

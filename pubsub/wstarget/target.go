@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/peer"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
@@ -156,7 +157,7 @@ func (t *Target) changedLocked() {
 }
 
 // Listen subscribes at the hub, with the first listener of a topic, and returns when the subscription is live, or has
-// been live in an earlier session. While there is no session, it waits until ctx ends. A refusal is a [*Denial]; if the hub
+// been live in an earlier session. While there is no session, it waits until ctx ends. A refusal is a [*call.Error]; if the hub
 // refuses or ends the subscription later, fn is called with it as [pubsub.Event.End].
 func (t *Target) Listen(ctx context.Context, topic string, fn func(pubsub.Event)) (stop func(), err error) {
 	if err := checkTopic(topic); err != nil {
@@ -295,22 +296,19 @@ func (t *Target) Subscribed(topic string) {
 	}
 }
 
-// Denied takes a refusal of the hub. One of a subscription ends it: the calls of Listen that wait return the refusal, and
+// Denied takes the hub's refusal of a subscription, which ends it: the calls of Listen that wait return the refusal, and
 // other listeners are called with it as the end.
-func (t *Target) Denied(d *Denial) {
-	if d.Action != ActionSubscribe {
-		return
-	}
+func (t *Target) Denied(topic string, refusal *call.Error) {
 	t.mu.Lock()
-	sub := t.topics[d.Topic]
+	sub := t.topics[topic]
 	if sub == nil || sub.state == idle {
 		t.mu.Unlock()
 		return
 	}
-	delete(t.topics, d.Topic)
+	delete(t.topics, topic)
 	waiting := !sub.answer.settled()
-	sub.answer.settle(d)
-	end := t.local.End(d.Topic, d)
+	sub.answer.settle(refusal)
+	end := t.local.End(topic, refusal)
 	t.mu.Unlock()
 	if !waiting {
 		end()

@@ -129,9 +129,7 @@ func TestDenied(t *testing.T) {
 		waits(t, first)
 		hub.send(t, deniedA)
 		l := <-first
-		want := wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a", Code: "ACCESS_DENIED", Message: `say "no"`}
-		d, ok := errors.AsType[*wstarget.Denial](l.err)
-		if !ok || *d != want || l.stop != nil || d.Error() != `subscribe a: ACCESS_DENIED: say "no"` {
+		if e, ok := errors.AsType[*call.Error](l.err); !ok || !errors.Is(e, call.CodeAccessDenied) || e.Message != `say "no"` || l.stop != nil {
 			t.Errorf("Listen: %v", l.err)
 		}
 		hub.send(t, "a 1")
@@ -158,7 +156,7 @@ func TestDeniedWhileLive(t *testing.T) {
 		hub.send(t, `__denied {"action":"publish","topic":"a","code":"X","message":"m"}`, `__denied {"action":"subscribe","topic":"b","code":"X","message":"m"}`)
 		old.want(t, "")
 		hub.send(t, "a 1", deniedA, deniedA, "a 2", `__gap {"topic":"a","dropped":1}`)
-		const end = `end subscribe a: ACCESS_DENIED: say "no"`
+		const end = `end ACCESS_DENIED: say "no"`
 		old.want(t, "1 1 "+end+" "+end)
 		third := listen(t.Context(), target, "a", &fresh)
 		hub.want(t, subA, subA)
@@ -225,7 +223,7 @@ func TestNextSession(t *testing.T) {
 				h.want(t, "1")
 				s.close()
 				target.Event("a", []byte("9")) // of no session
-				target.Denied(&wstarget.Denial{Action: wstarget.ActionSubscribe, Topic: "a"})
+				target.Denied("a", &call.Error{Code: call.CodeAccessDenied})
 				between := live(t, listen(t.Context(), target, "a", &h)) // it has been live
 				h.want(t, "")
 				between()
@@ -285,8 +283,8 @@ func TestNextSessionRefuses(t *testing.T) {
 		s, hub = rawHub(t, target)
 		hub.want(t, subA)
 		hub.send(t, deniedA)
-		h.want(t, `end subscribe a: ACCESS_DENIED: say "no"`)
-		between.want(t, `end subscribe a: ACCESS_DENIED: say "no"`)
+		h.want(t, `end ACCESS_DENIED: say "no"`)
+		between.want(t, `end ACCESS_DENIED: say "no"`)
 		s.close()
 		_, hub = rawHub(t, target)
 		hub.want(t)
