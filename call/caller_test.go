@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/wire"
 )
 
 // fakeCaller answers with what it is told and keeps the last request.
@@ -128,7 +129,7 @@ func TestGather(t *testing.T) {
 	var got []call.Result[int]
 	var last error
 	for r, err := range call.Gather[int](ctx, f, "a.b", doc{"x"}, call.Select(map[string]string{"k": "v"}), call.Timeout(time.Second),
-		call.To("w"), call.Metadata([]byte(`{}`)), call.Credit(7), call.WaitForSpoke()) {
+		call.Metadata([]byte(`{}`)), call.Credit(7), call.IdleTimeout(time.Minute), call.Idempotent(), call.FailFast()) {
 		got, last = append(got, r), err
 	}
 	if len(got) != 5 || got[0] != (call.Result[int]{SpokeID: "a", Output: 1}) || got[1].Output != 2 || !errors.Is(last, call.CodeUnavailable) {
@@ -150,9 +151,20 @@ func TestGather(t *testing.T) {
 	if in.OperationID != "a.b" || in.Input.Text != "x" || in.Selector["k"] != "v" || in.Timeout != 1000 {
 		t.Errorf("%s", f.req.Input)
 	}
-	// The options that do not apply, and those that are for each spoke, are not the stream's own.
-	if r := f.req; r.Operation != "hub.gather" || r.To != "" || r.Timeout != 0 || r.Selector != nil || r.Credit != 0 || r.WaitForSpoke || string(r.Metadata) != "{}" {
+	// The options for each spoke are in the input, the others are those of the gather's own stream.
+	if r := f.req; r.Operation != wire.OperationGather || r.Timeout != 0 || r.Selector != nil || r.FailFast || string(r.Metadata) != "{}" ||
+		r.Credit != 7 || r.IdleTimeout != time.Minute || !r.Idempotent {
 		t.Errorf("%+v", r)
+	}
+	for name, option := range map[string]call.Option{
+		"call.To": call.To("w"), "call.WaitForSpoke": call.WaitForSpoke(), "call.Timeout": call.Timeout(-1),
+	} {
+		f.req = nil
+		for r, err := range call.Gather[int](ctx, f, "a.b", nil, option) {
+			if !errors.Is(err, call.CodeValidation) || !strings.Contains(err.Error(), name) || r != (call.Result[int]{}) || f.req != nil {
+				t.Errorf("%s: %+v, %v", name, r, err)
+			}
+		}
 	}
 	for range call.Gather[int](ctx, f, "a.b", nil, call.Timeout(time.Nanosecond)) {
 		break

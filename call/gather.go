@@ -21,8 +21,9 @@ type Result[Out any] struct {
 }
 
 // Gather calls every spoke that serves the operation and that this identity may call, and yields each answer as it
-// arrives. The options Select, Timeout (0 is 30 s for each spoke), FailFast, Metadata and As apply. Leaving the loop
-// cancels the handlers.
+// arrives. Timeout is the time of each spoke, 0 is 30 s; Credit and IdleTimeout are for the results. The other options are as
+// for other calls, but To, WaitForSpoke and a negative Timeout do not apply and fail with VALIDATION_ERROR. Leaving the
+// loop cancels the handlers.
 //
 // The error is for the gather itself, an [*Error] that is the last element; a spoke's failure is in its
 // [Result]. If results of other hubs are missing, the error is UNAVAILABLE, and its details have the
@@ -37,10 +38,22 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 	if err != nil {
 		return failed[Result[Out]](err)
 	}
-	asked := NewRequest(wire.OperationGather, nil, opts...)
-	// The time is for each spoke: as the stream's own it would be up before the last answers of TIMEOUT.
-	all := c.Stream(ctx, &Request{Operation: wire.OperationGather, Input: gatherInput(operation, raw, asked),
-		Metadata: asked.Metadata, Identity: asked.Identity})
+	req := NewRequest(wire.OperationGather, nil, opts...)
+	switch {
+	case req.To != "":
+		err = inapplicable(operation, "call.To", "a gather calls all spokes")
+	case req.WaitForSpoke:
+		err = inapplicable(operation, "call.WaitForSpoke", "a gather calls the spokes that are there")
+	case req.Timeout < 0:
+		err = inapplicable(operation, "a negative call.Timeout", "each spoke of a gather has a time")
+	}
+	if err != nil {
+		return failed[Result[Out]](err)
+	}
+	req.Input = gatherInput(operation, raw, req)
+	// They are for each spoke; as the stream's own, the time would be up before the last answers of TIMEOUT.
+	req.Selector, req.Timeout, req.FailFast = nil, 0, false
+	all := c.Stream(ctx, req)
 	return func(yield func(Result[Out], error) bool) {
 		for env, err := range all {
 			var r Result[Out]
@@ -52,6 +65,10 @@ func Gather[Out any](ctx context.Context, c Caller, operation string, in any, op
 			}
 		}
 	}
+}
+
+func inapplicable(operation, option, why string) *Error {
+	return &Error{Code: CodeValidation, Message: "the gather of " + operation + ": " + option + " does not apply: " + why}
 }
 
 func gatherInput(operation string, input json.RawMessage, req *Request) json.RawMessage {

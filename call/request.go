@@ -39,7 +39,8 @@ type Request struct {
 	// Idempotent declares that the call may be made again although its handler can have run; see [Retry].
 	Idempotent bool
 	// Identity is who calls. A handler sees what the hub vouches for, nil where
-	// the server that embeds the hub calls for itself. A caller sets it with [As].
+	// the server that embeds the hub calls for itself. A caller sets it with [As]; the handler of a spoke that passes its
+	// request on clears it.
 	Identity *Identity
 
 	// Outgoing reports the side of an [Interceptor]: it is true around the making of a call ([Intercept], the Options of
@@ -73,10 +74,10 @@ func Select(labels map[string]string) Option { return func(r *Request) { r.Selec
 // for a stream), negative is no limit.
 func Timeout(d time.Duration) Option { return func(r *Request) { r.Timeout = d } }
 
-// IdleTimeout limits the time between two responses of a stream.
+// IdleTimeout limits the time between two responses of a stream. It fails a unary call with VALIDATION_ERROR.
 func IdleTimeout(d time.Duration) Option { return func(r *Request) { r.IdleTimeout = d } }
 
-// Credit sets how many responses of a stream may be on their way; 0 is 32.
+// Credit sets how many responses of a stream may be on their way; 0 is 32. It fails a unary call with VALIDATION_ERROR.
 func Credit(n int) Option { return func(r *Request) { r.Credit = n } }
 
 // Metadata sends a JSON object along, unchanged, for the handler to read; `traceparent` belongs here.

@@ -182,3 +182,41 @@ func TestInterceptorThatSpoilsRequests(t *testing.T) {
 		})
 	}
 }
+
+// An option that cannot apply fails the call; ignored, it would make another call than its caller means.
+func TestOptionsThatDoNotApply(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		net.Spoke("w", nil, serveWho("w"))
+		caller := net.Spoke("caller", nil, nil)
+		as := call.As(&call.Identity{ID: "alice"})
+		for name, c := range map[string]struct {
+			caller call.Caller
+			option call.Option
+			want   string // in the error; empty: it applies
+			stream bool
+		}{
+			"credit":              {net.Hub, call.Credit(1), "call.Credit", false},
+			"idle timeout":        {net.Hub, call.IdleTimeout(time.Second), "call.IdleTimeout", false},
+			"credit, spoke":       {caller, call.Credit(1), "call.Credit", false},
+			"idle timeout, spoke": {caller, call.IdleTimeout(time.Second), "call.IdleTimeout", false},
+			"as":                  {net.Hub, as, "", false},
+			"as, spoke":           {caller, as, "call.As", false},
+			"as, gather of spoke": {caller, as, "call.As", true},
+			"credit of a gather":  {caller, call.Credit(1), "", true},
+		} {
+			var got string
+			var err error
+			if c.stream {
+				for r, failed := range call.Gather[string](t.Context(), c.caller, "test.who", nil, c.option) {
+					got, err = r.Output, failed
+				}
+			} else {
+				got, err = call.Invoke[string](t.Context(), c.caller, "test.who", nil, c.option)
+			}
+			if c.want == "" && (got != "w" || err != nil) || c.want != "" && (!errors.Is(err, call.CodeValidation) || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+	})
+}

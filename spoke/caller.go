@@ -69,6 +69,10 @@ func (s *Spoke) callHub(req *call.Request, c *peer.Caller) error {
 	if left < 0 {
 		return peer.ContextError(ctx, false)
 	}
+	if req.Identity != nil {
+		return &call.Error{Code: call.CodeValidation,
+			Message: req.Operation + ": call.As does not apply to a spoke, which calls as the identity that its hub has authenticated"}
+	}
 	if req.Operation == wire.OperationRegister {
 		return &call.Error{Code: call.CodeValidation, Message: "the spoke registers by itself; change its Operations instead"}
 	}
@@ -79,7 +83,6 @@ func (s *Spoke) callHub(req *call.Request, c *peer.Caller) error {
 		c.Ctx = ctx
 	}
 	outgoing := *req
-	outgoing.Identity = nil // the hub says who this is
 	until := time.Now().Add(left)
 	for {
 		se, err := s.awaitUntil(ctx, left, until)

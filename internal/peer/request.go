@@ -53,6 +53,10 @@ func checkNames(r *call.Request) error {
 		return &call.Error{Code: call.CodeValidation, Message: r.Operation + ": " + fmt.Sprintf(format, args...)}
 	}
 	switch {
+	case !r.Stream && r.Credit != 0:
+		return bad("call.Credit does not apply to a unary call: use call.Stream")
+	case !r.Stream && r.IdleTimeout != 0:
+		return bad("call.IdleTimeout does not apply to a unary call: use call.Timeout")
 	case len(r.To) > wire.MaxNameBytes || !utf8.ValidString(r.To):
 		return bad("the spoke id of call.To is not UTF-8 of at most %d bytes", wire.MaxNameBytes)
 	case len(r.ParentID) > wire.MaxIDBytes || !utf8.ValidString(r.ParentID):
