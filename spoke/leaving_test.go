@@ -56,3 +56,26 @@ func TestStateWhileHandlersEnd(t *testing.T) {
 		})
 	}
 }
+
+// A spoke whose context has ended is draining while it waits for the hub's answer to its close frame.
+func TestStateWhileClosing(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := make(rawHub, 1)
+		s, err := spoke.New("ws://h.test/", &spoke.Options{ID: "a", Dialer: h})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		conn := h.answer(t, `"session":null`)
+		must(t, s.Ready(t.Context()))
+		cancel()
+		synctest.Wait()
+		if err := s.Ready(t.Context()); s.State() != spoke.Draining || !errors.Is(err, spoke.ErrStopped) {
+			t.Errorf("%v, Ready: %v", s.State(), err)
+		}
+		conn.Abort()
+		if err := <-ran; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}

@@ -68,10 +68,10 @@ func (s *Spoke) run(ctx context.Context) error {
 		s.setState(Connecting)
 		a := l.connect(ctx)
 		switch {
-		case s.status.isLeaving() && !l.session.alive():
-			return nil
 		case ctx.Err() != nil:
 			return s.left(ctx, a.answered)
+		case s.status.isLeaving() && !l.session.alive():
+			return nil
 		case a.refusesOffer():
 			l.drop(errRefused)
 		case !l.urls.follow(&a):
@@ -298,13 +298,18 @@ func (l *loop) open(c *conn, offered string) (resumed bool, err error) {
 func (l *loop) serve(ctx context.Context, c *conn, resumed bool, a *attempt) {
 	se, start := l.session, time.Now()
 	l.setState(Registered)
-	stop := context.AfterFunc(ctx, func() { c.Close(transport.CloseLeft, "leaving") })
 	connected, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { se.announce(connected) })
 	wg.Go(func() { se.heartbeat(connected, c) })
-	a.err = <-se.peer.Start(c.Conn)
-	stop()
+	ended := se.peer.Start(c.Conn)
+	select {
+	case a.err = <-ended:
+	case <-ctx.Done():
+		c.Close(transport.CloseLeft, "leaving")
+		l.setState(Draining)
+		a.err = <-ended
+	}
 	cancel()
 	wg.Wait()
 	a.registered, a.progressed = time.Since(start), resumed && se.peer.Session().Progressed()
