@@ -17,7 +17,9 @@
 //
 // Loss is reported, never silent: where events are missing, OnGap is called in their
 // place in the order, whether the subscription's own buffer overflowed or the
-// target lost them on the way. Dropped and Gaps count.
+// target lost them on the way. Dropped and Gaps count. An event that cannot be decoded into the type of
+// the subscription is an error in its place, [ErrDecode], and ends nothing: whether one publisher's
+// mistake ends the loop is for the reader to decide.
 //
 // # Bounds
 //

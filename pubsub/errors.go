@@ -17,6 +17,10 @@ var (
 	// ErrInvalidPayload is returned for a payload that [ValidPayload] refuses.
 	ErrInvalidPayload = errors.New("pubsub: invalid payload")
 
+	// ErrDecode is the error of an event that could not be decoded into the type of its
+	// subscription, with that of encoding/json. It does not end the subscription.
+	ErrDecode = errors.New("pubsub: cannot decode an event")
+
 	// ErrSlowConsumer ends a subscription with the policy [EndSubscription]
 	// whose reader fell further behind than its buffer reaches.
 	ErrSlowConsumer = errors.New("pubsub: slow consumer")

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"sync/atomic"
 )
@@ -19,6 +20,7 @@ import (
 // cases what is buffered can still be read.
 type Subscription[T any] struct {
 	queue   *queue
+	topic   string
 	onGap   func(dropped int)
 	invalid atomic.Uint64
 }
@@ -26,20 +28,22 @@ type Subscription[T any] struct {
 // All yields the events as they arrive. Leaving the loop ends the subscription, as
 // [Subscription.Stop] does; use [Subscription.Next] to read some events now and others later.
 //
-// If the subscription ends by itself, the last element is its error, as [Subscription.Err]
-// returns it. After Stop the loop ends without an error.
+// An event that cannot be decoded is an element with an error that matches [ErrDecode], in its
+// place; a loop that continues after it gets the events behind it. If the subscription ends by
+// itself, the last element is its error, as [Subscription.Err] returns it. After Stop the loop ends
+// without an error.
 func (s *Subscription[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		defer s.Stop() // also if the body panics or ends its goroutine
 		for {
-			v, err := s.Next(context.Background())
-			if err != nil {
+			v, undecoded, ended := s.next(context.Background())
+			if ended != nil {
 				if err := s.Err(); err != nil {
 					yield(v, err)
 				}
 				return
 			}
-			if !yield(v, nil) {
+			if !yield(v, undecoded) {
 				return
 			}
 		}
@@ -47,37 +51,44 @@ func (s *Subscription[T]) All() iter.Seq2[T, error] {
 }
 
 // Next waits for the next event. When ctx has ended it returns the cause, and
-// the event stays for the next call. When the subscription has ended it returns
-// [Subscription.Err], or [ErrClosed] where that is nil.
+// the event stays for the next call. For an event that cannot be decoded it returns an error that
+// matches [ErrDecode]; the next call reads the event behind it. When the subscription has ended it
+// returns [Subscription.Err], or [ErrClosed] where that is nil.
 func (s *Subscription[T]) Next(ctx context.Context) (T, error) {
+	v, undecoded, ended := s.next(ctx)
+	if ended != nil {
+		return v, ended
+	}
+	return v, undecoded
+}
+
+// next is Next with two errors: that of one event, and why there is none.
+func (s *Subscription[T]) next(ctx context.Context) (v T, undecoded, ended error) {
 	for {
 		payload, lost, err := s.queue.next(ctx)
-		if err != nil {
-			var zero T
-			return zero, err
-		}
-		if lost.some {
-			if s.onGap != nil {
-				s.onGap(lost.dropped())
-			}
-			continue
-		}
-		if v, ok := s.decode(payload); ok {
-			return v, nil
+		switch {
+		case err != nil:
+			return v, nil, err
+		case !lost.some:
+			v, err = s.decode(payload)
+			return v, err, nil
+		case s.onGap != nil:
+			s.onGap(lost.dropped())
 		}
 	}
 }
 
-// decode reports false, and counts, where payload is no T.
-func (s *Subscription[T]) decode(payload json.RawMessage) (v T, ok bool) {
-	if payload == nil {
+// decode counts a payload that is no T.
+func (s *Subscription[T]) decode(payload json.RawMessage) (T, error) {
+	var v, zero T
+	if len(payload) == 0 {
 		payload = json.RawMessage("null")
 	}
 	if err := json.Unmarshal(payload, &v); err != nil {
 		s.invalid.Add(1)
-		return v, false
+		return zero, fmt.Errorf("%w of %q: %w", ErrDecode, s.topic, err)
 	}
-	return v, true
+	return v, nil
 }
 
 // Stop ends the subscription and drops what is buffered. It waits for nothing,
@@ -104,6 +115,6 @@ func (s *Subscription[T]) Gaps() uint64 {
 	return gaps
 }
 
-// Invalid returns how many events were skipped because their payload could not
-// be decoded into a T.
+// Invalid returns how many events could not be decoded into a T, which the
+// readers got as [ErrDecode].
 func (s *Subscription[T]) Invalid() uint64 { return s.invalid.Load() }

@@ -2,12 +2,14 @@ package pubsub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -327,15 +329,52 @@ func TestSubscriptionTargetCloses(t *testing.T) {
 	}
 }
 
+// An event that cannot be decoded is an error in its place, which ends nothing.
 func TestSubscriptionInvalid(t *testing.T) {
 	var local Local
-	sub := subscribe(t.Context(), t, &local)
-	for _, payload := range []string{`"one"`, `{}`, ``, `1.5`, `7`} {
+	next, all := subscribe(t.Context(), t, &local), subscribe(t.Context(), t, &local)
+	for _, payload := range []string{`1`, `"one"`, `{}`, ``, `1.5`, `7`} {
 		if err := local.Dispatch(t.Context(), Event{Topic: "numbers", Payload: []byte(payload)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if v, err := sub.Next(t.Context()); v != 7 || err != nil || sub.Invalid() != 4 {
-		t.Errorf("got %d, %v, with %d invalid", v, err, sub.Invalid())
+	wrong := func(err error) bool {
+		_, decoding := errors.AsType[*json.UnmarshalTypeError](err)
+		return errors.Is(err, ErrDecode) && decoding && strings.Contains(err.Error(), `"numbers"`)
+	}
+	for i, want := range []int{1, -1, -1, 0, -1, 7} {
+		if v, err := next.Next(t.Context()); want >= 0 && (err != nil || v != want) || want < 0 && (!wrong(err) || v != 0) {
+			t.Errorf("event %d: got %d, %v, want %d", i, v, err, want)
+		}
+	}
+	var values []int
+	failed := 0
+	for v, err := range Take(all.All(), 3) {
+		switch {
+		case err == nil:
+			values = append(values, v)
+		case wrong(err):
+			failed++
+		default:
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(values, []int{1, 0, 7}) || failed != 3 || all.Invalid() != 3 || next.Invalid() != 3 || next.Err() != nil {
+		t.Errorf("All yields %v and %d errors, with %d invalid; Err %v", values, failed, all.Invalid(), next.Err())
+	}
+}
+
+// A loop that does not look at what an error is ends with the subscription, whose reason may itself be one of decoding.
+func TestSubscriptionEndsWithAnErrorOfDecoding(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var local Local
+	sub := subscribe(ctx, t, &local)
+	cancel(ErrDecode)
+	n := 0
+	for range sub.All() {
+		n++
+	}
+	if n != 1 || sub.Invalid() != 0 {
+		t.Errorf("%d elements, %d invalid", n, sub.Invalid())
 	}
 }

@@ -59,5 +59,5 @@ func (t Topic[T]) Subscribe(ctx context.Context, target EventTarget, id string, 
 	if err := q.listen(ctx, target, topic); err != nil {
 		return nil, fmt.Errorf("pubsub: subscribe to %q: %w", topic, err)
 	}
-	return &Subscription[T]{queue: q, onGap: config.onGap}, nil
+	return &Subscription[T]{queue: q, topic: topic, onGap: config.onGap}, nil
 }

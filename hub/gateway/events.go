@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/alkdev/hubspoke/call"
@@ -42,6 +43,10 @@ func (g *Handler) events(w http.ResponseWriter, r *http.Request, id *call.Identi
 		beat, stop := context.WithTimeout(ctx, g.opts.KeepAlive)
 		for {
 			payload, err := sub.Next(beat)
+			if errors.Is(err, pubsub.ErrDecode) { // another program has published on the core what is not JSON
+				s.gap(topic, 1)
+				continue
+			}
 			if err != nil {
 				break
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -140,6 +141,23 @@ func TestPublishAndEvents(t *testing.T) {
 	}
 	leave()
 	c.nobody(t)
+}
+
+// What another program has published on the core and is not JSON is a gap of one. When the core ends the subscription, the
+// answer ends.
+func TestEventsOfOtherPrograms(t *testing.T) {
+	s, c := withCore(t, nil)
+	lines := s.listen(t.Context(), "/events/t")
+	for _, payload := range []string{`1`, `{`, `2`} {
+		if err := c.Deliver(pubsub.Event{Topic: "t", Payload: []byte(payload)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantLines(t, lines, `data: 1`, ``, `event: gap`, `data: {"topic":"t","dropped":1}`, ``, `data: 2`, ``)
+	c.End("t", errors.New("on purpose"))()
+	if line, err := lines.ReadString('\n'); err != io.EOF {
+		t.Errorf("after the end: %q, %v", line, err)
+	}
 }
 
 func equal(a, b any) bool {

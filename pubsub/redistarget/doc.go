@@ -6,7 +6,7 @@
 //
 // Delivery is at most once. The channel is the prefix and the topic, the message
 // is the payload as JSON and nothing else, so any program on the same Redis can take part; the empty
-// message and null both mean null. Messages that do not parse are skipped and counted.
+// message and null both mean null. A message that does not parse is counted, and is a gap of one.
 //
 // While a link is up all delivery, also to listeners of the publisher's own
 // target, comes from its subscription: all listeners get what Redis has accepted, in the order in which

@@ -53,14 +53,14 @@ func (t *Target) assessLocked() {
 	}
 }
 
-// messageError tells of a message that was skipped.
+// messageError is why a message did not parse.
 type messageError struct {
 	topic string
 	err   error
 }
 
 func (e *messageError) Error() string {
-	return fmt.Sprintf("redistarget: a message on %q was skipped: %v", e.topic, e.err)
+	return fmt.Sprintf("redistarget: a message on %q is lost: %v", e.topic, e.err)
 }
 
 func (e *messageError) Unwrap() error { return e.err }

@@ -15,7 +15,7 @@ type Serializer interface {
 	// until Redis has answered.
 	Encode(payload json.RawMessage) ([]byte, error)
 	// Decode gives the payload of a message, nil for null. message belongs to the
-	// callee. With an error the message is skipped and counted.
+	// callee. With an error the message is counted, and is a gap of one.
 	Decode(message []byte) (json.RawMessage, error)
 }
 

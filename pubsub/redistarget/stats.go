@@ -9,7 +9,7 @@ type Stats struct {
 	LocalOnly  uint64 // events delivered in this process only, the link being down
 	Refused    uint64 // events refused for Options.MaxQueueBytes
 	Received   uint64 // messages from Redis, on topics
-	Invalid    uint64 // of those, skipped because they did not parse
+	Invalid    uint64 // of those, those that did not parse: gaps of one
 	Dropped    uint64 // of those, dropped for Options.MaxQueueBytes
 	Gaps       uint64 // gaps told, one for each topic
 	Lost       uint64 // links lost

@@ -124,8 +124,9 @@ func (t *Target) deliver(it *item) {
 		payload, err := t.opts.Serializer.Decode([]byte(it.message))
 		if err != nil {
 			t.counters.invalid.Add(1)
+			t.counters.gaps.Add(1)
 			t.report(&messageError{it.topic, err})
-			return
+			ev.Gap, ev.Dropped = true, 1
 		}
 		ev.Payload = payload
 	}
