@@ -333,3 +333,43 @@ func TestCoreDoesNotAnswer(t *testing.T) {
 		}
 	})
 }
+
+// stuckCore is a core whose Dispatch waits for its context.
+type stuckCore struct {
+	pubsub.Local
+	waiting atomic.Int64
+}
+
+func (c *stuckCore) Dispatch(ctx context.Context, _ pubsub.Event) error {
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// What spokes have published to a core that does not answer ends with the hub: nothing waits after Close.
+func TestCoreTakesNoEvents(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		core := &stuckCore{}
+		net := hubtest.New(t, &hub.Options{Backplane: &hub.Backplane{Events: core}})
+		a := net.Spoke("a", nil, nil)
+		for range 100 {
+			publishOn(t, a.Events(), "t")
+		}
+		synctest.Wait()
+		if core.waiting.Load() == 0 {
+			t.Error("nothing is published")
+		}
+		start := time.Now()
+		net.Hub.Close()
+		synctest.Wait()
+		if n := core.waiting.Load(); n != 0 || time.Since(start) != 0 {
+			t.Errorf("%d calls of the core's Dispatch wait after Close, which took %v", n, time.Since(start))
+		}
+	})
+}
+
+func publishOn(t *testing.T, target pubsub.EventTarget, topic string) {
+	t.Helper()
+	must(t, target.Dispatch(t.Context(), pubsub.Event{Topic: topic}))
+}

@@ -101,7 +101,7 @@ func New(o *Options) (*Hub, error) {
 	}
 	h.fanout = wstarget.NewFanout(h.core, &h.log, &h.counters.Malformed)
 	h.local.Log, h.local.Counters, h.local.MaxDepth = h.log, &h.counters, opts.MaxDepth
-	h.publisher = newPublisher(h.core)
+	h.publisher = newPublisher(h.ctx, h.core)
 	h.registerOperations()
 	h.registerLinkOperations()
 	h.links.hub = h

@@ -13,6 +13,7 @@ import (
 // publisher publishes in order without making a connection's reader wait. If the core never waits, it is called
 // directly; otherwise events wait in a queue that is bounded in bytes, and refuses what is beyond.
 type publisher struct {
+	ctx    context.Context // ends when the hub ends what is left
 	core   pubsub.EventTarget
 	direct *pubsub.Local   // the core, if it is one
 	async  AsyncDispatcher // what the core offers, or nil
@@ -32,8 +33,8 @@ const (
 
 var errPublisherFull = fmt.Errorf("too many events wait to be published: limit %d MiB", publisherBytes>>20)
 
-func newPublisher(core pubsub.EventTarget) *publisher {
-	p := &publisher{core: core}
+func newPublisher(ctx context.Context, core pubsub.EventTarget) *publisher {
+	p := &publisher{ctx: ctx, core: core}
 	p.direct, _ = core.(*pubsub.Local)
 	p.async, _ = core.(AsyncDispatcher)
 	p.queue = drainer.New(p, drainer.Options{Limit: publisherBytes})
@@ -68,7 +69,7 @@ func (p *publisher) publish(ev pubsub.Event, failed func(error)) {
 // Handle implements [drainer.Handler].
 func (p *publisher) Handle(next []publication) {
 	for _, n := range next {
-		ctx, cancel := context.WithTimeout(context.Background(), publisherTimeout)
+		ctx, cancel := context.WithTimeout(p.ctx, publisherTimeout)
 		err := p.core.Dispatch(ctx, n.ev)
 		cancel()
 		if err != nil {
