@@ -265,10 +265,9 @@ func (t *Target) Detach(hub *peer.Peer) {
 func (t *Target) detachLocked() {
 	t.hub = nil
 	for topic, sub := range t.topics {
-		switch {
-		case sub.listeners == 0:
+		if sub.listeners == 0 {
 			delete(t.topics, topic)
-		default:
+		} else {
 			sub.state = idle
 		}
 	}
