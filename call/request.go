@@ -55,8 +55,8 @@ type Request struct {
 	ParentID string
 }
 
-// DefaultTimeout is the time that a unary call has if no other is set.
-const DefaultTimeout = 30 * time.Second
+// DefaultTimeout is the time that a unary call has if no other is set: 30 s.
+const DefaultTimeout = callcore.DefaultTimeout
 
 // DefaultCredit is how many responses of a stream may be on their way.
 const DefaultCredit = 32

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/alkdev/hubspoke/internal/callcore"
 )
 
 // RetryOptions are the options of [Retry]. Zero fields have their defaults.
@@ -62,7 +64,10 @@ func Retry(opts *RetryOptions) Interceptor {
 				return next(ctx, req, send)
 			}
 			budget.called()
-			c := &retried{req: req, send: send, until: callEnd(req), backoff: o.Backoff}
+			c := &retried{req: req, send: send, backoff: o.Backoff}
+			if timeout := callcore.Timeout(req.Timeout, req.Stream); timeout > 0 {
+				c.until = time.Now().Add(timeout)
+			}
 			for n := 1; ; n++ {
 				err := c.attempt(ctx, next)
 				if n == o.Attempts || !c.mayRepeat(err) {
@@ -72,7 +77,7 @@ func Retry(opts *RetryOptions) Interceptor {
 				if !c.hasTime(ctx, pause) || !budget.repeat() {
 					return c.failure(err)
 				}
-				if !rest(ctx, pause) {
+				if !callcore.Pause(ctx, pause) {
 					return c.canceled(ctx, err)
 				}
 			}
@@ -89,18 +94,6 @@ type retried struct {
 	again    bool // this is not the first attempt
 	answered bool
 	ran      bool // the handler can have run in one of the attempts
-}
-
-// callEnd is the time at which the timeout of a call that begins now ends.
-func callEnd(req *Request) time.Time {
-	timeout := req.Timeout
-	if timeout == 0 && !req.Stream {
-		timeout = DefaultTimeout
-	}
-	if timeout <= 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(timeout)
 }
 
 func (c *retried) attempt(ctx context.Context, next Handler) error {
@@ -149,29 +142,18 @@ func (c *retried) failure(err error) error {
 	return all
 }
 
-// canceled returns the error of a call whose context ended between two attempts.
+// canceled returns the error of a call whose context ended between two attempts: the cause, if that is an [*Error].
 func (c *retried) canceled(ctx context.Context, last error) error {
 	cause := context.Cause(ctx)
-	code := CodeAborted
-	if e, ok := errors.AsType[*Error](cause); ok {
-		code = e.Code
+	ended := Error{Code: CodeAborted}
+	if e, ok := errors.AsType[*Error](cause); ok && e != nil {
+		ended = *e
 	} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = CodeTimeout
+		ended.Code = CodeTimeout
 	}
-	return &Error{Code: code, Sent: c.ran, Cause: cause,
-		Message: fmt.Sprintf("the context ended before the next attempt: %v; the last attempt: %v", cause, last)}
-}
-
-// rest pauses; it returns false if ctx ends first.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	ended.Sent, ended.Cause = c.ran, cause
+	ended.Message = fmt.Sprintf("the context ended before the next attempt: %v; the last attempt: %v", cause, last)
+	return &ended
 }
 
 // retryBudget limits the repeats of many calls. It counts in tenths of a repeat, one for each call.

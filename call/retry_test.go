@@ -207,8 +207,8 @@ func TestRetryCanceled(t *testing.T) {
 			is   error
 		}{
 			errors.New("enough"): {call.CodeAborted, context.Canceled},
-			&call.Error{Code: call.CodeUnavailable, Message: "drains"}: {call.CodeUnavailable, call.CodeUnavailable},
-			context.DeadlineExceeded:                                   {call.CodeAborted, context.DeadlineExceeded},
+			&call.Error{Code: call.CodeUnavailable, Message: "drains", Retryable: true}: {call.CodeUnavailable, call.CodeUnavailable},
+			context.DeadlineExceeded: {call.CodeAborted, context.DeadlineExceeded},
 		} {
 			for _, first := range []*call.Error{unsent, sent} {
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -217,7 +217,8 @@ func TestRetryCanceled(t *testing.T) {
 				a := &attempts{every: first}
 				err := ask(ctx, call.Intercept(a, call.Retry(&call.RetryOptions{Backoff: 4 * time.Second})), call.Idempotent())
 				e, _ := errors.AsType[*call.Error](err)
-				if e == nil || e.Code != want.code || !errors.Is(err, want.is) || !errors.Is(err, cause) || e.Sent != first.Sent || !strings.Contains(e.Message, first.Message) {
+				if e == nil || e.Code != want.code || !errors.Is(err, want.is) || !errors.Is(err, cause) || e.Sent != first.Sent || !strings.Contains(e.Message, first.Message) ||
+					e.Retryable != (want.code == call.CodeUnavailable) {
 					t.Errorf("cause %v: %+v", cause, err)
 				}
 				if took := time.Since(start); took != time.Second || len(a.made) != 1 {

@@ -119,14 +119,7 @@ func pause(ctx context.Context, left time.Duration, until time.Time) bool {
 	if left > 0 && time.Until(until) <= retryInterval {
 		return false
 	}
-	t := time.NewTimer(retryInterval)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return callcore.Pause(ctx, retryInterval)
 }
 
 // awaitUntil waits for a connection as long as the call has time.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
+	"github.com/alkdev/hubspoke/internal/callcore"
 	"github.com/alkdev/hubspoke/internal/session"
 	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pending"
@@ -106,10 +107,7 @@ func (o *Outgoing) enter(p *Peer, req *call.Request, timeout time.Duration, owne
 // Remaining is the time that a call has from now on: 0 is no limit, negative is
 // over.
 func Remaining(ctx context.Context, req *call.Request) time.Duration {
-	timeout := max(req.Timeout, 0)
-	if req.Timeout == 0 && !req.Stream {
-		timeout = call.DefaultTimeout
-	}
+	timeout := callcore.Timeout(req.Timeout, req.Stream)
 	if d, ok := ctx.Deadline(); ok {
 		left := time.Until(d)
 		if left <= 0 {
