@@ -93,7 +93,7 @@ func (e *Error) UnmarshalJSON(b []byte) error {
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	cause := errors.Unwrap(err)
-	if _, several := err.(interface{ Unwrap() []error }); several { //nolint:errorlint // this error, made here
+	if _, several := err.(interface{ Unwrap() []error }); several {
 		cause = err
 	}
 	return &Error{Code: code, Message: messageOf(err, code), Sent: wire.MayHaveRun(string(code)),
