@@ -30,7 +30,7 @@ type Map struct {
 	requests map[string]*Request
 	limit    int
 	closed   error
-	recent   recent
+	answered answered
 	empty    chan struct{} // closed when the last request goes; nil while nobody waits
 	unknown  uint64
 	overruns uint64
@@ -153,14 +153,14 @@ func (m *Map) respondLocked(id []byte, value []byte) (*Request, Outcome) {
 	r, ok := m.requests[string(id)]
 	if !ok {
 		m.unknown++
-		if m.recent.take(id) {
+		if m.answered.take(id) {
 			return nil, Surplus
 		}
 		return nil, Unknown
 	}
 	if !r.stream {
 		m.removeLocked(r)
-		m.recent.put(r.id)
+		m.answered.put(r.id)
 	}
 	if r.stream && r.lateLocked() { // or a quick producer would never let the reader see the deadline
 		r.endLocked(ErrTimeout)
