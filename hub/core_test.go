@@ -334,6 +334,20 @@ func TestCoreDoesNotAnswer(t *testing.T) {
 	})
 }
 
+// The end of a subscription reaches every listener, also one that may see only some of the events.
+func TestCoreEndsForAnIdentity(t *testing.T) {
+	core := &scriptedCore{}
+	net := hubtest.New(t, &hub.Options{Authorize: hub.AuthorizeScopes(), Backplane: &hub.Backplane{Events: core}})
+	id := &call.Identity{ID: "a", Scopes: []string{"subscribe:*"}}
+	ended := make(chan error, 1)
+	_, err := net.Hub.EventsAs(id).Listen(t.Context(), hub.TopicConnected, func(ev pubsub.Event) { ended <- ev.End })
+	must(t, err)
+	core.End(hub.TopicConnected, errRefusal)()
+	if err := <-ended; !errors.Is(err, errRefusal) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
 // stuckCore is a core whose Dispatch waits for its context.
 type stuckCore struct {
 	pubsub.Local

@@ -113,6 +113,31 @@ func ExampleOnGap() {
 	// dropped: 1 gaps: 1
 }
 
+// An event that is of another type is an error in its place. This loop passes over it; one that returns the
+// error ends the subscription.
+func ExampleSubscription_All_undecodable() {
+	ctx := context.Background()
+	var local pubsub.Local
+	sub, _ := status.Subscribe(ctx, &local, "")
+	_ = pubsub.NewTopic[string](status.Name("")).Publish(ctx, &local, "", "a text")
+	_ = status.Publish(ctx, &local, "", Status{"done"})
+	local.Close()
+	for st, err := range sub.All() {
+		switch {
+		case errors.Is(err, pubsub.ErrDecode):
+			fmt.Println("passed over")
+		case err != nil:
+			fmt.Println("ended:", err)
+		default:
+			fmt.Println(st.State)
+		}
+	}
+	// Output:
+	// passed over
+	// done
+	// ended: pubsub: closed
+}
+
 func ExampleOnFull() {
 	ctx := context.Background()
 	var local pubsub.Local

@@ -8,8 +8,10 @@
 // # Where a subscription is kept
 //
 // At the spoke in one table, that of Target. It outlives sessions: Attach subscribes again, and the listeners get a gap,
-// since events may have been published meanwhile, or the hub's refusal as the end of the subscription. At the hub in one table for each session, that of Endpoint; a Fanout
-// lists the endpoints of a topic and listens to the core once for all of them.
+// since events may have been published meanwhile. If the hub refuses, they get the refusal, and the subscription has ended.
+//
+// At the hub in one table for each session, that of Endpoint; a Fanout lists the endpoints of a topic and listens to the core
+// once for all of them.
 //
 // Neither end has a buffer: events wait in the outbound queue of the session, within its budget.
 package wstarget
