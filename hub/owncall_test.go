@@ -211,3 +211,35 @@ func TestCallWithAnEndedContext(t *testing.T) {
 		}
 	})
 }
+
+// A stream that has yielded a value has run, also if its handler refuses then, whoever serves and whoever calls.
+func TestRefusalAfterAnAnswer(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		net := hubtest.New(t, nil)
+		serve := func(r *call.Registry, name string) {
+			registered(call.HandleStream(r, call.Operation{Name: name}, func(_ context.Context, n int, send func(int) error) error {
+				for i := range n {
+					if err := send(i); err != nil {
+						return err
+					}
+				}
+				return call.Refuse(&call.Error{Code: call.CodeOverloaded})
+			}))
+		}
+		serve(net.Hub.Operations(), "own.refuse")
+		net.Spoke("w", nil, func(r *call.Registry) { serve(r, "far.refuse") })
+		for from, c := range map[string]call.Caller{"hub": net.Hub, "spoke": net.Spoke("caller", nil, nil)} {
+			for _, name := range []string{"own.refuse", "far.refuse"} {
+				for n := range 3 {
+					var last error
+					for _, err := range call.Stream[int](t.Context(), c, name, n) {
+						last = err
+					}
+					if e, _ := errors.AsType[*call.Error](last); e == nil || e.Code != call.CodeOverloaded || e.Sent != (n > 0) {
+						t.Errorf("%s from the %s, after %d answers: %v, sent %v", name, from, n, last, e != nil && e.Sent)
+					}
+				}
+			}
+		}
+	})
+}

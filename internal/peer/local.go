@@ -35,6 +35,7 @@ type localCall struct {
 	in      Incoming    // without a peer
 	depth   int         // the nesting that its caller takes in a value
 	bad     *call.Error // for a value that cannot be sent; the handler's goroutine's
+	begun   bool        // the caller has taken an answer; the handler's goroutine's
 	answers chan call.Envelope
 	done    chan struct{} // closed when the handler has returned
 	err     error         // what it returned, for the caller; set before done is closed
@@ -144,6 +145,7 @@ func (l *Local) run(c *localCall, h call.Handler) {
 	l.Counters.Served.Add(1)
 	err := h(&c.in.ctx, &c.in.Request, c.send)
 	if e := HandlerError(&c.in.ctx, err); e != nil {
+		e.Sent = e.Sent || c.begun
 		c.err = checkError(c.in.Request.Operation, e, c.depth)
 	}
 	if c.bad != nil {
@@ -169,6 +171,7 @@ func (c *localCall) send(e call.Envelope) error {
 	}
 	select {
 	case c.answers <- e:
+		c.begun = true
 		if !c.in.Request.Stream {
 			c.in.ended.Store(true)
 		}
