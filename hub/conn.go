@@ -55,9 +55,10 @@ type conn struct {
 	detachedAt time.Time // when that happened; zero while it has one
 	newer      *Record   // on another hub, known before this one had its generation; nil for none
 
-	leaving atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
-	drained atomic.Bool                // Shutdown waits for its calls no longer: it closes with 1012
-	expired atomic.Pointer[attachment] // closed since its credentials have expired
+	attached atomic.Bool                // its first connection has been attached
+	leaving  atomic.Bool                // the spoke has sent __drain, on this connection or an earlier one
+	drained  atomic.Bool                // Shutdown waits for its calls no longer: it closes with 1012
+	expired  atomic.Pointer[attachment] // closed since its credentials have expired
 
 	presence sync.Mutex // guards the fields below, and the order of what is told of them
 	here     bool       // connected has been published

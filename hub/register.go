@@ -155,6 +155,10 @@ func (h *Hub) admit(c *conn, a *arrival) error {
 		a.conn.Close(transport.CloseSuperseded, "superseded by a newer connection")
 		return err
 	}
+	c.attached.Store(true)
+	if h.draining.Load() {
+		h.table.changed() // see awaitAttached
+	}
 	h.arrived(c)
 	c.Log().Info().Int64("generation", generation).Int("operations", len(a.reg.Set.Operations)).Msg("spoke registered")
 	return nil

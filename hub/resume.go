@@ -79,12 +79,7 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 		now.reading.Done()
 		return err
 	}
-	if h.draining.Load() { // the spoke has to receive it on each connection
-		c.sayDrain()
-	}
-	if c.drained.Load() { // Shutdown has closed the connection before
-		c.dismiss(transport.CloseServiceRestart, "the hub goes away")
-	}
+	c.drainResumed()
 	if t := c.window.Swap(nil); t != nil {
 		t.Stop()
 	}

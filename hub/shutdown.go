@@ -150,6 +150,7 @@ func (h *Hub) untilStreamsEnd(ctx context.Context) (context.Context, func()) {
 
 // drain asks the spoke to go, waits until nothing is in flight, and closes.
 func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
+	c.awaitAttached(ctx)
 	c.sayDrain()
 	if c.peer.Session().Attached() || c.peer.Busy() { // a detached spoke may resume and finish its calls
 		_ = c.peer.Idle(ctx) // when ctx is over the rest is cut off
@@ -160,6 +161,39 @@ func (c *conn) drain(ctx context.Context, last <-chan struct{}) {
 	if ctx.Err() != nil {
 		c.peer.End(errCut) // before the close: calls that are left fail with this reason
 	}
+	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
+}
+
+// awaitAttached waits while the registration is being answered: what is sent before its connection is attached is dropped.
+func (c *conn) awaitAttached(ctx context.Context) {
+	for {
+		change := c.hub.table.wait()
+		if c.attached.Load() {
+			return
+		}
+		select {
+		case <-change:
+		case <-c.peer.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drainResumed does for a connection that resumes the session what drain does for the others: the spoke has to receive
+// __drain on each, and before the close.
+func (c *conn) drainResumed() {
+	if !c.hub.draining.Load() {
+		return
+	}
+	c.sayDrain()
+	if !c.drained.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.hub.ctx, c.hub.opts.HandshakeTimeout)
+	defer cancel()
+	_ = c.peer.Session().Flush(ctx) // the close follows in any case
 	c.dismiss(transport.CloseServiceRestart, "the hub goes away")
 }
 
