@@ -20,8 +20,8 @@
 //     at the URL that the hub has announced (hub.Options.URL), in turn with the spoke's own, else at the URL of its last
 //     registration. The next of its URLs follows when the window expires, and immediately if nothing listens at the first.
 //   - Handlers run concurrently, except that those of an operation that has returned within microseconds run one after
-//     the other. One of them that waits for something delays the connection by 20 ms at most, and not at all if it waits
-//     in a call that it makes with its context.
+//     the other. One of them that waits for something delays the connection by 20 ms at most, seldom, and not at all if it
+//     waits in a call that it makes with its context.
 //   - Shutdown finishes the calls in flight. Streams end after Options.StreamGrace.
 //   - A spoke that leaves is Draining, whether by Shutdown, by the context of Run or by a hub's refusal, until Run returns.
 //     Ready fails then.

@@ -184,7 +184,7 @@ func (p *Peer) requested(m *wire.Message) *Incoming {
 		go in.run()
 	case p.side.Route(in):
 	default:
-		if in.pace = p.paceOf(req.Operation); in.pace != nil && in.pace.quick() {
+		if in.pace = p.paceOf(req.Operation); in.pace != nil && in.pace.quick() && !now.Before(p.pausedUntil) {
 			return in
 		}
 		go in.run()

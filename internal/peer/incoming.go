@@ -38,10 +38,11 @@ type Incoming struct {
 	left  atomic.Bool // its caller has left
 
 	// Set before run begins.
-	pace   *pace       // of its operation; nil where no handler runs on the reader
-	reader *reader     // on which its handler begins; nil for none
-	tried  *Peer       // where Relay has failed; nil if it has not
-	why    *call.Error // how it failed
+	pace    *pace       // of its operation; nil where no handler runs on the reader
+	reader  *reader     // on which its handler begins; nil for none
+	started time.Time   // when that was
+	tried   *Peer       // where Relay has failed; nil if it has not
+	why     *call.Error // how it failed
 
 	runs      bool        // run has begun; the goroutine's that runs it, which also makes the last frame then
 	unwritten atomic.Bool // the reader is to write its last frame
@@ -88,8 +89,8 @@ func (in *Incoming) run() {
 		in.ctx.cancel(nil)
 		in.returned()
 	}()
-	var start time.Time
-	if in.pace != nil {
+	start := in.started
+	if in.pace != nil && start.IsZero() {
 		start = time.Now()
 	}
 	err := in.peer.side.Serve(&in.ctx, in)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/session"
@@ -71,11 +72,12 @@ type Peer struct {
 	handling atomic.Bool // the reader handles a frame
 	nextID   atomic.Uint64
 	// maxMessage is the largest message that the other side takes; 0 while unknown.
-	maxMessage atomic.Int64
-	maxDepth   atomic.Int64     // the nesting that it takes in a value; 0 is wire.MaxDepth
-	cache      *decodeCache     // the reader's; nil before the first request
-	paces      map[string]*pace // the reader's, by operation; nil if no handler runs on the reader
-	unflushed  unflushed        // the reader's
+	maxMessage  atomic.Int64
+	maxDepth    atomic.Int64     // the nesting that it takes in a value; 0 is wire.MaxDepth
+	cache       *decodeCache     // the reader's; nil before the first request
+	paces       map[string]*pace // the reader's, by operation; nil if no handler runs on the reader
+	pausedUntil time.Time        // the reader's: until then no handler runs there
+	unflushed   unflushed        // the reader's
 
 	mu      sync.Mutex // guards the fields below
 	inbound map[string]*Incoming

@@ -13,32 +13,43 @@ import (
 // each call. Since that goroutine must not wait for a handler, reading, and writing what is unflushed, is taken over where one
 // turns out to be slow: a new goroutine continues, and the former one ends with its handler.
 const (
-	// An operation whose last quickRuns handlers each took less than quickTime runs on the reader.
+	// An operation whose last handlers, quickRuns at first, each took less than quickTime runs on the reader.
 	quickTime = 10 * time.Microsecond
 	quickRuns = 3
-	// One whose handler was taken over from runs on goroutines for slowRuns calls, the return of that handler included.
-	slowRuns = 64
+	// One whose handler took slowTime there, or was taken over from, needs moreRuns times as many in a row, at most maxRuns:
+	// one that is quick only mostly soon stays on goroutines.
+	slowTime = 100 * time.Microsecond
+	moreRuns = 16
+	maxRuns  = 1 << 20
+	// For pauses times as long as that handler took no handler at all runs there, so that slow ones cost a connection one
+	// part in a hundred of its time.
+	pauses = 100
 	// watchPeriod is how often handlers on the reader are looked at. One that is found twice is taken over from.
 	watchPeriod = 10 * time.Millisecond
 	// maxPaces bounds the operations that are remembered.
 	maxPaces = 256
 )
 
-// pace is how quickly the handlers of an operation return: how many were quick in a row, up to quickRuns, or, negative, for
-// how many calls none runs on the reader.
-type pace struct{ runs atomic.Int32 }
+// pace is how quickly the handlers of an operation return. Concurrent changes may be lost.
+type pace struct {
+	runs  atomic.Int32 // how many were quick in a row
+	needs atomic.Int32 // how many must have been
+}
 
-func (p *pace) quick() bool { return p.runs.Load() >= quickRuns }
+func (p *pace) quick() bool { return p.runs.Load() >= p.needs.Load() }
 
-func (p *pace) slow() { p.runs.Store(-slowRuns) }
+// slow notes that a handler has delayed its connection.
+func (p *pace) slow() {
+	p.runs.Store(0)
+	p.needs.Store(min(p.needs.Load()*moreRuns, maxRuns))
+}
 
 // took notes how long a handler took.
 func (p *pace) took(d time.Duration) {
-	switch n := p.runs.Load(); { // a concurrent change may be lost
-	case n < 0 || d < quickTime && n < quickRuns:
-		p.runs.Store(n + 1)
-	case d >= quickTime:
+	if d >= quickTime {
 		p.runs.Store(0)
+	} else if n := p.runs.Load(); n < maxRuns {
+		p.runs.Store(n + 1)
 	}
 }
 
@@ -53,6 +64,7 @@ func (p *Peer) paceOf(operation string) *pace {
 			clear(p.paces)
 		}
 		c = new(pace)
+		c.needs.Store(quickRuns)
 		p.paces[operation] = c
 	}
 	return c
@@ -124,7 +136,7 @@ func (r *reader) read() error {
 // serve runs a handler on the reader. It returns false if another goroutine reads by then.
 func (r *reader) serve(in *Incoming) (reads bool) {
 	r.peer.unflushed.flushOld()
-	in.reader = r
+	in.reader, in.started = r, time.Now()
 	r.begun.Add(1)
 	r.running.Store(in)
 	r.watch()
@@ -139,6 +151,9 @@ func (r *reader) serve(in *Incoming) (reads bool) {
 	if !r.running.CompareAndSwap(in, nil) {
 		return false
 	}
+	if d := time.Since(in.started); d >= slowTime {
+		r.delayed(in, d)
+	}
 	if in.unwritten.Swap(false) {
 		r.peer.unflushed.add(r.peer.sess)
 	}
@@ -151,11 +166,17 @@ func (r *reader) takeOver(in *Incoming) {
 	if !r.running.CompareAndSwap(in, nil) {
 		return
 	}
-	in.pace.slow()
+	r.delayed(in, time.Since(in.started))
 	if in.unwritten.Swap(false) {
 		r.peer.unflushed.add(r.peer.sess)
 	}
 	go r.loop() // it ends with the connection
+}
+
+// delayed notes that a handler on the reader took d.
+func (r *reader) delayed(in *Incoming, d time.Duration) {
+	in.pace.slow()
+	r.peer.pausedUntil = time.Now().Add(pauses * d)
 }
 
 // watch starts the watch, if it sleeps.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,65 +39,65 @@ func started(t *testing.T, h call.Handler) (caller, callee *side) {
 	return caller, callee
 }
 
-// slowly returns a handler that answers the input 0 at once, and calls f for any other.
+// slowly returns a handler that answers the input 0 at once, with whether it runs on the reader, and calls f for any other.
 func slowly(f func(ctx context.Context) error) call.Handler {
 	return func(ctx context.Context, req *call.Request, send func(call.Envelope) error) error {
 		if string(req.Input) == "0" {
-			return send(call.Envelope{Data: req.Input})
+			return send(call.Envelope{Data: strconv.AppendBool(nil, IncomingFrom(ctx).reader != nil)})
 		}
 		return f(ctx)
 	}
 }
 
-// paceRuns returns what is noted about x.y. Nothing may be on its way.
-func (s *side) paceRuns() int32 {
-	synctest.Wait()
-	return s.paces["x.y"].runs.Load()
+// wantOnReader calls x.y until its handler runs on the reader, after n calls for which it does not.
+func wantOnReader(t *testing.T, caller *side, n int) {
+	t.Helper()
+	for i := range n + 1 {
+		out, err := caller.Call(t.Context(), unary("x.y", "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := data(t, out); got != strconv.FormatBool(i == n) {
+			t.Fatalf("in call %d of %d the handler is on the reader: %s", i, n, got)
+		}
+		synctest.Wait() // until the handler has returned
+	}
 }
 
-// A handler that waits delays nothing else for longer than the watch takes to find it, and its operation runs on
-// goroutines afterwards, until it has been quick again.
+// A handler that waits delays nothing else for longer than the watch takes to find it. Afterwards no handler runs on the
+// reader for a hundred times as long, and those of its operation only when many in a row were quick.
 func TestSlowHandlerIsTakenOverFrom(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		caller, callee := started(t, slowly(func(ctx context.Context) error {
+		caller, _ := started(t, slowly(func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}))
-		if n := callee.paceRuns(); n != quickRuns {
-			t.Fatalf("%d quick runs are noted", n)
-		}
-		o := open(t, caller, unary("x.y", "1"), 0)
-		begin := time.Now()
-		if _, err := caller.Call(t.Context(), unary("x.echo", "2")); err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(begin); d == 0 || d > 2*watchPeriod {
-			t.Errorf("another call took %v", d)
-		}
-		o.Abort("enough")
-		for i := range int32(slowRuns - 1) {
-			if n := callee.paceRuns(); n != i+1-slowRuns {
-				t.Fatalf("after %d calls %d is noted", i, n)
+		wantOnReader(t, caller, 0)
+		for _, needs := range []int{quickRuns * moreRuns, quickRuns * moreRuns * moreRuns} {
+			o := open(t, caller, unary("x.y", "1"), 0)
+			begin := time.Now()
+			if _, err := caller.Call(t.Context(), unary("x.echo", "2")); err != nil {
+				t.Error(err)
 			}
-			if _, err := caller.Call(t.Context(), unary("x.y", "0")); err != nil {
-				t.Fatal(err)
+			took := time.Since(begin)
+			if took == 0 || took > 2*watchPeriod {
+				t.Errorf("another call took %v", took)
 			}
-		}
-		for range quickRuns {
-			_, _ = caller.Call(t.Context(), unary("x.y", "0"))
-		}
-		if n := callee.paceRuns(); n != quickRuns {
-			t.Errorf("%d quick runs are noted", n)
+			o.Abort("enough")
+			synctest.Wait()
+			<-time.After(pauses*took + time.Millisecond)
+			wantOnReader(t, caller, needs)
 		}
 	})
 }
 
-// A handler that takes a while, but less than the watch needs, runs on a goroutine from then on.
+// A handler that takes a while, but less than the watch needs, runs on a goroutine from then on; and so do those of all
+// operations, for a hundred times as long, if it has taken long.
 func TestSlowHandlerLeavesTheReader(t *testing.T) {
 	for _, slow := range []struct {
-		took time.Duration
-		runs int32
-	}{{quickTime - 1, quickRuns}, {quickTime, 0}, {watchPeriod - 1, 0}} {
+		took  time.Duration
+		needs int // quick calls before one is on the reader again
+	}{{quickTime - 1, 0}, {quickTime, quickRuns}, {slowTime - 1, quickRuns}, {slowTime, quickRuns * moreRuns}, {watchPeriod - 1, quickRuns * moreRuns}} {
 		bubble.Test(t, func(t *testing.T) {
 			caller, callee := started(t, slowly(func(context.Context) error {
 				<-time.After(slow.took)
@@ -105,9 +106,22 @@ func TestSlowHandlerLeavesTheReader(t *testing.T) {
 			if _, err := caller.Call(t.Context(), unary("x.y", "1")); err != nil {
 				t.Error(err)
 			}
-			if n := callee.paceRuns(); n != slow.runs {
-				t.Errorf("after %v %d is noted", slow.took, n)
+			synctest.Wait()
+			if paused := time.Now().Before(callee.pausedUntil); paused != (slow.took >= slowTime) {
+				t.Errorf("after %v: paused is %v", slow.took, paused)
 			}
+			wantPause := time.Duration(0)
+			if slow.took >= slowTime {
+				wantPause = pauses * slow.took
+				for range quickRuns * moreRuns { // quick ones count, but none runs on the reader meanwhile
+					if out, err := caller.Call(t.Context(), unary("x.y", "0")); err != nil || data(t, out) != "false" {
+						t.Fatalf("%s, %v", out, err)
+					}
+				}
+				<-time.After(wantPause)
+				slow.needs = 0
+			}
+			wantOnReader(t, caller, slow.needs)
 		})
 	}
 }

@@ -315,7 +315,7 @@ func TestLeaveWhileTheNextSessionIsAsked(t *testing.T) {
 		stop = live(t, second)
 		h.want(t, "1") // it has missed nothing
 		s.close()
-		s, hub = rawHub(t, target)
+		s, _ = rawHub(t, target)
 		stop()
 		s.close() // before the answer: the topic is forgotten
 		_, hub = rawHub(t, target)
