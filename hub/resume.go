@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"time"
 
 	"github.com/alkdev/hubspoke/call"
@@ -69,25 +70,30 @@ func (h *Hub) readmit(c *conn, a *arrival) error {
 	sess := c.peer.Session()
 	answer := h.registered(c, h.table.generationOf(c), c.sessionAnswer())
 	now := new(attachment).begin(a.conn)
-	c.now.Store(now) // before the spoke can see the answer: what closes the connection from then on closes this one
-	if err := registration.WriteRegistered(a.conn, a.requestID, answer); err != nil {
-		now.reading.Done()
-		return err
-	}
-	if err := sess.Resume(a.conn, a.reg.Session.Received); err != nil {
-		a.conn.Close(transport.CloseTryAgainLater, "the session has ended")
-		now.reading.Done()
-		return err
-	}
-	c.drainResumed()
-	if t := c.window.Swap(nil); t != nil {
-		t.Stop()
-	}
+	// Before the spoke can see the answer: what closes the connection from then on closes this one, and calls find the spoke
+	// as it has registered.
+	c.now.Store(now)
 	first, last, ok := h.table.restore(c, profileOf(a.reg))
 	if ok {
 		h.provide(first)
 		h.warnOfVariants(c)
 		h.withdraw(last)
+	}
+	fail := func(err error) error {
+		h.table.suspend(c, math.MaxInt) // as before, unless it has been taken out
+		now.reading.Done()
+		return err
+	}
+	if err := registration.WriteRegistered(a.conn, a.requestID, answer); err != nil {
+		return fail(err)
+	}
+	if err := sess.Resume(a.conn, a.reg.Session.Received); err != nil {
+		a.conn.Close(transport.CloseTryAgainLater, "the session has ended")
+		return fail(err)
+	}
+	c.drainResumed()
+	if t := c.window.Swap(nil); t != nil {
+		t.Stop()
 	}
 	h.resumed.Add(1)
 	h.announceResumed(c)

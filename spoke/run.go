@@ -216,15 +216,24 @@ func (l *loop) dial(ctx context.Context, deadline time.Time, a *attempt) (conn t
 	return conn, nil
 }
 
-// runOption calls a function of the options. A panic is an error.
+// runOption calls a function of the options and waits for it. A panic is an error, and so is runtime.Goexit, for which it
+// has a goroutine of its own.
 func runOption[T any](ctx context.Context, s *Spoke, option string, f func(context.Context) (T, error)) (answer T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error().Str("option", option).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a function of the options panicked")
-			err = fmt.Errorf("the function panicked: %v", p)
-		}
+	returned := make(chan struct{})
+	err = errors.New("the function called runtime.Goexit")
+	go func() {
+		defer close(returned)
+		defer func() {
+			if p := recover(); p != nil {
+				s.counters.Panics.Add(1)
+				s.log.Error().Str("option", option).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a function of the options panicked")
+				err = fmt.Errorf("the function panicked: %v", p)
+			}
+		}()
+		answer, err = f(ctx)
 	}()
-	return f(ctx)
+	<-returned
+	return answer, err
 }
 
 // register registers on a fresh connection. It offers the session that is kept; the hub's answer shows

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime/debug"
 	"sync"
 )
 
@@ -99,13 +98,10 @@ func (s *Spoke) setState(state State) {
 
 // reportState calls Options.OnState.
 func (s *Spoke) reportState(state State) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.counters.Panics.Add(1)
-			s.log.Error().Str("state", state.String()).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("Options.OnState panicked")
-		}
-	}()
-	s.opts.OnState(state)
+	_, _ = runOption(context.Background(), s, "Options.OnState", func(context.Context) (struct{}, error) {
+		s.opts.OnState(state)
+		return struct{}{}, nil
+	})
 }
 
 // State returns the current state.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type directory struct {
 	urls  []string
 	err   error
 	panic bool
+	exit  bool // runtime.Goexit
 	hang  bool
 	asked int
 	left  []time.Duration // how long each question might take
@@ -37,12 +39,14 @@ func (d *directory) find(ctx context.Context) ([]string, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		d.left = append(d.left, time.Until(deadline))
 	}
-	urls, err, panics, hangs := slices.Clone(d.urls), d.err, d.panic, d.hang
+	urls, err, panics, hangs, exits := slices.Clone(d.urls), d.err, d.panic, d.hang, d.exit
 	d.mu.Unlock()
 	switch {
 	case hangs:
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case exits:
+		runtime.Goexit()
 	case panics:
 		panic("the directory has a bug")
 	}
@@ -140,6 +144,7 @@ func TestDiscoverFails(t *testing.T) {
 	}{
 		"error":       {func(d *directory) { d.err = errors.New("ask https://user:secret@dir.test again") }, "Options.Discover: ask"},
 		"panic":       {func(d *directory) { d.panic = true }, "Options.Discover: the function panicked: the directory has a bug"},
+		"Goexit":      {func(d *directory) { d.exit = true }, "Options.Discover: the function called runtime.Goexit"},
 		"nothing":     {func(d *directory) { d.urls = nil }, "Options.Discover returned no URL"},
 		"nothing use": {func(d *directory) { d.urls = []string{"ftp://a.test"} }, `URL "ftp://a.test": the scheme must be`},
 	} {
@@ -160,7 +165,7 @@ func TestDiscoverFails(t *testing.T) {
 				if n := d.questions(); n < 10 || len(m.dials()) != 0 || s.State() == spoke.Stopped {
 					t.Errorf("asked %d times, dialed %v, %v", n, m.dials(), s.State())
 				}
-				d.set(func() { d.urls, d.err, d.panic = []string{a, b}, nil, false })
+				d.set(func() { d.urls, d.err, d.panic, d.exit = []string{a, b}, nil, false, false })
 				later(time.Second)
 				d.set(func() { c.fail(d) })
 				later(10 * time.Second)

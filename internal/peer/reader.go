@@ -85,13 +85,14 @@ type reader struct {
 	seen     uint64      // begun when the watch looked last; the watch's
 }
 
-var errTakenOver = errors.New("another goroutine reads")
+// errExited ends a connection whose reader a listener has ended.
+var errExited = errors.New("a listener ended the goroutine that reads with runtime.Goexit")
 
 // Run reads from the connection until it ends and dispatches what comes. It returns why the connection ended; it does not
 // end the session. Every handler runs on a goroutine of its own.
 func (p *Peer) Run(conn transport.Conn) error {
 	r := &reader{peer: p, conn: conn}
-	return r.read()
+	return r.read(new(bool))
 }
 
 // Start is Run on goroutines of its own, on which handlers that return quickly also run. It returns a channel that receives
@@ -107,17 +108,21 @@ func (p *Peer) Start(conn transport.Conn) <-chan error {
 
 // loop reads until the connection ends or another goroutine has taken over.
 func (r *reader) loop() {
-	err := r.read()
-	if err == errTakenOver { //nolint:errorlint // it is never wrapped
-		return
-	}
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	r.ended <- err
+	err, takenOver := errExited, false
+	defer func() {
+		if takenOver {
+			return
+		}
+		if r.timer != nil {
+			r.timer.Stop()
+		}
+		r.ended <- err
+	}()
+	err = r.read(&takenOver)
 }
 
-func (r *reader) read() error {
+// read reads until the connection ends, or sets takenOver because another goroutine reads.
+func (r *reader) read(takenOver *bool) error {
 	p := r.peer
 	for {
 		p.handling.Store(false)
@@ -127,14 +132,16 @@ func (r *reader) read() error {
 			return err
 		}
 		p.handling.Store(true)
-		if in := p.received(r.conn, data); in != nil && !r.serve(in) {
-			return errTakenOver
+		if in := p.received(r.conn, data); in != nil {
+			if r.serve(in, takenOver); *takenOver {
+				return nil
+			}
 		}
 	}
 }
 
-// serve runs a handler on the reader. It returns false if another goroutine reads by then.
-func (r *reader) serve(in *Incoming) (reads bool) {
+// serve runs a handler on the reader, and sets takenOver if another goroutine reads by then.
+func (r *reader) serve(in *Incoming, takenOver *bool) {
 	r.peer.unflushed.flushOld()
 	in.reader, in.started = r, time.Now()
 	r.begun.Add(1)
@@ -143,13 +150,15 @@ func (r *reader) serve(in *Incoming) (reads bool) {
 	returned := false
 	defer func() {
 		if !returned { // runtime.Goexit ends this goroutine
+			*takenOver = true
 			r.takeOver(in)
 		}
 	}()
 	in.run()
 	returned = true
 	if !r.running.CompareAndSwap(in, nil) {
-		return false
+		*takenOver = true
+		return
 	}
 	if d := time.Since(in.started); d >= slowTime {
 		r.delayed(in, d)
@@ -157,7 +166,6 @@ func (r *reader) serve(in *Incoming) (reads bool) {
 	if in.unwritten.Swap(false) {
 		r.peer.unflushed.add(r.peer.sess)
 	}
-	return true
 }
 
 // takeOver continues to read on a new goroutine, if the request's handler runs on the reader. Who is about to wait in a

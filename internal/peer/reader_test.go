@@ -288,3 +288,15 @@ func TestHandlersOnTheReaderAtRandom(t *testing.T) {
 		callers.Wait()
 	})
 }
+
+// A listener that ends the goroutine that reads ends the connection, and not the program's wait for that.
+func TestListenerEndsTheReader(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		s, w := wired(t, config{Start: true, Event: func(string, []byte) { runtime.Goexit() }})
+		w.send(`event {"topic":"x","payload":1}`)
+		<-s.ran
+		if err := s.sess.Cause(); !errors.Is(err, errExited) {
+			t.Errorf("the session ended with %v", err)
+		}
+	})
+}
