@@ -15,8 +15,8 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the spoke") }
 
-// Shutdown leaves in order: it notifies the hub, which sends nothing new, waits until the calls in flight
-// have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 4008
+// Shutdown leaves in order: it notifies the hub, which sends nothing new, refuses the requests that are on their way, waits until
+// the calls in flight have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 4008
 // (left); Run then returns nil. When ctx ends first, the calls in flight end, the connection is closed
 // with 4008 too, and Shutdown returns the context's error. A connection that is lost meanwhile is made
 // again for the calls in flight; no new session is opened. Shutdown may be called from a handler, whose
@@ -32,6 +32,10 @@ func (s *Spoke) Shutdown(ctx context.Context) error {
 	}
 	if se != nil {
 		se.drain()
+		// Requests that the hub has sent before it knew are answered, not cut off. A hub that does not answer has lost them.
+		seen, cancel := context.WithTimeout(ctx, s.opts.HeartbeatTimeout)
+		_ = se.peer.RoundTrip(seen)
+		cancel()
 		err = se.peer.Idle(ctx)
 		if ctx.Err() == nil {
 			err = nil // the session ended first: there is nothing left to wait for

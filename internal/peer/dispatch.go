@@ -27,7 +27,9 @@ func (p *Peer) dispatch(m *wire.Message) *Incoming {
 		p.answered(m)
 	case wire.Ping:
 		_ = p.PostBare(wire.Pong) // fails only when the session has ended
-	case wire.Pong, wire.Skip:
+	case wire.Pong:
+		p.ponged()
+	case wire.Skip:
 	case wire.Event:
 		p.flushForListeners()
 		p.event(m)

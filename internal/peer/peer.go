@@ -84,6 +84,7 @@ type Peer struct {
 	late    []*Incoming   // answered, but their handlers have not returned
 	order   uint64        // of the last request that arrived
 	quiet   chan struct{} // closed when nothing is served; nil while nobody waits
+	pong    chan struct{} // closed by the next __pong; nil while RoundTrip does not wait
 	ended   bool
 	unwatch func() bool // stops the watch of ctx; nil before the first request
 }
@@ -296,6 +297,46 @@ func (p *Peer) Quiet(ctx context.Context) error {
 		if !p.Busy() {
 			return nil
 		}
+	}
+}
+
+// RoundTrip waits until the other side has read what has been sent so far, and this side what the other had sent by
+// then: it sends __ping until a __pong comes, which a heartbeat may bring early. It returns at once if there is no
+// connection and nothing in flight.
+func (p *Peer) RoundTrip(ctx context.Context) error {
+	for p.sess.Attached() || p.Busy() {
+		p.mu.Lock()
+		if p.pong == nil {
+			p.pong = make(chan struct{})
+		}
+		pong := p.pong
+		p.mu.Unlock()
+		if err := p.PostBare(wire.Ping); err != nil {
+			return err
+		}
+		again := time.NewTimer(time.Second) // if the connection was lost, on the next
+		select {
+		case <-pong:
+			again.Stop()
+			return nil
+		case <-again.C:
+		case <-p.Done():
+			again.Stop()
+			return p.sess.Cause()
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (p *Peer) ponged() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pong != nil {
+		close(p.pong)
+		p.pong = nil
 	}
 }
 
