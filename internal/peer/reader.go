@@ -16,14 +16,14 @@ const (
 	// An operation whose last handlers, quickRuns at first, each took less than quickTime runs on the reader.
 	quickTime = 10 * time.Microsecond
 	quickRuns = 3
-	// One whose handler took slowTime there, or was taken over from, needs moreRuns times as many in a row, at most maxRuns:
-	// one that is quick only mostly soon stays on goroutines.
-	slowTime = 100 * time.Microsecond
+	// One whose handler was taken over from needs moreRuns times as many in a row, at most maxRuns: one that is quick only
+	// mostly soon stays on goroutines.
 	moreRuns = 16
 	maxRuns  = 1 << 20
-	// For pauses times as long as that handler took no handler at all runs there, so that slow ones cost a connection one
-	// part in a hundred of its time.
-	pauses = 100
+	// After a handler that was taken over from, or took slowTime there, as one that the scheduler has interrupted does too, no
+	// handler at all runs there for pauses times as long, so that they cost a connection one part in a hundred of its time.
+	slowTime = 100 * time.Microsecond
+	pauses   = 100
 	// watchPeriod is how often handlers on the reader are looked at. One that is found twice is taken over from.
 	watchPeriod = 10 * time.Millisecond
 	// maxPaces bounds the operations that are remembered.
@@ -38,7 +38,7 @@ type pace struct {
 
 func (p *pace) quick() bool { return p.runs.Load() >= p.needs.Load() }
 
-// slow notes that a handler has delayed its connection.
+// slow notes that a handler was taken over from.
 func (p *pace) slow() {
 	p.runs.Store(0)
 	p.needs.Store(min(p.needs.Load()*moreRuns, maxRuns))
@@ -161,7 +161,7 @@ func (r *reader) serve(in *Incoming, takenOver *bool) {
 		return
 	}
 	if d := time.Since(in.started); d >= slowTime {
-		r.delayed(in, d)
+		r.pause(d)
 	}
 	if in.unwritten.Swap(false) {
 		r.peer.unflushed.add(r.peer.sess)
@@ -174,16 +174,16 @@ func (r *reader) takeOver(in *Incoming) {
 	if !r.running.CompareAndSwap(in, nil) {
 		return
 	}
-	r.delayed(in, time.Since(in.started))
+	in.pace.slow()
+	r.pause(time.Since(in.started))
 	if in.unwritten.Swap(false) {
 		r.peer.unflushed.add(r.peer.sess)
 	}
 	go r.loop() // it ends with the connection
 }
 
-// delayed notes that a handler on the reader took d.
-func (r *reader) delayed(in *Incoming, d time.Duration) {
-	in.pace.slow()
+// pause keeps handlers off the reader, on which one has taken d.
+func (r *reader) pause(d time.Duration) {
 	r.peer.pausedUntil = time.Now().Add(pauses * d)
 }
 
