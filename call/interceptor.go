@@ -11,7 +11,7 @@ import (
 // [Registry] ([Registry.Use], [Handle]), and around the making of calls ([Intercept], the Options of a hub and a spoke), where
 // next makes the call and send takes its answers; [Request.Outgoing] reports which of the two it is. An interceptor may change
 // what passes: a copy of the request, the answers, the error.
-// The Handler must be safe for concurrent use. Nil interceptors are ignored.
+// The Handler must not be nil, and must be safe for concurrent use. Nil interceptors are ignored.
 //
 // An Interceptor is called once for each handler and each [Intercept], not for each call: variables that it declares before it
 // returns are shared by the calls of one operation, or of one Caller. What all operations share, such as a limit for the

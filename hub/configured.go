@@ -14,8 +14,8 @@ func (h *Hub) Options() Options {
 	return o
 }
 
-// Open is a context that ends when Shutdown or Close begins. What lives beside the
-// hub, such as a stream of events, ends with it.
+// Open returns a context that ends when Close begins, or when Shutdown has waited for the calls in flight. What lives beside
+// the hub, such as a stream of events, ends with it.
 func (h *Hub) Open() context.Context { return h.open }
 
 // Health says how the hub is, for a load balancer (protocol section 9): draining,

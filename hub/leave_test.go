@@ -39,8 +39,8 @@ func sendsOn(next call.Handler) call.Handler {
 	}
 }
 
-// Leaving the loop over a stream cancels its handler and ends the call, however the loop is left, whoever calls,
-// whoever serves, and whatever interceptors do.
+// Leaving the loop over a stream cancels its handler and ends the call, however the loop is left, for every
+// caller, every server and every interceptor.
 func TestLeavingAStream(t *testing.T) {
 	leave := map[string]func(iter.Seq2[int, error]){
 		"break": func(s iter.Seq2[int, error]) {
@@ -114,7 +114,7 @@ func TestLeavingAStream(t *testing.T) {
 	}
 }
 
-// A stream is ranged over once: ranging over it again makes no second call, whoever calls and whoever serves.
+// A stream is ranged over once: ranging over it again makes no second call, for every caller and every server.
 func TestStreamIsRangedOverOnce(t *testing.T) {
 	for what, interceptors := range map[string][]call.Interceptor{"": nil, "intercepted": {call.Retry(nil)}} {
 		t.Run(what, func(t *testing.T) {

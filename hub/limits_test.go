@@ -291,7 +291,7 @@ func TestSpokeWithoutALimitOfItsOwn(t *testing.T) {
 	}
 }
 
-// The event of a spoke's end has the reason of whoever closed its connection.
+// The event of a spoke's end has the reason of the side that closed its connection.
 func TestReasonsOfAnEnd(t *testing.T) {
 	for want, end := range map[string]func(*hub.Hub, transport.Conn){
 		"left":            func(_ *hub.Hub, c transport.Conn) { c.Close(transport.CloseLeft, "whatever") },

@@ -212,7 +212,7 @@ func TestCallWithAnEndedContext(t *testing.T) {
 	})
 }
 
-// A stream that has yielded a value has run, also if its handler refuses then, whoever serves and whoever calls.
+// A stream that has yielded a value has run, also if its handler refuses then, for every server and every caller.
 func TestRefusalAfterAnAnswer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		net := hubtest.New(t, nil)

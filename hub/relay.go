@@ -45,7 +45,7 @@ func (h *Hub) relay(in *peer.Incoming, originID string) bool {
 	return in.Relay(c.peer, &leg)
 }
 
-// candidate gives who is to answer the request, nil where that is not clear at once.
+// candidate returns the spoke that is to answer the request, nil where that is not clear at once.
 func (h *Hub) candidate(req *call.Request, chain *peer.Incoming) *conn {
 	if req.To == "" {
 		c, _ := h.pick(h.table.serving(req.Operation), req, chain, nil)

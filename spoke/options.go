@@ -43,7 +43,7 @@ type Options struct {
 	// and it is called again when all have failed or the connection is lost. The order is no preference: if
 	// the URL that was dialed last is among them, the turn begins after it, so that a hub that has drained or
 	// failed is dialed last. While the session of a lost connection is kept, its hub is dialed first, and
-	// Discover is not called. URLs that cannot be dialed are logged and left out. An error, a panic, and a
+	// Discover is called only if the hub has named a URL of its own (hub.Options.URL) and none of the URLs leads to a hub. URLs that cannot be dialed are logged and left out. An error, a panic, and a
 	// result without a URL count as a failed dial; then the URLs that were returned before are dialed again.
 	// Its context ends with the dial's timeout. If it is set, the URL of New and URLs must be empty. Nil, the
 	// default, uses them.

@@ -62,7 +62,7 @@ func TestDialFramesBehindTheHandshake(t *testing.T) {
 	}
 }
 
-// A client masks each of its frames, also control frames, with a key of its own: RFC 6455 wants keys that nobody can predict.
+// A client masks each of its frames, also control frames, with a key of its own: RFC 6455 wants keys that cannot be predicted.
 func TestClientMasksEachFrame(t *testing.T) {
 	const frames = 40
 	in, out := io.Pipe()

@@ -51,7 +51,7 @@ func TestHealthNamesTheParts(t *testing.T) {
 	redistest.Poll(t, "all to work", func() bool { h := health(); return h.Status == hub.StatusOK && h.Reasons == nil })
 }
 
-// A backplane that was closed renews no lease and lets nobody join.
+// A backplane that was closed renews no lease and lets no hub join.
 func TestClosedBackplane(t *testing.T) {
 	server := redistest.Start(t)
 	bp := join(t, server.URL(), &redisOptions{Lease: 300 * time.Millisecond})

@@ -272,7 +272,7 @@ func TestDeadHubsAreBounded(t *testing.T) {
 	redistest.Poll(t, "all to be removed", func() bool { look(); return left() == 0 })
 }
 
-// Nobody sends Redis a command while it is known to be down, except a hub that renews its lease. What the hub has to write
+// No hub sends Redis a command while it is known to be down, except to renew its lease. What the hub has to write
 // is written later.
 func TestDownIsNotAsked(t *testing.T) {
 	server := redistest.Start(t)

@@ -136,7 +136,7 @@ func TestAnswerToAnOlderClaim(t *testing.T) {
 	}
 }
 
-// A record that another life of the hub has left, with a higher generation, gives way to the claim of the hub that lives.
+// A record that another life of the hub has left, with a higher generation, yields to the claim of the hub that lives.
 func TestRecordOfAnotherLife(t *testing.T) {
 	const key = "alk:hubspoke:spoke:{x}"
 	server := redistest.Start(t)

@@ -48,7 +48,7 @@ func checkEmpty[T any](t *testing.T, q *Queue[T]) {
 	}
 }
 
-// Items are handled in order, as many together as may be, and the goroutine ends with them: the bubble would find one that
+// Items are handled in order, as many together as the batch allows, and the goroutine ends with them: the bubble would find one that
 // is left.
 func TestQueueHandlesInOrder(t *testing.T) {
 	for _, test := range []struct{ batch, calls int }{{0, 100}, {1, 100}, {10, 11}, {99, 2}, {1000, 2}} {

@@ -17,7 +17,7 @@ import (
 
 var (
 	errCanceled = context.Canceled
-	// errOver is what a handler gets that goes on after its call has ended.
+	// errOver is the error of a handler that continues after its call has ended.
 	errOver = errors.New("the call is over")
 )
 

@@ -37,7 +37,7 @@ type Limits struct {
 	Timeout time.Duration
 }
 
-// Read reads the first frame of a spoke. A malformed one still gives
+// Read reads the first frame of a spoke. A malformed one still has
 // its id, so that it can be answered; err is then what is wrong with it. Pings before it
 // are passed over, and do not extend the time.
 func Read(conn transport.Conn, limits Limits) (id string, r *Registration, err error) {

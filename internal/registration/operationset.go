@@ -48,7 +48,7 @@ func (o *OperationSets) find(key [sha256.Size]byte) *OperationSet {
 	return o.known[key].Value()
 }
 
-// keep makes f known, unless another was quicker, which it then gives.
+// keep makes f known, and returns it or the one that another registration has made known first.
 func (o *OperationSets) keep(key [sha256.Size]byte, f *OperationSet) *OperationSet {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -46,7 +46,7 @@ func TestOperationSetsAreShared(t *testing.T) {
 		runtime.GC()
 		select {
 		case <-give:
-			t.Fatalf("%d offers are held by nobody but the Offers", known())
+			t.Fatalf("%d offers are held by the Offers alone", known())
 		default:
 			runtime.Gosched()
 		}

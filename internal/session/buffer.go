@@ -53,7 +53,7 @@ func Shared(frame []byte) *Buffer {
 	return b
 }
 
-// Free gives back a buffer that was not appended. It does nothing to a nil buffer.
+// Free returns a buffer that was not appended to its pool. It does nothing to a nil buffer.
 func (b *Buffer) Free() {
 	if b == nil {
 		return

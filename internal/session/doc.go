@@ -37,7 +37,7 @@
 //
 // # Buffers
 //
-// A frame travels in a [Buffer] of a fitting size from a pool. The caller that appends it gives it away, even if appending
+// A frame travels in a [Buffer] of a fitting size from a pool. The caller that appends it no longer owns it, even if appending
 // fails; only TryAppend leaves it to its caller when it returns false. The queue frees a buffer when the frame is acknowledged, withdrawn or
 // replaced, and never while a Write may read it: the frames of a Write are neither dropped nor replaced before it returns,
 // Resume waits for a Write on the old connection, and a session that ends leaves its buffers to the garbage collector.
