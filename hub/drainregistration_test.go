@@ -32,6 +32,16 @@ func (c *answering) Write(batch [][]byte) error {
 
 func (c *answering) TryWrite([][]byte) bool { return false }
 
+// sendAnswering sends a registration of the identity "a", whose answer the hub is writing until conn is released.
+func sendAnswering(t *testing.T, h *hub.Hub, registration string) (near transport.Conn, conn *answering) {
+	t.Helper()
+	near, far := transport.Pipe(nil)
+	conn = &answering{Conn: far, wrote: make(chan struct{}), release: make(chan struct{})}
+	go h.Accept(conn, &call.Identity{ID: "a"}) // ends with h
+	writeRegistration(t, near, registration)
+	return near, conn
+}
+
 // A spoke whose registration is being answered when Shutdown begins receives __drain before the close, so that it does not
 // offer its session.
 func TestDrainWhileARegistrationIsAnswered(t *testing.T) {
@@ -42,14 +52,8 @@ func TestDrainWhileARegistrationIsAnswered(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.Close()
-			near, far := transport.Pipe(nil)
+			near, conn := sendAnswering(t, h, fmt.Sprintf(`{"spokeId":"s","instanceId":"i","attempt":1%s}`, session))
 			defer near.Abort()
-			conn := &answering{Conn: far, wrote: make(chan struct{}), release: make(chan struct{})}
-			go h.Accept(conn, &call.Identity{ID: "a"}) // ends with h
-			register := fmt.Sprintf(`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":{"spokeId":"s","instanceId":"i","attempt":1%s}}}`, session)
-			if err := near.Write([][]byte{[]byte(register)}); err != nil {
-				t.Fatal(err)
-			}
 			if answer, err := near.Read(); err != nil || !strings.Contains(string(answer), "call.responded") {
 				t.Fatalf("%s, %v", answer, err)
 			}

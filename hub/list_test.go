@@ -27,11 +27,16 @@ func sendRegistration(t *testing.T, h *hub.Hub, identity *call.Identity, registr
 	t.Helper()
 	near, far := transport.Pipe(nil)
 	go h.Accept(far, identity)
+	writeRegistration(t, near, registration)
+	return near
+}
+
+func writeRegistration(t *testing.T, conn transport.Conn, registration string) {
+	t.Helper()
 	frame := `{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":` + registration + `}}`
-	if err := near.Write([][]byte{[]byte(frame)}); err != nil {
+	if err := conn.Write([][]byte{[]byte(frame)}); err != nil {
 		t.Fatal(err)
 	}
-	return near
 }
 
 // rawSpoke registers a connection, and returns it with the answer read.

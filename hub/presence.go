@@ -7,6 +7,7 @@ import (
 
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/internal/jsonscan"
+	"github.com/alkdev/hubspoke/internal/wire"
 	"github.com/alkdev/hubspoke/pubsub"
 )
 
@@ -71,7 +72,7 @@ func (h *Hub) maySee(id *call.Identity, ev pubsub.Event) bool {
 	return h.allow(id, List, spokeID) == nil
 }
 
-func reservedTopic(topic string) bool { return strings.HasPrefix(topic, "hub.") }
+func reservedTopic(topic string) bool { return strings.HasPrefix(topic, wire.HubPrefix) }
 
 // arrived tells that c has registered.
 func (h *Hub) arrived(c *conn) {

@@ -53,7 +53,7 @@ func (h *Hub) tryHub(hubID string, far *call.Request, a *attempts) *call.Error {
 		return &call.Error{Code: call.CodeUnavailable, Retryable: true, Message: "hub " + hubID + " cannot be reached: " + err.Error(), Cause: err}
 	}
 	far.ParentID = a.chain().IDAt(l.peer)
-	return a.try(l.peer, far)
+	return l.peer.Do(a.sink, far)
 }
 
 // hubsFor gives the other hubs that have a candidate, in random order.

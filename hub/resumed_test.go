@@ -9,7 +9,6 @@ import (
 	"github.com/alkdev/hubspoke/call"
 	"github.com/alkdev/hubspoke/hub"
 	"github.com/alkdev/hubspoke/internal/bubble"
-	"github.com/alkdev/hubspoke/transport"
 )
 
 // When a spoke can see that its session is resumed, the hub has its new labels and no longer counts it as detached.
@@ -20,8 +19,7 @@ func TestResumedBeforeTheAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		identity := &call.Identity{ID: "a"}
-		first := sendRegistration(t, h, identity, `{"spokeId":"s","instanceId":"i","attempt":1,"session":{}}`)
+		first := sendRegistration(t, h, &call.Identity{ID: "a"}, `{"spokeId":"s","instanceId":"i","attempt":1,"session":{}}`)
 		answer, err := first.Read()
 		if err != nil {
 			t.Fatal(err)
@@ -30,14 +28,8 @@ func TestResumedBeforeTheAnswer(t *testing.T) {
 		id, _, _ = strings.Cut(id, `"`)
 		first.Abort()
 		synctest.Wait()
-		near, far := transport.Pipe(nil)
+		near, conn := sendAnswering(t, h, fmt.Sprintf(`{"spokeId":"s","instanceId":"i","attempt":2,"labels":{"k":"new"},"session":{"id":%q,"received":0}}`, id))
 		defer near.Abort()
-		conn := &answering{Conn: far, wrote: make(chan struct{}), release: make(chan struct{})}
-		go h.Accept(conn, identity) // ends with h
-		register := fmt.Sprintf(`{"type":"call.requested","payload":{"requestId":"r","operationId":"hub.register","input":{"spokeId":"s","instanceId":"i","attempt":2,"labels":{"k":"new"},"session":{"id":%q,"received":0}}}}`, id)
-		if err := near.Write([][]byte{[]byte(register)}); err != nil {
-			t.Fatal(err)
-		}
 		<-conn.wrote
 		for _, s := range h.Spokes(nil) {
 			if s.State != hub.SpokeConnected || s.Labels["k"] != "new" {

@@ -17,9 +17,6 @@ type attempts struct {
 	told bool           // tried has returned what Relay has tried
 }
 
-// try makes the call at p.
-func (a *attempts) try(p *peer.Peer, leg *call.Request) *call.Error { return p.Do(a.sink, leg) }
-
 // tried returns where Relay has made an attempt before, and how it failed, the first time; nil if it has made none.
 func (a *attempts) tried() (*peer.Peer, *call.Error) {
 	if a.in == nil || a.told {
@@ -208,7 +205,7 @@ func (h *Hub) tryHere(req *call.Request, a *attempts) *call.Error {
 		}
 		tried = append(tried, c)
 		a.leg.ParentID = chain.IDAt(c.peer)
-		e := a.try(c.peer, &a.leg)
+		e := c.peer.Do(a.sink, &a.leg)
 		if e == nil || e.Sent || !nextMayHelp(e) {
 			return e
 		}
@@ -242,7 +239,7 @@ func (h *Hub) tryOne(req *call.Request, a *attempts) *call.Error {
 		return h.refusal(why, req, chain)
 	}
 	a.leg.ParentID = chain.IDAt(c.peer)
-	return a.try(c.peer, &a.leg)
+	return c.peer.Do(a.sink, &a.leg)
 }
 
 func matches(labels, selector map[string]string) bool {

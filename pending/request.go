@@ -23,7 +23,6 @@ type Request struct {
 	one     [1][]byte // what values is made of for a unary request
 	bytes   int
 	credit  int
-	heard   time.Time
 	over    bool          // nothing more will come
 	waiting bool          // somebody is in Next
 	err     error         // why, when over; nil for completion
@@ -51,16 +50,14 @@ func (r *Request) Next(ctx context.Context) ([]byte, error) {
 	}
 	r.waiting = true
 	defer func() { r.waiting = false }()
-	if r.idle > 0 {
-		r.heard = time.Now() // the reader waits from now on; what it was slow to take is not the handler's silence
-	}
 	r.m.armLocked(r.deadline) // if it is over, expire comes at once
 	r.wake = r.m.channelLocked()
 	defer r.keepChannelLocked()
 	var silence <-chan time.Time
-	var timer *time.Timer
-	if r.idle > 0 {
-		timer = time.NewTimer(time.Until(r.heard.Add(r.idle)))
+	var quiet time.Time // how long the other side may be silent
+	if r.idle > 0 {     // from now on: what the reader was slow to take is not the handler's silence
+		quiet = time.Now().Add(r.idle)
+		timer := time.NewTimer(r.idle)
 		defer timer.Stop()
 		silence = timer.C
 	}
@@ -69,18 +66,15 @@ func (r *Request) Next(ctx context.Context) ([]byte, error) {
 		if v, ok, err := r.pollLocked(); ok {
 			return v, err
 		}
-		now := time.Now()
 		switch {
 		case r.lateLocked(): // whatever has ended the wait: the context may be one that ends with the request's own time
 			r.endLocked(ErrTimeout)
 			return nil, r.err
-		case r.idle > 0 && !now.Before(r.heard.Add(r.idle)):
+		case r.idle > 0 && !time.Now().Before(quiet):
 			r.endLocked(ErrIdleTimeout)
 			return nil, r.err
 		case ended != nil:
 			return nil, ended
-		case timer != nil:
-			timer.Reset(r.heard.Add(r.idle).Sub(now))
 		}
 	}
 }

@@ -25,7 +25,7 @@ var (
 
 // Dispatch implements [pubsub.EventTarget].
 func (e *events) Dispatch(ctx context.Context, ev pubsub.Event) error {
-	if strings.HasPrefix(ev.Topic, "hub.") {
+	if strings.HasPrefix(ev.Topic, wire.HubPrefix) {
 		return fmt.Errorf("%w: %q is reserved", pubsub.ErrInvalidTopic, ev.Topic)
 	}
 	err := e.target.Dispatch(ctx, ev)

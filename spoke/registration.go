@@ -125,9 +125,6 @@ func (o *offering) answered(version uint64) (bool, error) {
 	return o.answeredVersion >= version, o.refusal
 }
 
-// hubPrefix begins the names of operations that are the hub's.
-const hubPrefix = "hub."
-
 // registry returns the operations with what only the framework uses of them.
 func (o *offering) registry() *callcore.Registry[call.Operation, call.Handler] {
 	return (*callcore.Registry[call.Operation, call.Handler])(&o.operations)
@@ -136,7 +133,7 @@ func (o *offering) registry() *callcore.Registry[call.Operation, call.Handler] {
 // limitLocked sets the limits of the registry, beyond which the hub would refuse the registration: now, or after the next
 // reconnect, when it would refuse the spoke with it.
 func (o *offering) limitLocked() {
-	limits := callcore.Limits{Operations: o.maxOperations, Reserved: hubPrefix}
+	limits := callcore.Limits{Operations: o.maxOperations, Reserved: wire.HubPrefix}
 	if o.maxBytes > 0 {
 		limits.Bytes = max(o.maxBytes-o.labels.bytes-registrationSlack, 1)
 	}

@@ -15,7 +15,8 @@ var ErrDraining = peer.ErrDraining
 
 func draining() *call.Error { return peer.Draining("the spoke") }
 
-// Shutdown leaves in order: it notifies the hub, which sends nothing new, refuses the requests that are on their way, waits until
+// Shutdown leaves in order: it notifies the hub, which sends nothing new, refuses the requests that are on their way (for
+// which it waits at most [Options.HeartbeatTimeout]), waits until
 // the calls in flight have ended (streams are ended after [Options.StreamGrace]), sends what is left, and closes with 4008
 // (left); Run then returns nil. When ctx ends first, the calls in flight end, the connection is closed
 // with 4008 too, and Shutdown returns the context's error. A connection that is lost meanwhile is made

@@ -108,7 +108,7 @@ type Stats struct {
 	Late        uint64 `json:"late"`        // answers for no call in flight
 	Duplicates  uint64 `json:"duplicates"`  // requests under an id in flight
 	SlowStreams uint64 `json:"slowStreams"` // streams that ended with SLOW_CONSUMER
-	Panics      uint64 `json:"panics"`      // handlers, listeners and Options.OnState that panicked
+	Panics      uint64 `json:"panics"`      // handlers, listeners and functions of the options that panicked
 }
 
 // Stats returns the current counts.

@@ -287,5 +287,3 @@ func (c *platformConn) LastReceived() time.Time {
 func (c *platformConn) WholeMessages() bool { return true }
 func (c *platformConn) RemoteAddr() string  { return c.remote }
 func (c *platformConn) SetMeter(m Meter)    { c.meter = m }
-
-// Subprotocol is what the handshake agreed on, "" for none.

@@ -62,7 +62,7 @@ type allowance struct {
 }
 
 // takeCredit takes credit for one response and waits for it; its error is the cause of the end of the request's context.
-func (in *Incoming) takeCredit(ctx context.Context) error {
+func (in *Incoming) takeCredit() error {
 	mu, a := &in.peer.mu, &in.credit
 	for {
 		mu.Lock()
@@ -78,8 +78,8 @@ func (in *Incoming) takeCredit(ctx context.Context) error {
 		mu.Unlock()
 		select {
 		case <-wake:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-in.ctx.Done():
+			return context.Cause(&in.ctx)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -126,12 +127,12 @@ func (p *Peer) aborted(m *wire.Message) bool {
 	if in == nil {
 		return p.abandon(string(m.ID), false)
 	}
-	msg, cause := "the caller canceled", errCanceled
+	msg, cause := "the caller canceled", context.Canceled
 	if len(m.Reason) > 0 {
 		msg += ": " + string(m.Reason)
 	}
 	if string(m.Reason) == reasonDraining {
-		cause = errors.Join(errCanceled, ErrDraining)
+		cause = errors.Join(context.Canceled, ErrDraining)
 	}
 	in.left.Store(true)
 	in.cancel(&call.Error{Code: call.CodeAborted, Message: msg, Sent: true, Cause: cause})

@@ -15,22 +15,14 @@ import (
 	"github.com/alkdev/hubspoke/transport"
 )
 
-var (
-	errCanceled = context.Canceled
-	// errOver is the error of a handler that continues after its call has ended.
-	errOver = errors.New("the call is over")
-)
+// errOver is the error of a handler that continues after its call has ended.
+var errOver = errors.New("the call is over")
 
 // endedError is what waiting requests get when the session ends.
 type endedError struct{ cause error }
 
 func (e endedError) Error() string { return e.cause.Error() }
 func (e endedError) Unwrap() error { return e.cause }
-
-func isEnded(err error) bool {
-	_, ok := errors.AsType[endedError](err)
-	return ok
-}
 
 // HandlerError returns the error that the caller of a handler receives for the one that the handler returned: Sent
 // is true unless it is a refusal, the end of its context is ABORTED or TIMEOUT, and an error without

@@ -73,7 +73,7 @@ func localEnvelope(operation string, data json.RawMessage) call.Envelope {
 // leave ends the context of a handler whose caller has gone without an answer.
 func (c *localCall) leave() {
 	if !c.in.ended.Swap(true) {
-		c.in.ctx.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller canceled", Sent: true, Cause: errCanceled})
+		c.in.ctx.cancel(&call.Error{Code: call.CodeAborted, Message: "the caller canceled", Sent: true, Cause: context.Canceled})
 	}
 }
 

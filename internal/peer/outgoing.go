@@ -164,9 +164,10 @@ func (o *Outgoing) failed(ctx context.Context, err error) *call.Error {
 	if u, ok := errors.AsType[*unusable](err); ok {
 		return u.of(o.operation)
 	}
-	switch {
-	case isEnded(err):
+	if _, ok := errors.AsType[endedError](err); ok {
 		return o.peer.disconnected(err, o.peer.sess.Written(o.pos))
+	}
+	switch {
 	case errors.Is(err, pending.ErrOverrun):
 		return &call.Error{Code: call.CodeSlowConsumer, Sent: true, Message: "more responses came than the reader takes"}
 	case errors.Is(err, pending.ErrTimeout):

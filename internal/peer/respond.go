@@ -59,7 +59,7 @@ func (in *Incoming) send(b *session.Buffer) error {
 	if !in.Request.Stream {
 		return in.respond(b)
 	}
-	if err := in.takeCredit(&in.ctx); err != nil {
+	if err := in.takeCredit(); err != nil {
 		b.Free()
 		return err
 	}

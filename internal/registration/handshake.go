@@ -65,7 +65,7 @@ func Read(conn transport.Conn, limits Limits) (id string, r *Registration, err e
 	}
 }
 
-// Parse is [Parse] within the limits. It fails with [ErrTooLarge] too.
+// Parse is parse within the limits. It fails with [ErrTooLarge] too.
 func (l Limits) Parse(input []byte) (*Registration, error) {
 	if l.Bytes > 0 && len(input) > l.Bytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(input), l.Bytes)
@@ -77,7 +77,7 @@ func (l Limits) Parse(input []byte) (*Registration, error) {
 	if err := jsonscan.CheckDepth(input, depth); err != nil {
 		return nil, fmt.Errorf("the registration %w", err)
 	}
-	return Parse(input, l.Sets)
+	return parse(input, l.Sets)
 }
 
 // refusalBytes bounds an error that is answered before the other side has announced what it takes.

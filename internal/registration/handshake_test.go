@@ -141,7 +141,7 @@ func TestParse(t *testing.T) {
 		`{"operations":[{"name":"a.b","accessControl":{"resourceType":"t"}}]}`: false, `{"operations":[{"name":"a.b","accessControl":5}]}`: false,
 		`{"operations":[{"name":"a.b","name":"c.d"}]}`: false, `{"operations":[{"name":"a.b","errorCodes":["x"]}]}`: false,
 	} {
-		if _, err := Parse([]byte(input), nil); (err == nil) != ok {
+		if _, err := parse([]byte(input), nil); (err == nil) != ok {
 			t.Errorf("%s: %v", input, err)
 		}
 	}

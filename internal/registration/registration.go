@@ -23,9 +23,9 @@ type Registration struct {
 	Set *OperationSet // never nil; others may share it
 }
 
-// Parse reads the input of hub.register. The operations' schemas are copies; nothing
+// parse reads the input of hub.register. The operations' schemas are copies; nothing
 // aliases input. A nil sets shares no operations.
-func Parse(input []byte, sets *OperationSets) (*Registration, error) {
+func parse(input []byte, sets *OperationSets) (*Registration, error) {
 	parsed, err := wire.ParseRegistration(input)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func parseOperations(raw []byte) ([]call.Operation, error) {
 		if names[op.Name] {
 			return nil, fmt.Errorf("duplicate operation %q", op.Name)
 		}
-		if strings.HasPrefix(op.Name, "hub.") {
+		if strings.HasPrefix(op.Name, wire.HubPrefix) {
 			return nil, fmt.Errorf("operation %q: names that begin with hub. are the hub's", op.Name)
 		}
 		names[op.Name] = true

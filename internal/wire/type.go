@@ -62,8 +62,11 @@ func (t Type) Answers() bool { return t == Responded || t == Completed || t == F
 // MaxTypeBytes is the longest type of a message, and so the longest topic, in bytes.
 const MaxTypeBytes = 256
 
+// HubPrefix begins the names of operations that are the hub's, and the topics of what hubs publish.
+const HubPrefix = "hub."
+
 // Reserved reports whether an event cannot have this topic, since it would be another message. The
-// prefix "hub." is reserved too, but for what hubs publish.
+// [HubPrefix] is reserved too, but for what hubs publish.
 func Reserved[T string | []byte](topic T) bool {
 	return len(topic) >= 2 && string(topic[:2]) == "__" || len(topic) >= 5 && string(topic[:5]) == "call."
 }
