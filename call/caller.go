@@ -22,7 +22,8 @@ type Caller interface {
 // Invoke makes a unary call with a Go value and unmarshals the answer into Out.
 // An in of [json.RawMessage] passes through, as does an Out of [json.RawMessage]; an Out of
 // [Envelope] keeps the envelope. It fails with an [*Error], which is DECODE_ERROR with Sent true if the
-// handler answered and the answer cannot be unmarshaled into Out.
+// handler answered and the answer cannot be unmarshaled into Out. An operation that streams answers its first value, null if it
+// has none, and is then ended.
 func Invoke[Out any](ctx context.Context, c Caller, operation string, in any, opts ...Option) (Out, error) {
 	var out Out
 	raw, err := encodeInput(operation, in)

@@ -11,7 +11,7 @@ import (
 //
 // An Identity is not changed once it has been handed over; it is safe to share.
 type Identity struct {
-	// ID names the identity, for example a user or a worker. Like all text in an identity it is UTF-8, and it has no
+	// ID names the identity, for example a user or a worker. It is required. Like all text in an identity it is UTF-8, and it has no
 	// control characters; a hub accepts no other.
 	ID string `json:"id"`
 	// Scopes are what it may do, in the words of the program.

@@ -17,7 +17,7 @@ import (
 type Token struct {
 	// Secret is the token itself.
 	Secret string
-	// Identity is the identity of a client that presents the token. Its Revoked is set by the [TokenSet].
+	// Identity is the identity of a client that presents the token. Its ID is required. Its Revoked is set by the [TokenSet].
 	Identity call.Identity
 }
 
@@ -110,7 +110,8 @@ func (s *TokenSet) Authenticate(r *http.Request) (*call.Identity, error) {
 }
 
 // BearerTokens authenticates by a fixed set of tokens, as a [TokenSet] does. An empty secret lets no client
-// in; of two tokens with the same secret the later one counts.
+// in; of two tokens with the same secret the later one counts. An identity that is not valid, such as one without an ID, lets no
+// client in either: the hub answers 503 and logs why. [NewTokenSet] returns an error for it.
 func BearerTokens(tokens []Token) Authenticator {
 	s := &TokenSet{known: make(map[[sha256.Size]byte]*knownToken, len(tokens))}
 	for _, t := range tokens {

@@ -54,6 +54,9 @@ func (r *refusals) repeated(token string, now time.Time) error {
 	case r.accepted != nil && *r.accepted == token && now.Sub(r.since) < refusalTime:
 		return nil
 	}
+	if token == "" {
+		return fmt.Errorf("the hub wants a token, and Options.Token is not set or returns none: %w", r.last)
+	}
 	return fmt.Errorf("the token was refused and Options.Token returns no other: %w", r.last)
 }
 

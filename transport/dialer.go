@@ -64,6 +64,8 @@ func ValidURL(raw string) error {
 	switch {
 	case err != nil:
 		return errors.New("not a valid URL (it is not shown, since it may contain a password)")
+	case u.Opaque != "": // "localhost:8080/spoke" parses as the scheme localhost
+		return errors.New("not a URL with a host (it is not shown, since it may contain a password); it begins with ws://, wss://, http:// or https://")
 	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("URL %q: the scheme must be ws, wss, http or https", redact.URL(raw))
 	case u.Hostname() == "":
